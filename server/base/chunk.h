@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The body queue: spans of memory and spans of files, in the order in which they are to be sent. */
+#ifndef WEIR_BASE_CHUNK_H
+#define WEIR_BASE_CHUNK_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/bytes.h"
+#include "base/ref.h"
+
+/* A span holds one reference to its owner, whose memory or descriptor stays valid and unchanged until then.
+ * owner NULL: memory that is never freed (literals). Never memory of an arena. */
+struct chunk {
+	struct chunk *next;
+	struct ref *owner;
+	const char *ptr; /* memory; NULL for a span of a file */
+	int fd;          /* file */
+	off_t offset;    /* file: where the span begins */
+	uint64_t length; /* > 0 */
+};
+
+/* All zero but for `last` is empty: use chunks_init. Lives on one thread. */
+struct chunks {
+	struct chunk *first;
+	struct chunk **last;
+	uint64_t length; /* bytes in all spans */
+	uint64_t memory; /* bytes of it in memory spans: what back-pressure counts */
+};
+
+void chunks_init(struct chunks *q);
+static inline int chunks_empty(const struct chunks *q)
+{
+	return q->first == NULL;
+}
+/* Appends a span of memory; takes over one reference to owner. A span of length 0 is dropped (the reference too). */
+void chunks_memory(struct chunks *q, struct ref *owner, const char *ptr, size_t length);
+/* Appends a span of a file; takes over one reference to owner, which keeps the descriptor open. */
+void chunks_file(struct chunks *q, struct ref *owner, int fd, off_t offset, uint64_t length);
+/* Appends a copy of the bytes in memory of its own. */
+void chunks_copy(struct chunks *q, const void *bytes, size_t length);
+/* Moves all spans of `from` behind those of `to`. */
+void chunks_move(struct chunks *to, struct chunks *from);
+/* Moves spans of at most `limit` bytes in all from the front of `from`; splits the last where needed. */
+void chunks_move_some(struct chunks *to, struct chunks *from, uint64_t limit);
+/* Drops the first `length` bytes, with the references of the spans that end there. */
+void chunks_consume(struct chunks *q, uint64_t length);
+/* Drops everything. */
+void chunks_clear(struct chunks *q);
+/* Copies up to `size` bytes of leading memory spans; returns how many. Stops at a file span. */
+size_t chunks_peek(const struct chunks *q, char *to, size_t size);
+/* A counted block of memory with `capacity` bytes behind it, in pooled sizes; free with ref_put(&b->ref). */
+struct chunk_block {
+	struct ref ref;
+	uint32_t capacity;
+	uint32_t used; /* for the owner's book-keeping; nothing here reads it */
+	char bytes[];
+};
+struct chunk_block *chunk_block(size_t capacity);
+/* Gives this thread's pools of spans and blocks back to the allocator; for the end of a thread and idle times. */
+void chunk_trim(void);
+
+#endif

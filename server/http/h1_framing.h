@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Where an HTTP/1 body ends (RFC 9112, 6 and 7): one reading, strict, for both sides of the proxy. No I/O. */
+#ifndef WEIR_HTTP_H1_FRAMING_H
+#define WEIR_HTTP_H1_FRAMING_H
+
+#include "http/field.h"
+#include "http/token.h"
+
+enum framing { FRAMING_NONE, FRAMING_LENGTH, FRAMING_CHUNKED, FRAMING_CLOSE };
+
+struct body_framing {
+	enum framing kind;
+	uint64_t length; /* FRAMING_LENGTH */
+};
+
+/* A request's framing. 0; or 400: Content-Length that is no plain digits, twice (even if equal), a list, or beside
+ * Transfer-Encoding; Transfer-Encoding in HTTP/1.0, twice, or "chunked" not last; 501: a coding other than chunked. */
+unsigned framing_request(const struct fields *fields, unsigned minor, struct body_framing *framing);
+/* A response's framing to that method. 0, or 502 for what is ambiguous. */
+unsigned framing_response(const struct fields *fields, unsigned minor, unsigned status, enum method method, struct body_framing *framing);
+
+/* Chunked decoding, incremental, without copies. All zero begins. */
+struct chunked {
+	uint8_t state;
+	uint8_t digits;
+	uint16_t extension; /* octets of extension seen in this chunk head */
+	uint32_t extensions; /* octets of extension in the whole body */
+	uint32_t trailer;   /* octets of the trailer section seen */
+	uint64_t left;      /* of the chunk under way */
+};
+enum chunked_event {
+	CHUNKED_DATA,     /* `data` is body; `used` bytes of the input are done with, data included */
+	CHUNKED_MORE,     /* all input used, nothing to give */
+	CHUNKED_TRAILERS, /* the last chunk was read; the trailer section begins at bytes + used: find its end with h1_trailer_length */
+	CHUNKED_ERROR,    /* malformed: CRLF missing, bad size, overflow, extensions over 1 KB a chunk or 16 KB a body, bare CR or LF */
+};
+/* Looks at the next bytes. Call again with what is behind `used` until CHUNKED_MORE. */
+enum chunked_event chunked_next(struct chunked *c, const char *bytes, size_t length, size_t *used, struct slice *data);
+/* The length of the trailer section, with its empty line, at `bytes`: 0 when it is not whole yet; `seen` as in h1_head_length. The usual one is CRLF: 2. */
+size_t h1_trailer_length(const char *bytes, size_t length, size_t *seen);
+
+/* The head of a chunk of that size: hexadecimal digits and CRLF at `to` (18 bytes of room). Returns its length. */
+size_t chunked_head(char *to, uint64_t size);
+
+/* The fields of one hop (RFC 9110, 7.6.1): Connection and what it names, Keep-Alive, Proxy-Connection, TE, Transfer-Encoding, Upgrade
+ * are removed from the list. */
+void framing_remove_hop(struct fields *fields, struct arena *arena);
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A handler answers or passes: nothing else. Handlers, stages and observers stand in handlers/table.c, in order. */
+#ifndef WEIR_HTTP_HANDLER_H
+#define WEIR_HTTP_HANDLER_H
+
+#include "http/request.h"
+
+enum verdict {
+	PASS,  /* nothing was begun: the next one is tried */
+	TAKEN, /* it owes exactly one of: a response, a ready answer, exchange_pass later; maybe it has answered already */
+};
+
+struct handler {
+	const char *name;
+	const struct option_set *site_options; /* keys of sites and routes; NULL: none */
+	const struct option_set *top_options;  /* keys of the file; NULL: none */
+	/* Looks at a scope's settings after everything was read; may write to them. 1: takes part in the scope's chain,
+	 * 0: does not, -1: after load_error. NULL: always takes part. */
+	int (*configure)(struct load *load, struct snapshot *snapshot, const struct scope *scope, void *settings);
+	/* Opens what must be open before the worker drops its rights, once a process. 0, or -1 after a message to the log. NULL: nothing. */
+	int (*open)(const struct snapshot *snapshot);
+	/* A thread's own state, kept in thread->state[index]. NULL functions: none. start: 0 or -1. */
+	int (*thread_start)(struct exchange_thread *thread, void **state);
+	void (*thread_stop)(struct exchange_thread *thread, void *state);
+	/* The answer's way; NULL for those that only observe or stage. */
+	enum verdict (*handle)(struct request *request);
+	/* Offers a stage for an answer that is about to be sent; NULL: none. See stage.h. */
+	const struct stage_ops *stage;
+	/* Called once when the exchange has ended; the request is still whole. NULL: does not observe. */
+	void (*observe)(struct request *request);
+};
+
+/* The table, ended by NULL: the order of handlers in every chain. */
+extern const struct handler *const handler_table[];
+
+/* What everything on one loop thread shares; made by process/thread. */
+struct exchange_thread {
+	struct loop *loop;               /* see io/loop.h */
+	const struct clock *clock;
+	const struct snapshot *snapshot;
+	struct counters *counters;
+	struct disk *disk;               /* see io/disk.h */
+	struct watch *watch;             /* see io/watch.h; NULL: check files by time */
+	unsigned index;
+	bool draining;                   /* answers say Connection: close */
+	void *state[32];                 /* of handlers, by their index in the table */
+	const struct handler *const *observers; /* those of the table that observe, ended by NULL */
+};
+
+/* The thread state of a handler. */
+void *handler_state(const struct exchange_thread *thread, const struct handler *handler);
+/* The settings of a handler in the request's scope. */
+const void *handler_settings(const struct request *request, const struct handler *handler);
+const void *handler_scope_settings(const struct snapshot *snapshot, const struct scope *scope, const struct handler *handler);
+
+#endif

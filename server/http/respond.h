@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Answers that weir makes itself: statuses with their pages, redirects, fields of the site. */
+#ifndef WEIR_HTTP_RESPOND_H
+#define WEIR_HTTP_RESPOND_H
+
+#include "http/exchange.h"
+
+/* Answers with a status: the site's own page for it (by reroute) or the built-in one. Fields that stand in request->response.fields
+ * (Allow, Retry-After, WWW-Authenticate) are kept. */
+void respond_status(struct request *request, unsigned status);
+/* The built-in page, never a reroute. */
+void respond_builtin(struct request *request, unsigned status);
+/* A redirect: Location is `location` (absolute path or URI, in the arena or static), without control octets. */
+void respond_redirect(struct request *request, unsigned status, struct slice location);
+/* 404, or 405 with Allow when a resource is there that does not take this method; 200 with Allow to OPTIONS. */
+void respond_nothing(struct request *request);
+/* Adds a field to the answer that is being made. */
+void respond_field(struct request *request, enum field_id id, struct slice value);
+/* A body of memory: a source over a copy of the bytes. */
+struct source *respond_memory(struct request *request, const void *bytes, size_t length);
+
+/* Applies the scope's `headers` to a list of fields: exchange_respond does it for every answer, makers of ready answers call it. */
+void respond_decorate(const struct scope *scope, struct fields *fields, struct arena *arena);
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The I/O threads: whatever may block is done there, the answer comes back through the loop's inbox. */
+#ifndef WEIR_IO_DISK_H
+#define WEIR_IO_DISK_H
+
+#include <stdbool.h>
+
+#include "base/inbox.h"
+#include "io/loop.h"
+
+struct disk; /* the pool; one a worker, shared by the loops */
+
+/* One thing to do. First member of the caller's own struct, which must outlive both calls. */
+struct disk_job {
+	struct message message;          /* disk's own */
+	struct disk_job *next;           /* disk's own */
+	void (*work)(struct disk_job *job);  /* on an I/O thread; may block; touches nothing of a loop */
+	void (*done)(struct disk_job *job);  /* on the loop's thread, exactly once; frees */
+	struct loop *loop;               /* disk's own */
+	unsigned lane;                   /* jobs of one lane (a root) take at most half of the threads */
+};
+
+/* `threads` I/O threads, each stuck one (longer than 10 s) replaced, up to 32 in all. NULL with errno. */
+struct disk *disk_start(unsigned threads);
+/* From the loop that wants the answer. false: the queue is full (4096 jobs), nothing will be called. */
+bool disk_submit(struct disk *disk, struct loop *loop, struct disk_job *job);
+/* No more jobs; waits for those that run, up to `ms`. Jobs that were never begun are dropped without `done`. */
+void disk_stop(struct disk *disk, uint64_t ms);
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Listening sockets: made once, kept by the supervisor, dealt to the threads. */
+#ifndef WEIR_IO_LISTEN_H
+#define WEIR_IO_LISTEN_H
+
+#include <stdbool.h>
+
+#include "io/loop.h"
+#include "settings/snapshot.h"
+
+/* Binds `count` sockets to an address: the first without SO_REUSEPORT to find out whether somebody else has it, then all
+ * with it (Unix sockets: one, a stale file is removed, mode 0666). Not yet listening. TCP_NODELAY is set on them, inherited by what they accept.
+ * Descriptors at fds, close-on-exec. 0, or -1 with errno. */
+int listen_bind(const struct listener_settings *settings, int *fds, unsigned count);
+/* listen() with the system's longest queue, TCP_DEFER_ACCEPT on TCP. 0, or -1 with errno. */
+int listen_start(int fd);
+/* The address a socket is bound to (after port 0). 0 or -1. */
+int listen_address(int fd, struct address *address);
+
+struct listener;
+/* Takes a connected, non-blocking socket over. Returns false when it wants no more just now (a limit): accepting pauses for 100 ms. */
+typedef bool listen_accept_fn(struct listener *listener, int fd, const struct address *peer, void *context);
+
+/* A socket that one loop accepts from: bursts of at most 64 a turn; out of descriptors, one connection at a time is taken on a spare one and
+ * closed, then a pause of 100 ms. */
+struct listener {
+	ev_io watch;
+	ev_timer pause;
+	struct loop *loop;
+	const struct listener_settings *settings;
+	listen_accept_fn *accept;
+	void *context;
+	int fd;
+};
+
+void listener_start(struct listener *l, struct loop *loop, int fd, const struct listener_settings *settings,
+	listen_accept_fn *accept, void *context);
+/* Accepts no more; the descriptor stays open (the supervisor has it as well) unless close_fd. */
+void listener_stop(struct listener *l, bool close_fd);
+
+#endif

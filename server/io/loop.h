@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* One event loop a thread, on libev's epoll, with what every connection needs: coarse deadlines, tasks for the end of the
+ * turn, an inbox, scratch memory. */
+#ifndef WEIR_IO_LOOP_H
+#define WEIR_IO_LOOP_H
+
+#define EV_MULTIPLICITY 1
+#include <ev.h>
+
+#include "base/clock.h"
+#include "base/inbox.h"
+#include "base/list.h"
+
+#define LOOP_SCRATCH 65536 /* bytes of scratch: what one read may take */
+#define LOOP_WHEEL   512   /* slots */
+#define LOOP_TICK_MS 250   /* a deadline is kept to within one tick, never early */
+
+/* A deadline that is moved often and seldom reached. Moving it later only writes `due`; the wheel re-files it when its old slot comes up. */
+struct deadline {
+	struct link link;
+	uint64_t due; /* in ticks; 0: not set */
+	void (*expired)(struct deadline *deadline); /* not set any more when called */
+};
+
+/* Something to do once before the loop sleeps again. */
+struct task {
+	struct link link;
+	void (*run)(struct task *task);
+};
+
+struct loop {
+	struct ev_loop *ev;
+	struct clock clock; /* updated each time the loop wakes */
+	struct inbox inbox;
+	ev_async inbox_watch;
+	ev_prepare before_sleep;
+	ev_check after_sleep;
+	ev_idle more; /* keeps the loop from sleeping while tasks wait */
+	ev_timer wheel_timer;
+	struct link tasks;
+	struct link wheel[LOOP_WHEEL];
+	uint64_t tick;      /* now, in ticks */
+	unsigned filed;     /* deadlines in the wheel: the timer runs only while there are some */
+	unsigned index;     /* of the thread, from 0 */
+	char *scratch;      /* LOOP_SCRATCH bytes, valid only within one callback */
+};
+
+/* Makes the loop on the calling thread. 0, or -1 with errno. */
+int loop_init(struct loop *loop, unsigned index);
+/* Runs until loop_stop. */
+void loop_run(struct loop *loop);
+/* Ends loop_run after the present turn; on the loop's thread. */
+void loop_stop(struct loop *loop);
+void loop_done(struct loop *loop);
+
+/* Sets or moves a deadline to `ms` from now (0: takes it back, like deadline_clear). An earlier one is filed anew; a later one is only noted. */
+void deadline_set(struct loop *loop, struct deadline *deadline, uint64_t ms);
+/* Must be called before the deadline's memory goes. */
+void deadline_clear(struct loop *loop, struct deadline *deadline);
+
+/* Runs the task once, at the end of this turn of the loop; one that is already waiting stays where it is. A task that is
+ * deferred by a task runs in the next turn, after new events were looked for, so that nobody is starved. */
+void loop_defer(struct loop *loop, struct task *task);
+/* A waiting task is forgotten; before its memory goes. */
+void loop_forget(struct task *task);
+
+#endif

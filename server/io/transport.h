@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Bytes to and from one peer. Everything above is blind to whether they are encrypted. */
+#ifndef WEIR_IO_TRANSPORT_H
+#define WEIR_IO_TRANSPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+/* Results of read, write, send_file, start and finish besides counts of bytes. */
+enum { IO_EOF = 0, IO_AGAIN = -1, IO_ERROR = -2 /* errno says which */ };
+
+/* What a transport waits for after IO_AGAIN. */
+enum { TRANSPORT_READ = 1, TRANSPORT_WRITE = 2 };
+/* What it can do. */
+enum { TRANSPORT_SEND_FILE = 1 };
+
+struct transport;
+
+struct transport_ops {
+	/* Handshake, if any: 1 when done, IO_AGAIN, IO_ERROR. */
+	int (*start)(struct transport *t);
+	/* > 0 bytes, IO_EOF, IO_AGAIN or IO_ERROR. */
+	ssize_t (*read)(struct transport *t, void *to, size_t size);
+	/* Bytes taken (maybe fewer than given), IO_AGAIN or IO_ERROR. `more`: more follows at once (MSG_MORE). */
+	ssize_t (*write)(struct transport *t, const struct iovec *iov, int count, bool more);
+	/* Only with TRANSPORT_SEND_FILE: bytes sent from `offset`; IO_EOF when the file ends there; IO_AGAIN, IO_ERROR. */
+	ssize_t (*send_file)(struct transport *t, int fd, off_t offset, size_t length, bool more);
+	/* Says that nothing more is written: close_notify, shutdown(SHUT_WR). 1 when said, IO_AGAIN, IO_ERROR. */
+	int (*finish)(struct transport *t);
+	/* Closes the descriptor and frees what belongs to it; `reset`: the peer sees a reset. */
+	void (*close)(struct transport *t, bool reset);
+};
+
+struct transport {
+	const struct transport_ops *ops;
+	void *state; /* of TLS; plain has none */
+	int fd;
+	uint8_t caps;
+	uint8_t wants; /* after IO_AGAIN */
+};
+
+/* Takes over a connected, non-blocking descriptor. */
+void plain_init(struct transport *t, int fd);
+
+/* Turns the first bytes of a file span into memory where a transport cannot send files: at most `size` bytes at `to`.
+ * > 0, IO_EOF at the end of the file, IO_AGAIN when the pages are not in memory (ask io/disk to read them), IO_ERROR. */
+ssize_t transport_file_bytes(int fd, off_t offset, void *to, size_t size);
+
+#endif
