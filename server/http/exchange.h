@@ -33,7 +33,7 @@ void exchange_abort(struct request *request, enum exchange_end why);
  * own unless that is marked internal. `why` is for the log. */
 void exchange_reroute(struct request *request, struct slice path, unsigned status, const char *why);
 
-/* Threads of the exchange: sorts out observers. */
+/* Sorts observers and stages out of thread->table; once a thread, before its first request. */
 void exchange_thread_prepare(struct exchange_thread *thread);
 
 #endif

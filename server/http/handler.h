@@ -5,6 +5,10 @@
 
 #include "http/request.h"
 
+#define HANDLERS_MAX 32
+
+struct stage_ops;
+
 enum verdict {
 	PASS,  /* nothing was begun: the next one is tried */
 	TAKEN, /* it owes exactly one of: a response, a ready answer, exchange_pass later; maybe it has answered already */
@@ -30,11 +34,9 @@ struct handler {
 	void (*observe)(struct request *request);
 };
 
-/* The table, ended by NULL: the order of handlers in every chain. */
-extern const struct handler *const handler_table[];
-
-/* What everything on one loop thread shares; made by process/thread. */
+/* What everything on one loop thread shares; made by process/thread, all zero but for what that sets, then exchange_thread_prepare. */
 struct exchange_thread {
+	const struct handler *const *table; /* all handlers in the order of every chain, ended by NULL: handlers/table.c, or a test's */
 	struct loop *loop;               /* see io/loop.h */
 	const struct clock *clock;
 	const struct snapshot *snapshot;
@@ -43,8 +45,10 @@ struct exchange_thread {
 	struct watch *watch;             /* see io/watch.h; NULL: check files by time */
 	unsigned index;
 	bool draining;                   /* answers say Connection: close */
-	void *state[32];                 /* of handlers, by their index in the table */
-	const struct handler *const *observers; /* those of the table that observe, ended by NULL */
+	void *state[HANDLERS_MAX];                 /* of handlers, by their index in the table */
+	/* Sorted out of the table by exchange_thread_prepare; ended by NULL. */
+	void (*observers[16])(struct request *request);
+	const struct stage_ops *stages[16];
 };
 
 /* The thread state of a handler. */

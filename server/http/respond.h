@@ -12,12 +12,17 @@ void respond_status(struct request *request, unsigned status);
 void respond_builtin(struct request *request, unsigned status);
 /* A redirect: Location is `location` (absolute path or URI, in the arena or static), without control octets. */
 void respond_redirect(struct request *request, unsigned status, struct slice location);
-/* 404, or 405 with Allow when a resource is there that does not take this method; 200 with Allow to OPTIONS. */
+/* 404, or 405 with Allow when a resource is there that does not take this method; 204 with Allow to OPTIONS. */
 void respond_nothing(struct request *request);
+/* The method is not one that is handled here: 405 with Allow (request->x.allow, else GET and HEAD), 204 with Allow to OPTIONS, 501 to CONNECT. */
+void respond_method(struct request *request);
 /* Adds a field to the answer that is being made. */
 void respond_field(struct request *request, enum field_id id, struct slice value);
 /* A body of memory: a source over a copy of the bytes. */
 struct source *respond_memory(struct request *request, const void *bytes, size_t length);
+
+/* A body of memory that has an owner, of which the source takes a reference of its own. */
+struct source *respond_spans(struct request *request, struct ref *owner, const char *bytes, size_t length);
 
 /* Applies the scope's `headers` to a list of fields: exchange_respond does it for every answer, makers of ready answers call it. */
 void respond_decorate(const struct scope *scope, struct fields *fields, struct arena *arena);

@@ -9,7 +9,10 @@
 const struct site *route_site(const struct listener_settings *listener, struct slice host);
 /* The scope of a normalized path: an exact route, else the longest prefix, else an extension, else the site itself. */
 const struct scope *route_scope(const struct site *site, struct slice path, struct slice *pattern);
-/* snapshot_load's `finish`: lets every handler configure every scope and builds the chains. `context` is unused. */
+/* The option sets of a handler table, for snapshot_load: `sets` has room for 2 * HANDLERS_MAX + 1 pointers. */
+void route_option_sets(const struct handler *const *table, const struct option_set **sets);
+/* snapshot_load's `finish`: lets every handler configure every scope and builds the chains. `context` is the handler table
+ * (struct handler *const *). 0 or -1. */
 int route_prepare(struct load *load, struct snapshot *snapshot, void *context);
 
 #endif
