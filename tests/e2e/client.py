@@ -1,0 +1,321 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Clients: a raw socket with a strict reader of HTTP/1 responses, for bytes that no library would send, and curl."""
+import re
+import select
+import socket
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+# What behaviour tests run over: h1 and, as weir comes to speak them, h1s (TLS), h2 (TLS) and h2c.
+PROTOCOLS = ["h1"]
+CURL_OPTIONS = {
+    "h1": ["--http1.1"],
+    "h1s": ["--http1.1", "--insecure"],
+    "h2": ["--http2", "--insecure"],
+    "h2c": ["--http2-prior-knowledge"],
+}
+SCHEMES = {"h1": "http", "h1s": "https", "h2": "https", "h2c": "http"}
+
+TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
+STATUS = re.compile(rb"HTTP/1\.1 ([1-5][0-9]{2}) ([\t\x20-\x7e\x80-\xff]*)\Z")
+VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*\Z")
+
+
+class BadResponse(AssertionError):
+    """weir sent something that is no HTTP/1.1 response."""
+
+
+class Ended(Exception):
+    """The connection ended, or nothing came in time, before a response was whole."""
+
+    def __init__(self, what, got=b""):
+        super().__init__(f"{what}; got {got[:200]!r}")
+        self.got = got
+
+
+@dataclass
+class Response:
+    """One response, as received."""
+
+    status: int
+    reason: str
+    fields: list = field(default_factory=list)
+    body: bytes = b""
+    trailers: list = field(default_factory=list)
+    framing: str = "none"
+    interim: list = field(default_factory=list)
+
+    def all(self, name):
+        """The values of all fields of that name."""
+        return [value for key, value in self.fields if key.lower() == name.lower()]
+
+    def get(self, name, default=None):
+        """The value of the only field of that name."""
+        values = self.all(name)
+        assert len(values) < 2, f"{name} more than once: {values}"
+        return values[0] if values else default
+
+    @property
+    def closes(self):
+        return "close" in [word.strip().lower() for value in self.all("Connection") for word in value.split(",")]
+
+
+def parse_fields(lines):
+    fields = []
+    for line in lines:
+        name, colon, value = line.partition(b":")
+        if not colon or not TOKEN.match(name) or not VALUE.match(value):
+            raise BadResponse(f"malformed field line {line[:200]!r}")
+        fields.append((name.decode(), value.strip(b" \t").decode("latin-1")))
+    return fields
+
+
+class Connection:
+    """A connection to weir that sends whatever it is given and reads by RFC 9112 to the letter."""
+
+    def __init__(self, port, host="127.0.0.1", source=None, seconds=5):
+        self.seconds = seconds
+        self.buffer = b""
+        self.ended = None  # "fin" or "reset" once it is
+        if isinstance(port, str):
+            self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self.socket.connect(port)
+        else:
+            self.socket = socket.create_connection((host, port), timeout=seconds,
+                                                   source_address=(source, 0) if source else None)
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket.setblocking(False)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+    def close(self):
+        self.socket.close()
+
+    def reset(self):
+        """Ends the connection by RST."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        self.socket.close()
+
+    def half_close(self):
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def send(self, data, seconds=None):
+        """Sends it all, reading meanwhile so that neither side waits for the other. False: the peer has closed before."""
+        end = time.monotonic() + (seconds or self.seconds)
+        view = memoryview(data)
+        while view:
+            _, writable, _ = select.select([], [self.socket], [], 0.05)
+            if writable:
+                try:
+                    view = view[self.socket.send(view):]
+                except BlockingIOError:
+                    pass
+                except OSError:
+                    return False
+            else:
+                self.fill(0)
+            if time.monotonic() > end:
+                raise Ended(f"could not send {len(view)} of {len(data)} bytes in time", self.buffer)
+        return True
+
+    def request(self, target="/", method="GET", fields=(), body=b"", host="localhost", version="HTTP/1.1"):
+        """Sends one well-formed request."""
+        lines = [f"{method} {target} {version}"] + ([f"Host: {host}"] if host is not None else [])
+        lines += [f"{name}: {value}" for name, value in (fields.items() if isinstance(fields, dict) else fields)]
+        if body:
+            lines.append(f"Content-Length: {len(body)}")
+        return self.send("\r\n".join(lines + ["", ""]).encode("latin-1") + body)
+
+    def get(self, target="/", **options):
+        """One request and its response."""
+        self.request(target, **options)
+        return self.read(options.get("method", "GET"))
+
+    # --- Reading ---
+
+    def fill(self, seconds):
+        """Reads what comes within the time; False if nothing more did."""
+        if self.ended:
+            return False
+        readable, _, _ = select.select([self.socket], [], [], max(0, seconds))
+        if not readable:
+            return False
+        try:
+            data = self.socket.recv(1 << 18)
+        except BlockingIOError:
+            return False
+        except ConnectionError:
+            self.ended = "reset"
+            return False
+        if not data:
+            self.ended = "fin"
+            return False
+        self.buffer += data
+        return True
+
+    def more(self, end, what):
+        if not self.fill(end - time.monotonic()):
+            raise Ended(f"{self.ended or 'nothing more'} within {what}", self.buffer)
+
+    def line(self, end, what):
+        while b"\n" not in self.buffer:
+            if len(self.buffer) > 1 << 17:
+                raise BadResponse(f"endless line in {what}")
+            self.more(end, what)
+        line, _, self.buffer = self.buffer.partition(b"\n")
+        if not line.endswith(b"\r") or b"\r" in line[:-1]:
+            raise BadResponse(f"line of {what} without CRLF: {line[:200]!r}")
+        return line[:-1]
+
+    def octets(self, count, end, what):
+        parts, have = [], 0
+        while have < count:
+            if not self.buffer:
+                self.more(end, what)
+            part, self.buffer = self.buffer[:count - have], self.buffer[count - have:]
+            parts.append(part)
+            have += len(part)
+        return b"".join(parts)
+
+    def head(self, end):
+        line = self.line(end, "a status line")
+        match = STATUS.match(line)
+        if not match:
+            raise BadResponse(f"malformed status line {line[:200]!r}")
+        lines = []
+        while True:
+            line = self.line(end, "a field section")
+            if not line:
+                break
+            lines.append(line)
+        return Response(int(match[1]), match[2].decode("latin-1"), parse_fields(lines))
+
+    def chunks(self, response, end):
+        parts = []
+        while True:
+            line = self.line(end, "a chunk's head")
+            if not re.fullmatch(rb"[0-9A-Fa-f]{1,16}", line):
+                raise BadResponse(f"malformed chunk head {line[:200]!r}")
+            size = int(line, 16)
+            if not size:
+                break
+            parts.append(self.octets(size, end, "a chunk"))
+            if self.octets(2, end, "a chunk's end") != b"\r\n":
+                raise BadResponse("a chunk does not end with CRLF")
+        lines = []
+        while True:
+            line = self.line(end, "a trailer section")
+            if not line:
+                break
+            lines.append(line)
+        response.trailers = parse_fields(lines)
+        return b"".join(parts)
+
+    def read(self, method="GET", seconds=None, interim=True):
+        """Reads the next response; 1xx ones before it are collected in `interim`. Raises Ended or BadResponse."""
+        end = time.monotonic() + (seconds or self.seconds)
+        before = []
+        while True:
+            response = self.head(end)
+            if response.status >= 200 or response.status == 101 or not interim:
+                break
+            before.append(response)
+        response.interim = before
+        lengths, codings = response.all("Content-Length"), response.all("Transfer-Encoding")
+        if len(lengths) + len(codings) > 1:
+            raise BadResponse(f"more than one framing: {response.fields}")
+        if response.status < 200 or response.status == 204:
+            if lengths or codings:
+                raise BadResponse(f"framing fields in a {response.status}")
+        elif method == "HEAD" or response.status == 304 or (method == "CONNECT" and response.status < 300):
+            pass
+        elif codings:
+            if codings[0].lower() != "chunked":
+                raise BadResponse(f"Transfer-Encoding {codings[0]!r}")
+            response.framing = "chunked"
+            response.body = self.chunks(response, end)
+        elif lengths:
+            if not re.fullmatch(r"[0-9]+", lengths[0]):
+                raise BadResponse(f"Content-Length {lengths[0]!r}")
+            response.framing = "length"
+            response.body = self.octets(int(lengths[0]), end, "a body")
+        else:
+            response.framing = "close"
+            while self.fill(end - time.monotonic()):
+                pass
+            if self.ended != "fin":
+                raise Ended("a body that ends with the connection was not ended", self.buffer)
+            response.body, self.buffer = self.buffer, b""
+        return response
+
+    def wait_end(self, seconds=None):
+        """Waits until the peer ends the connection: "fin" or "reset", or None when it does not in time."""
+        end = time.monotonic() + (seconds or self.seconds)
+        while not self.ended and time.monotonic() < end:
+            self.fill(end - time.monotonic())
+        return self.ended
+
+    def drain(self, methods=(), seconds=None):
+        """Reads responses until the connection ends (or nothing comes in time): the list of them, and how it ended."""
+        responses = []
+        methods = list(methods)
+        while True:
+            try:
+                method = methods[len(responses)] if len(responses) < len(methods) else "GET"
+                responses.append(self.read(method, seconds))
+            except Ended as fault:
+                if fault.got or self.buffer:
+                    raise BadResponse(f"an unfinished response: {fault}") from None
+                return responses, self.ended
+
+
+def exchange(port, data, methods=(), seconds=5, half_close=False, source=None):
+    """Sends bytes on a fresh connection; all responses and how it ended: "fin", "reset" or None (still open)."""
+    with Connection(port, source=source, seconds=seconds) as connection:
+        connection.send(data)
+        if half_close:
+            connection.half_close()
+        return connection.drain(methods, seconds)
+
+
+# --- curl ---
+
+@dataclass
+class Transfer(Response):
+    """What curl got."""
+
+    version: str = ""
+    exit: int = 0
+    heads: list = field(default_factory=list)  # all heads, interim ones and redirects included
+
+
+def curl(url, *options, proto="h1", seconds=20):
+    """One transfer by curl over a protocol; never a proxy, never a configuration file."""
+    with tempfile.TemporaryDirectory(prefix="weir-curl-") as folder:
+        body, head = Path(folder, "body"), Path(folder, "head")
+        run = subprocess.run(
+            ["curl", "--disable", "--silent", "--show-error", "--noproxy", "*", "--path-as-is", "--max-time", str(seconds),
+             "--output", str(body), "--dump-header", str(head), "--write-out", "%{http_version}",
+             *CURL_OPTIONS[proto], *options, url],
+            capture_output=True, text=True, errors="replace", timeout=seconds + 10, check=False)
+        heads = []
+        for text in re.split(r"\r?\n\r?\n", head.read_text("latin-1") if head.exists() else ""):
+            lines = text.split("\n")
+            if not lines[0].startswith("HTTP/"):
+                continue
+            words = lines[0].strip().split(" ", 2)
+            fields = [tuple(part.strip() for part in line.split(":", 1)) for line in lines[1:] if ":" in line]
+            heads.append(Response(int(words[1]), words[2] if len(words) > 2 else "", fields))
+        last = heads[-1] if heads else Response(0, run.stderr.strip())
+        return Transfer(last.status, last.reason, last.fields, body.read_bytes() if body.exists() else b"",
+                        version=run.stdout, exit=run.returncode, heads=heads, interim=[h for h in heads if h.status < 200])

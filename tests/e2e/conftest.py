@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Fixtures of all end-to-end tests: the protocols, and the health of every weir that a test leaves running."""
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from client import PROTOCOLS  # noqa: E402
+from server import Server  # noqa: E402
+
+
+@pytest.fixture(params=PROTOCOLS)
+def proto(request):
+    """Each behaviour test runs once over every protocol that weir speaks."""
+    return request.param
+
+
+@pytest.fixture
+def weir():
+    """Starts servers for one test: weir(config, …) as Server(…); they are stopped and judged at the test's end."""
+    servers = []
+
+    def start(config, **options):
+        server = Server(config, **options)
+        servers.append(server)
+        return server.start()
+
+    yield start
+    for server in reversed(servers):
+        server.__exit__(None, None, None)
+
+
+@pytest.fixture(autouse=True)
+def health():
+    """At the end of each test: no worker restarted, no check failed, no sanitizer reported."""
+    yield
+    for server in list(Server.alive):
+        server.check()
