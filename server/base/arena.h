@@ -41,4 +41,7 @@ struct slice arena_format(struct arena *a, const char *format, ...) __attribute_
 /* Everything is given back; the first memory is used again. Also the way to end an arena. */
 void arena_reset(struct arena *a);
 
+/* Gives this thread's pool of blocks back to the allocator; part of chunk_trim. */
+void arena_trim(void);
+
 #endif

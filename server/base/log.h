@@ -29,8 +29,10 @@ struct log_scope {
 
 /* Sets where messages go (a descriptor that stays the caller's, 2 before) and what is the least that is written. */
 void log_open(int fd, enum log_level level, const char *process);
-/* Replaces the descriptor: after a rotation. */
+/* Replaces the descriptor: after a rotation. Once it returns nobody writes to the old one, which may be closed. */
 void log_reopen(int fd);
+/* Where messages go. */
+int log_descriptor(void);
 
 /* One line: time, level, process, scope, text. Octets outside of printable ASCII and valid UTF-8, and all
  * controls, are written as \xNN, so that no peer can forge a line. Safe from any thread. */
