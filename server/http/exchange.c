@@ -37,8 +37,8 @@ void *handler_state(const struct exchange_thread *thread, const struct handler *
 	return thread->state[i];
 }
 
-const void *handler_scope_settings(const struct snapshot *snapshot, const struct scope *scope,
-	const struct handler *handler)
+const void *handler_scope_settings(
+	const struct snapshot *snapshot, const struct scope *scope, const struct handler *handler)
 {
 	return scope_settings(snapshot, scope, handler->site_options);
 }
@@ -181,7 +181,9 @@ static void pump(struct request *request)
 		struct chunks spans;
 		chunks_init(&spans);
 		request->x.again = false;
+		request->x.paused = false;
 		enum pull verdict = request->x.source->ops->pull(request->x.source, &spans, room);
+		request->x.paused = verdict == PULL_PAUSED && !request->x.again;
 		more = deliver(request, verdict, &spans) || request->x.again;
 	}
 	request->x.pumping = false;
@@ -189,12 +191,14 @@ static void pump(struct request *request)
 
 static void woken(struct source *source)
 {
-	pump(source->taker);
+	struct request *request = source->taker;
+	request->x.paused = false;
+	pump(request);
 }
 
 void exchange_room(struct request *request)
 {
-	if (request->x.source)
+	if (request->x.source && !request->x.paused)
 		pump(request);
 }
 
@@ -246,9 +250,8 @@ static void ready_by_parts(struct request *request, struct ready *ready)
 			arena_slice(&request->arena, field->value));
 	}
 	response->length = ready->length;
-	exchange_respond(request,
-		respond_spans(request, &ready->ref, ready->block + ready->head_length,
-			ready->body_length));
+	exchange_respond(request, respond_spans(request, &ready->ref,
+					  ready->block + ready->head_length, ready->body_length));
 }
 
 void exchange_ready(struct request *request, struct ready *ready)
@@ -316,8 +319,8 @@ void exchange_reroute(struct request *request, struct slice path, unsigned statu
 		request->method_name = SLICE("GET");
 	}
 	const char *mark = memchr(path.ptr, '?', path.len);
-	request->target.query = mark ? slice_from(path, (size_t)(mark - path.ptr) + 1)
-				     : (struct slice){NULL, 0};
+	request->target.query =
+		mark ? slice_from(path, (size_t)(mark - path.ptr) + 1) : (struct slice){NULL, 0};
 	request->target.path = mark ? (struct slice){path.ptr, (size_t)(mark - path.ptr)} : path;
 	request->x.allow = 0;
 	request->scope = route_scope(request->site, request->target.path, &request->route);
@@ -347,7 +350,8 @@ void exchange_finish(struct request *request)
 	if (class >= 1 && class <= 5)
 		counter_add(counters, COUNTER_STATUS_1XX + class - 1, 1);
 	counter_add(counters, COUNTER_REQUESTS_OPEN, -1);
-	for (void (*const *observe)(struct request *) = request->thread->observers; *observe; observe++)
+	for (void (*const *observe)(struct request *) = request->thread->observers; *observe;
+		observe++)
 		(*observe)(request);
 	drop_body(request);
 }

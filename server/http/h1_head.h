@@ -11,8 +11,8 @@
 size_t h1_head_size(const struct fields *fields, struct slice reason);
 /* Writes "HTTP/1.1 STATUS REASON\r\nDate: …\r\n" (date: 29 octets) and the fields at `to`; no empty line. reason empty: the
  * usual one. *date_offset (may be NULL) is where the date begins. Returns the end. */
-char *h1_head_write(char *to, unsigned status, struct slice reason, const char *date, const struct fields *fields,
-	size_t *date_offset);
+char *h1_head_write(char *to, unsigned status, struct slice reason, const char *date,
+	const struct fields *fields, size_t *date_offset);
 /* Writes one field line; needs name.len + value.len + 4 bytes. Returns the end. */
 char *h1_field_write(char *to, struct slice name, struct slice value);
 /* Copies bytes without a NUL. Returns the end. */

@@ -61,5 +61,5 @@ struct ready *ready_make(unsigned status, const struct fields *fields, uint64_t 
 size_t ready_size(const struct ready *ready)
 {
 	return sizeof *ready + ready->head_length + ready->body_length +
-		ready->fields.count * sizeof(struct field);
+	       ready->fields.count * sizeof(struct field);
 }

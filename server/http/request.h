@@ -66,6 +66,7 @@ struct request {
 	struct fields fields;
 	uint64_t length;           /* of the body: 0, a number, or LENGTH_UNKNOWN */
 	struct source *body;       /* NULL: there is none (any more). Whoever takes it cancels it; else the carrier does */
+	unsigned body_fault;       /* after FAILED of the body: the status to answer with (400, 408, 413, 431); 0: the client is gone */
 	bool expect_continue;      /* the first pull of the body sends 100, unless the proxy clears this */
 	struct slice upgrade;      /* Upgrade, or extended CONNECT's protocol: both bodies go on unframed after the accepting head */
 	uint32_t number;           /* in its connection, from 1 */
@@ -95,7 +96,7 @@ struct request {
 		struct chunks pending;   /* behind the stages, before the carrier has room */
 		unsigned reroutes;
 		unsigned status;         /* the status to keep when an error page is answered; 0: none */
-		bool pumping, again, failed, ended;
+		bool pumping, again, paused;
 		unsigned allow;          /* methods, as bits 1 << METHOD_…, of a resource that exists: for 405 */
 	} x;
 };

@@ -34,7 +34,8 @@ static void memory_cancel(struct source *source)
 
 static const struct source_ops memory_ops = {memory_pull, memory_cancel};
 
-struct source *respond_spans(struct request *request, struct ref *owner, const char *bytes, size_t length)
+struct source *respond_spans(
+	struct request *request, struct ref *owner, const char *bytes, size_t length)
 {
 	struct memory_source *m = arena_zalloc(&request->arena, sizeof *m);
 	m->source.ops = &memory_ops;
@@ -161,23 +162,31 @@ void respond_redirect(struct request *request, unsigned status, struct slice loc
 
 static struct slice allow_value(struct request *request, unsigned methods)
 {
-	static const struct { enum method method; struct slice name; } names[] = {
-		{METHOD_GET, {"GET", 3}}, {METHOD_HEAD, {"HEAD", 4}}, {METHOD_POST, {"POST", 4}},
-		{METHOD_PUT, {"PUT", 3}}, {METHOD_PATCH, {"PATCH", 5}}, {METHOD_DELETE, {"DELETE", 6}},
+	static const struct {
+		enum method method;
+		struct slice name;
+	} names[] = {
+		{METHOD_GET, {"GET", 3}},
+		{METHOD_HEAD, {"HEAD", 4}},
+		{METHOD_POST, {"POST", 4}},
+		{METHOD_PUT, {"PUT", 3}},
+		{METHOD_PATCH, {"PATCH", 5}},
+		{METHOD_DELETE, {"DELETE", 6}},
 	};
 	struct slice value = {NULL, 0};
 	for (size_t i = 0; i < COUNT_OF(names); i++)
 		if (methods & 1u << names[i].method)
 			value = arena_format(&request->arena, "%.*s%s%.*s", (int)value.len,
-				value.len ? value.ptr : "", value.len ? ", " : "", (int)names[i].name.len,
-				names[i].name.ptr);
-	return arena_format(&request->arena, "%.*s%sOPTIONS", (int)value.len, value.len ? value.ptr : "",
-		value.len ? ", " : "");
+				value.len ? value.ptr : "", value.len ? ", " : "",
+				(int)names[i].name.len, names[i].name.ptr);
+	return arena_format(&request->arena, "%.*s%sOPTIONS", (int)value.len,
+		value.len ? value.ptr : "", value.len ? ", " : "");
 }
 
 void respond_method(struct request *request)
 {
-	unsigned methods = request->x.allow ? request->x.allow : 1u << METHOD_GET | 1u << METHOD_HEAD;
+	unsigned methods =
+		request->x.allow ? request->x.allow : 1u << METHOD_GET | 1u << METHOD_HEAD;
 	if (request->method == METHOD_CONNECT) {
 		respond_builtin(request, 501);
 		return;

@@ -22,7 +22,8 @@ void respond_field(struct request *request, enum field_id id, struct slice value
 struct source *respond_memory(struct request *request, const void *bytes, size_t length);
 
 /* A body of memory that has an owner, of which the source takes a reference of its own. */
-struct source *respond_spans(struct request *request, struct ref *owner, const char *bytes, size_t length);
+struct source *respond_spans(
+	struct request *request, struct ref *owner, const char *bytes, size_t length);
 
 /* Applies the scope's `headers` to a list of fields: exchange_respond does it for every answer, makers of ready answers call it. */
 void respond_decorate(const struct scope *scope, struct fields *fields, struct arena *arena);

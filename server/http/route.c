@@ -71,12 +71,13 @@ static int prepare_scope(struct load *load, struct snapshot *snapshot, struct sc
 	for (; *table; table++) {
 		int takes_part = 1;
 		if ((*table)->configure) {
-			const void *settings = (*table)->site_options
-				? scope_settings(snapshot, scope, (*table)->site_options)
-				: NULL;
+			const void *settings =
+				(*table)->site_options
+					? scope_settings(snapshot, scope, (*table)->site_options)
+					: NULL;
 			/* the one time at which settings may be written: they are not shared yet */
-			takes_part = (*table)->configure(load, snapshot, scope,
-				(void *)(uintptr_t)settings);
+			takes_part = (*table)->configure(
+				load, snapshot, scope, (void *)(uintptr_t)settings);
 		}
 		if (takes_part < 0)
 			result = -1;

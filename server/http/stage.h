@@ -20,7 +20,8 @@ struct stage_ops {
 	struct stage *(*begin)(struct request *request);
 	/* Takes the spans of `in` and appends to `out` what is ready; may hold input back until END. PAUSED: the source has nothing
 	 * just now, flush what can be flushed. After END everything must be in `out`. -1: it cannot go on, the answer is aborted. */
-	int (*push)(struct stage *stage, enum stage_event event, struct chunks *in, struct chunks *out);
+	int (*push)(
+		struct stage *stage, enum stage_event event, struct chunks *in, struct chunks *out);
 	/* Exactly once, last: frees. */
 	void (*cancel)(struct stage *stage);
 };

@@ -17,7 +17,8 @@ struct wire_shared {
 struct wire;
 
 /* On the loop's thread. `empty` (may be NULL) is called when the last connection of a draining wire is gone. */
-struct wire *wire_start(struct exchange_thread *thread, struct wire_shared *shared, void (*empty)(void *context), void *context);
+struct wire *wire_start(struct exchange_thread *thread, struct wire_shared *shared,
+	void (*empty)(void *context), void *context);
 /* A listener's accept function; its context is the struct wire. */
 bool wire_accept(struct listener *listener, int fd, const struct address *peer, void *context);
 /* Finish what is under way: answers say Connection: close, idle connections are closed once they were idle for 2 s.

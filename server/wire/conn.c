@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* One connection of a client: reads, queues, flushes, waits, ends. Libraries and handlers call back from inside their own
+ * calls, so that a connection is only marked as ended while one of its callbacks runs; its memory goes in the next turn. */
+#include "wire/conn.h"
+
+#include <errno.h>
+#include <limits.h>
+
+#include "base/check.h"
+#include "base/counters.h"
+#include "wire/wire_priv.h"
+
+#define IOV_MOST       64
+#define RATE_WINDOW_MS 10000
+
+static uint32_t now_ms(const struct conn *c)
+{
+	return (uint32_t)c->wire->loop->clock.monotonic_ms;
+}
+
+/* --- Watching. --- */
+
+static void watch_events(struct conn *c)
+{
+	int events = (c->reading_paused || c->peer_eof ? 0 : EV_READ) | (c->blocked ? EV_WRITE : 0);
+	if (events == (ev_is_active(&c->watch) ? c->watch.events & (EV_READ | EV_WRITE) : 0))
+		return;
+	ev_io_stop(c->wire->loop->ev, &c->watch);
+	if (!events)
+		return;
+	ev_io_modify(&c->watch, events);
+	ev_io_start(c->wire->loop->ev, &c->watch);
+}
+
+void conn_pause(struct conn *c)
+{
+	c->reading_paused = true;
+}
+
+void conn_resume(struct conn *c)
+{
+	c->reading_paused = false;
+}
+
+/* --- Reading. --- */
+
+static ssize_t account_read(struct conn *c, ssize_t n, size_t asked)
+{
+	c->read_full = n > 0 && (size_t)n == asked;
+	if (n > 0) {
+		c->progress = now_ms(c);
+		c->rate_bytes += (uint32_t)n;
+		counter_add(c->wire->thread->counters, COUNTER_BYTES_IN, n);
+	} else if (n == IO_EOF) {
+		c->peer_eof = true;
+	} else if (n == IO_ERROR) {
+		conn_break(c, true);
+	}
+	return n;
+}
+
+ssize_t conn_read(struct conn *c, char **bytes)
+{
+	*bytes = c->wire->loop->scratch;
+	return account_read(
+		c, c->transport.ops->read(&c->transport, *bytes, LOOP_SCRATCH), LOOP_SCRATCH);
+}
+
+/* Makes sure that there is room behind what waits: moves it to the front, or to a larger block, up to `limit` octets. */
+static size_t input_room(struct conn *c, size_t limit)
+{
+	struct slice waiting = conn_input(c);
+	if (waiting.len >= limit)
+		return 0;
+	if (!c->input) {
+		c->input = chunk_block(limit < CONN_READ_BLOCK ? limit : CONN_READ_BLOCK);
+		c->input->used = 0;
+		c->input_start = 0;
+	} else if (c->input->used == c->input->capacity || waiting.len == 0) {
+		size_t size = waiting.len * 2 < CONN_READ_BLOCK ? CONN_READ_BLOCK : waiting.len * 2;
+		struct chunk_block *fresh = chunk_block(size < limit ? size : limit);
+		memcpy(fresh->bytes, waiting.ptr, waiting.len);
+		fresh->used = (uint32_t)waiting.len;
+		ref_put(&c->input->ref);
+		c->input = fresh;
+		c->input_start = 0;
+	}
+	size_t room = c->input->capacity - c->input->used;
+	return room < limit - waiting.len ? room : limit - waiting.len;
+}
+
+ssize_t conn_input_read(struct conn *c, size_t limit)
+{
+	size_t room = input_room(c, limit);
+	if (room == 0) {
+		conn_pause(c);
+		return IO_AGAIN;
+	}
+	ssize_t n = account_read(c,
+		c->transport.ops->read(&c->transport, c->input->bytes + c->input->used, room),
+		room);
+	if (n > 0)
+		c->input->used += (uint32_t)n;
+	else
+		conn_input_consume(c, 0);
+	return n;
+}
+
+void conn_input_consume(struct conn *c, size_t length)
+{
+	if (!c->input)
+		return;
+	c->input_start += (uint32_t)length;
+	check(c->input_start <= c->input->used);
+	if (c->input_start == c->input->used) {
+		ref_put(&c->input->ref);
+		c->input = NULL;
+		c->input_start = 0;
+	}
+}
+
+void conn_input_keep(struct conn *c, const char *bytes, size_t length)
+{
+	check(!c->input);
+	if (length == 0)
+		return;
+	c->input = chunk_block(length < CONN_READ_BLOCK ? CONN_READ_BLOCK : length);
+	memcpy(c->input->bytes, bytes, length);
+	c->input->used = (uint32_t)length;
+	c->input_start = 0;
+}
+
+/* --- Writing. --- */
+
+size_t conn_room(const struct conn *c)
+{
+	if (c->broken || c->dead)
+		return 0;
+	if (c->out.length - c->out.memory >= CONN_QUANTUM || c->out.memory >= CONN_HIGH_WATER)
+		return 0;
+	return CONN_HIGH_WATER - c->out.memory;
+}
+
+static void account_write(struct conn *c, size_t n)
+{
+	chunks_consume(&c->out, n);
+	c->progress = now_ms(c);
+	c->rate_bytes += (uint32_t)n;
+	counter_add(c->wire->thread->counters, COUNTER_BYTES_OUT, (int64_t)n);
+}
+
+static ssize_t write_memory(struct conn *c)
+{
+	struct iovec iov[IOV_MOST];
+	int count = 0;
+	const struct chunk *span = c->out.first;
+	for (; span && span->ptr && count < IOV_MOST; span = span->next)
+		iov[count++] = (struct iovec){(void *)(uintptr_t)span->ptr, span->length};
+	return c->transport.ops->write(&c->transport, iov, count, span != NULL);
+}
+
+static ssize_t write_file(struct conn *c)
+{
+	const struct chunk *span = c->out.first;
+	size_t length = span->length < CONN_QUANTUM ? (size_t)span->length : CONN_QUANTUM;
+	if (c->transport.caps & TRANSPORT_SEND_FILE)
+		return c->transport.ops->send_file(&c->transport, span->fd, span->offset, length,
+			span->next != NULL || length < span->length);
+	char *bytes = c->wire->loop->scratch;
+	ssize_t n = transport_file_bytes(
+		span->fd, span->offset, bytes, length < LOOP_SCRATCH ? length : LOOP_SCRATCH);
+	if (n <= 0)
+		return n;
+	struct iovec iov = {bytes, (size_t)n};
+	return c->transport.ops->write(&c->transport, &iov, 1, span->next != NULL);
+}
+
+/* Sends what is queued, one quantum at most. True: the queue is empty. */
+static bool flush(struct conn *c)
+{
+	size_t budget = CONN_QUANTUM;
+	while (!chunks_empty(&c->out)) {
+		ssize_t n = c->out.first->ptr ? write_memory(c) : write_file(c);
+		if (n > 0) {
+			account_write(c, (size_t)n);
+			if ((size_t)n >= budget) {
+				loop_defer(c->wire->loop, &c->task);
+				return false;
+			}
+			budget -= (size_t)n;
+			continue;
+		}
+		if (n == IO_AGAIN)
+			c->blocked = true;
+		else /* an error, or a file that became shorter: what was announced cannot be sent */
+			conn_break(c, true);
+		return false;
+	}
+	return true;
+}
+
+/* --- Waiting. --- */
+
+static uint64_t timeout_of(const struct conn *c, enum conn_wait wait)
+{
+	const struct core_settings *core = &c->wire->thread->snapshot->core;
+	switch (wait) {
+	case CONN_WAIT_NONE:
+		return 0;
+	case CONN_WAIT_IDLE:
+		if (!c->wire->thread->draining)
+			return (uint64_t)core->limits.idle_timeout;
+		return core->limits.idle_timeout < CONN_LINGER_MS
+			       ? (uint64_t)core->limits.idle_timeout
+			       : CONN_LINGER_MS;
+	case CONN_WAIT_HEAD:
+		return (uint64_t)core->limits.header_timeout;
+	case CONN_WAIT_BODY:
+		return (uint64_t)core->limits.body_timeout;
+	case CONN_WAIT_SEND:
+		return (uint64_t)core->limits.send_timeout;
+	case CONN_WAIT_LINGER:
+		return CONN_LINGER_MS;
+	}
+	return 0;
+}
+
+static bool rated(enum conn_wait wait)
+{
+	return wait == CONN_WAIT_BODY || wait == CONN_WAIT_SEND;
+}
+
+/* Whoever waits for octets of the peer is looked at again when the time between two of them or the span of the rate ends,
+ * whichever is first: octets that move do not touch the deadline. */
+static void wait_for_octets(struct conn *c, enum conn_wait wait)
+{
+	uint64_t timeout = timeout_of(c, wait);
+	uint32_t since = now_ms(c) - c->progress, spent = now_ms(c) - c->window;
+	uint64_t left = timeout > since ? timeout - since : 1;
+	uint64_t rate_left = spent < RATE_WINDOW_MS ? RATE_WINDOW_MS - spent : 1;
+	deadline_set(c->wire->loop, &c->deadline, left < rate_left ? left : rate_left);
+}
+
+static void update_wait(struct conn *c)
+{
+	enum conn_wait wait = c->lingering                           ? CONN_WAIT_LINGER
+			      : !chunks_empty(&c->out) || c->closing ? CONN_WAIT_SEND
+								     : c->protocol->wait(c);
+	if (wait == c->wait && wait != CONN_WAIT_IDLE)
+		return;
+	c->wait = (uint8_t)wait;
+	if (wait == CONN_WAIT_NONE) {
+		deadline_clear(c->wire->loop, &c->deadline);
+	} else if (rated(wait)) {
+		c->progress = c->window = now_ms(c);
+		c->rate_bytes = 0;
+		wait_for_octets(c, wait);
+	} else {
+		deadline_set(c->wire->loop, &c->deadline, timeout_of(c, wait));
+	}
+}
+
+/* --- Settling and ending. --- */
+
+static void end(struct conn *c)
+{
+	if (c->dead)
+		return;
+	c->dead = true;
+	ev_io_stop(c->wire->loop->ev, &c->watch);
+	deadline_clear(c->wire->loop, &c->deadline);
+	if (c->state)
+		c->protocol->gone(c, END_CLIENT_GONE);
+	chunks_clear(&c->out);
+	if (c->input)
+		ref_put(&c->input->ref);
+	c->input = NULL;
+	c->transport.ops->close(&c->transport, c->reset);
+	wire_closed(c->wire, c);
+	loop_defer(c->wire->loop, &c->task);
+}
+
+/* The queue is empty and the connection is to be closed. */
+static void close_or_linger(struct conn *c)
+{
+	if (!c->linger || c->peer_eof || c->lingering) {
+		conn_break(c, false);
+		return;
+	}
+	if (c->transport.ops->finish(&c->transport) == IO_ERROR) {
+		conn_break(c, false);
+		return;
+	}
+	c->lingering = true;
+	c->rate_bytes = 0;
+	conn_resume(c);
+}
+
+static void settle(struct conn *c)
+{
+	for (bool again = true; again && !c->broken;) {
+		again = false;
+		if (!c->blocked && !chunks_empty(&c->out) && !flush(c))
+			break;
+		if (c->broken || c->lingering)
+			break;
+		if (c->closing) {
+			if (chunks_empty(&c->out))
+				close_or_linger(c);
+			break;
+		}
+		again = c->protocol->settle(c);
+	}
+	if (c->broken) {
+		end(c);
+		return;
+	}
+	watch_events(c);
+	update_wait(c);
+}
+
+static void linger_read(struct conn *c)
+{
+	char *bytes;
+	ssize_t n = conn_read(c, &bytes);
+	if (n == IO_ERROR || (c->lingering && (n == IO_EOF || c->rate_bytes > CONN_LINGER_MAX)))
+		conn_break(c, false);
+}
+
+static void on_event(struct ev_loop *ev, ev_io *watch, int events)
+{
+	struct conn *c = container_of(watch, struct conn, watch);
+	(void)ev;
+	c->entered = true;
+	if (events & EV_WRITE)
+		c->blocked = false;
+	if (events & EV_READ) {
+		if (c->lingering || c->closing)
+			linger_read(c);
+		else
+			c->protocol->readable(c);
+	}
+	settle(c);
+	c->entered = false;
+}
+
+static void on_task(struct task *task)
+{
+	struct conn *c = container_of(task, struct conn, task);
+	if (c->dead) {
+		wire_recycle(c->wire, c);
+		return;
+	}
+	c->entered = true;
+	settle(c);
+	c->entered = false;
+}
+
+static void on_deadline(struct deadline *deadline)
+{
+	struct conn *c = container_of(deadline, struct conn, deadline);
+	enum conn_wait wait = c->wait;
+	c->entered = true;
+	if (rated(wait)) {
+		const struct core_settings *core = &c->wire->thread->snapshot->core;
+		uint32_t spent = now_ms(c) - c->window;
+		bool slow = spent >= RATE_WINDOW_MS &&
+			    c->rate_bytes < (uint64_t)core->limits.min_rate * spent / 1000;
+		if (!slow && now_ms(c) - c->progress < timeout_of(c, wait)) {
+			if (spent >= RATE_WINDOW_MS) {
+				c->window = now_ms(c);
+				c->rate_bytes = 0;
+			}
+			wait_for_octets(c, wait);
+			c->entered = false;
+			return;
+		}
+	}
+	c->wait = CONN_WAIT_NONE;
+	if (wait == CONN_WAIT_LINGER || c->closing)
+		conn_break(c, c->closing && !c->lingering);
+	else
+		c->protocol->expired(c, wait);
+	settle(c);
+	c->entered = false;
+}
+
+void conn_start(struct conn *c, int fd)
+{
+	plain_init(&c->transport, fd);
+	ev_io_init(&c->watch, on_event, fd, EV_READ);
+	c->task.run = on_task;
+	c->deadline.expired = on_deadline;
+	chunks_init(&c->out);
+	c->wait = CONN_WAIT_NONE;
+	c->entered = true;
+	c->protocol->readable(c);
+	settle(c);
+	c->entered = false;
+}
+
+void conn_cut(struct conn *c, enum exchange_end why)
+{
+	if (c->dead)
+		return;
+	if (c->state)
+		c->protocol->gone(c, why);
+	conn_break(c, !chunks_empty(&c->out));
+	end(c);
+}
+
+void conn_touch(struct conn *c)
+{
+	if (!c->entered && !c->dead)
+		loop_defer(c->wire->loop, &c->task);
+}
+
+void conn_close(struct conn *c, bool linger)
+{
+	c->closing = true;
+	c->linger = c->linger || linger;
+	conn_touch(c);
+}
+
+void conn_break(struct conn *c, bool reset)
+{
+	c->broken = true;
+	c->reset = c->reset || reset;
+	conn_touch(c);
+}

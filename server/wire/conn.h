@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* One connection of a client: its transport, input and output queues, watcher and deadline. What the bytes mean is its
+ * protocol's business (h1.h). */
+#ifndef WEIR_WIRE_CONN_H
+#define WEIR_WIRE_CONN_H
+
+#include <netinet/in.h>
+
+#include "base/chunk.h"
+#include "io/loop.h"
+#include "io/transport.h"
+#include "wire/wire.h"
+
+#define CONN_HIGH_WATER                                                                            \
+	(64 * 1024) /* bytes of memory that wait for the peer before its source is held back */
+#define CONN_QUANTUM                                                                               \
+	(1024 * 1024) /* bytes that one connection sends before others have their turn */
+#define CONN_READ_BLOCK (16 * 1024)   /* what is read at once into memory of the connection's own */
+#define CONN_LINGER_MS  2000          /* how long a closed connection is still read from */
+#define CONN_LINGER_MAX (1024 * 1024) /* and how much */
+
+struct conn;
+
+/* What a connection waits for; each has a deadline of its own. */
+enum conn_wait {
+	CONN_WAIT_NONE,   /* for somebody else than the client: no deadline here */
+	CONN_WAIT_IDLE,   /* the next request */
+	CONN_WAIT_HEAD,   /* the rest of a head, all of it in one span of time */
+	CONN_WAIT_BODY,   /* octets of a body that there is room for; has a least rate */
+	CONN_WAIT_SEND,   /* the peer's taking what is sent; has a least rate */
+	CONN_WAIT_LINGER, /* the peer's closing */
+};
+
+/* What a version of HTTP does on a connection. None of these frees the connection: conn_break and conn_close mark it. */
+struct protocol {
+	const char *name;
+	/* There may be something to read: calls conn_read or conn_input_read. */
+	void (*readable)(struct conn *c);
+	/* What was queued left, or somebody used the connection from elsewhere: goes on with what is next. True: something was
+	 * done, look again. */
+	bool (*settle)(struct conn *c);
+	/* What is waited for now; asked when everything has settled. */
+	enum conn_wait (*wait)(const struct conn *c);
+	/* The deadline of that was missed (or the least rate). */
+	void (*expired)(struct conn *c, enum conn_wait wait);
+	/* The transport is dead: ends what is under way. */
+	void (*gone)(struct conn *c, enum exchange_end why);
+};
+
+/* Memory of an idle connection: this struct and nothing else. */
+struct conn {
+	ev_io watch;
+	struct transport transport;
+	struct task task;
+	struct deadline deadline;
+	struct link link; /* in the wire */
+	struct wire *wire;
+	const struct protocol *protocol;
+	void *state; /* the protocol's: NULL while idle */
+	const struct listener_settings *listener;
+	struct chunks out;
+	struct chunk_block
+		*input; /* what was read and not yet used: from input_start to input->used */
+	uint32_t input_start;
+	uint32_t head_seen; /* h1: how far the end of the head was looked for */
+	uint64_t number;
+	uint32_t requests;
+	uint32_t progress;   /* last octet that moved, in ms of the loop's clock (wraps) */
+	uint32_t window;     /* begin of the span in which the rate is counted, likewise */
+	uint32_t rate_bytes; /* in that span */
+	uint8_t wait;        /* enum conn_wait */
+	bool entered; /* inside of one of this connection's own callbacks: settling comes at their end */
+	bool blocked; /* the kernel takes no more just now */
+	bool reading_paused;
+	bool read_full; /* the last read filled its buffer: more is likely there */
+	bool peer_eof;
+	bool closing; /* close when the queue is empty */
+	bool linger;  /* and then read on for a while */
+	bool lingering;
+	bool broken;              /* to be ended at the end of the callback */
+	bool reset;               /* the peer is to see a reset */
+	bool dead;                /* ended; memory goes in the next turn */
+	struct sockaddr_in6 peer; /* or sockaddr_in; family AF_UNIX: nothing is known */
+};
+
+/* Begins a connection on an accepted socket: reads at once, for clients speak first. */
+void conn_start(struct conn *c, int fd);
+/* Ends it at once, from outside of its callbacks; what is under way ends with `why`. */
+void conn_cut(struct conn *c, enum exchange_end why);
+
+/* Reads into the loop's scratch: > 0 octets, else IO_AGAIN, IO_EOF (peer_eof is set) or IO_ERROR (broken is set). */
+ssize_t conn_read(struct conn *c, char **bytes);
+/* Reads behind what waits in the input block, making one where there is none. Likewise. 0 room: IO_AGAIN and reading pauses. */
+ssize_t conn_input_read(struct conn *c, size_t limit);
+/* What waits in the input block. */
+static inline struct slice conn_input(const struct conn *c)
+{
+	return c->input ? (struct slice){c->input->bytes + c->input_start,
+				  c->input->used - c->input_start}
+			: (struct slice){NULL, 0};
+}
+/* Drops octets from its front; an empty block is given back. */
+void conn_input_consume(struct conn *c, size_t length);
+/* Keeps octets of the scratch as input. */
+void conn_input_keep(struct conn *c, const char *bytes, size_t length);
+
+/* Reads no more until conn_resume. */
+void conn_pause(struct conn *c);
+void conn_resume(struct conn *c);
+
+/* Something was queued or changed: it settles at the end of the present callback, or of the loop's turn. */
+void conn_touch(struct conn *c);
+/* How many more octets of memory may be queued. */
+size_t conn_room(const struct conn *c);
+/* Closes when all is sent; `linger`: the peer may still be sending. */
+void conn_close(struct conn *c, bool linger);
+/* Ends it as soon as the present callback is over. */
+void conn_break(struct conn *c, bool reset);
+
+#endif

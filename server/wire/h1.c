@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* HTTP/1 on a client's connection: finds heads, begins exchanges, ends them, and goes on with the next request. One request
+ * at a time: what is pipelined behind it waits. A head that comes whole is read from the loop's scratch, so that an idle
+ * connection owns no memory but its own struct. */
+#include "wire/h1.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "http/h1_syntax.h"
+#include "wire/wire_priv.h"
+
+#define STREAMS_KEPT 64
+
+/* --- Streams. --- */
+
+/* Everything before `memory` is cleared: so nothing of the last request is seen by the next. */
+struct h1_stream *h1_stream_new(struct conn *c)
+{
+	struct wire *wire = c->wire;
+	struct h1_stream *s = wire->free_streams;
+	if (s) {
+		wire->free_streams = *(struct h1_stream **)(void *)s->memory;
+		wire->free_stream_count--;
+	} else {
+		s = must_alloc(sizeof *s);
+	}
+	memset(s, 0, offsetof(struct h1_stream, memory));
+	s->conn = c;
+	c->state = s;
+	c->head_seen = 0;
+	struct request *r = &s->request;
+	arena_init(&r->arena, s->memory, sizeof s->memory);
+	r->carrier = &h1_carrier;
+	r->thread = wire->thread;
+	r->peer = &s->peer;
+	r->number = ++c->requests;
+	r->begun_us = wire->loop->clock.monotonic_us;
+	r->port = -1;
+	s->peer.address = &s->address;
+	s->peer.listener = c->listener;
+	s->peer.connection = c->number;
+	s->peer.scheme = c->listener->scheme;
+	s->peer.transport = "http";
+	wire_peer(c, &s->address);
+	return s;
+}
+
+void h1_stream_free(struct h1_stream *s)
+{
+	struct wire *wire = s->conn->wire;
+	s->conn->state = NULL;
+	arena_reset(&s->request.arena);
+	if (wire->free_stream_count >= STREAMS_KEPT) {
+		free(s);
+		return;
+	}
+	*(struct h1_stream **)(void *)s->memory = wire->free_streams;
+	wire->free_streams = s;
+	wire->free_stream_count++;
+}
+
+void h1_streams_drop(struct wire *wire)
+{
+	while (wire->free_streams) {
+		struct h1_stream *s = wire->free_streams;
+		wire->free_streams = *(struct h1_stream **)(void *)s->memory;
+		free(s);
+	}
+	wire->free_stream_count = 0;
+}
+
+/* --- Heads. --- */
+
+static void refuse(struct h1_stream *s, unsigned status)
+{
+	s->close = true;
+	s->refused = true;
+	s->framing = (struct body_framing){0};
+	s->body_state = H1_BODY_NONE;
+	if (s->request.minor == 0 && s->request.method_name.len == 0)
+		s->request.minor = 1; /* what cannot be read is answered as HTTP/1.1 */
+	exchange_refuse(&s->request, status);
+}
+
+/* Begins a request. `rest` is what was read behind its head, in the scratch (kept: in the input block). Returns false when
+ * the exchange is under way still. */
+static void begin(struct conn *c, const char *head, size_t length)
+{
+	struct h1_stream *s = h1_stream_new(c);
+	unsigned status = h1_read_head(s, head, length);
+	if (c->wire->thread->draining)
+		s->close = true;
+	if (status) {
+		refuse(s, status);
+		return;
+	}
+	h1_body_init(s);
+	exchange_begin(&s->request);
+}
+
+/* Answers a head that will never be whole or is too large. */
+static void refuse_head(struct conn *c, const char *bytes, size_t length, unsigned status)
+{
+	struct h1_stream *s = h1_stream_new(c);
+	const char *line = memchr(bytes, '\n', length);
+	if (status == 431 && !line)
+		status = 414;
+	refuse(s, status);
+}
+
+/* Looks for a head at `bytes`, which stand in the scratch or are the input block's. Returns how many octets were used;
+ * 0 with c->state NULL: more must come. */
+static size_t take_head(struct conn *c, const char *bytes, size_t length, bool scratch)
+{
+	const struct core_settings *core = &c->wire->thread->snapshot->core;
+	size_t empty = c->head_seen ? 0 : h1_leading_empty(bytes, length);
+	size_t seen = c->head_seen;
+	size_t head = h1_head_length(bytes + empty, length - empty, &seen);
+	size_t limit = (size_t)core->limits.header_size;
+	if (head == 0 && length - empty <= limit) {
+		c->head_seen = (uint32_t)seen;
+		return empty;
+	}
+	if (head == 0 || head > limit) {
+		refuse_head(c, bytes + empty, length - empty, 431);
+		return length;
+	}
+	if (scratch && length > empty + head) {
+		/* a body is pulled from the input block; what is pipelined waits there */
+		conn_input_keep(c, bytes + empty + head, length - empty - head);
+		begin(c, bytes + empty, head);
+		return length;
+	}
+	begin(c, bytes + empty, head);
+	return empty + head;
+}
+
+/* The first head of what was read into the scratch. */
+static void heads_from_scratch(struct conn *c, const char *bytes, size_t length)
+{
+	size_t used = take_head(c, bytes, length, true);
+	if (!c->state && used < length)
+		conn_input_keep(c, bytes + used, length - used);
+}
+
+/* A head that waits in the input block. The block may be needed by the body, so it is consumed before the exchange begins:
+ * h1_read_head copies the head. */
+static void heads_from_input(struct conn *c)
+{
+	struct slice input = conn_input(c);
+	if (input.len == 0)
+		return;
+	struct ref *block = &c->input->ref;
+	ref_get(block);
+	const struct core_settings *core = &c->wire->thread->snapshot->core;
+	size_t empty = c->head_seen ? 0 : h1_leading_empty(input.ptr, input.len);
+	conn_input_consume(c, empty);
+	input = slice_from(input, empty);
+	size_t seen = c->head_seen;
+	size_t head = h1_head_length(input.ptr, input.len, &seen);
+	size_t limit = (size_t)core->limits.header_size;
+	if (head == 0 && input.len <= limit) {
+		c->head_seen = (uint32_t)seen;
+	} else if (head == 0 || head > limit) {
+		refuse_head(c, input.ptr, input.len, 431);
+	} else {
+		conn_input_consume(c, head);
+		begin(c, input.ptr, head);
+	}
+	ref_put(block);
+}
+
+/* --- Reading. --- */
+
+static void read_heads(struct conn *c)
+{
+	ssize_t n;
+	if (!c->input) {
+		char *bytes;
+		n = conn_read(c, &bytes);
+		if (n > 0)
+			heads_from_scratch(c, bytes, (size_t)n);
+	} else {
+		size_t limit = (size_t)c->wire->thread->snapshot->core.limits.header_size;
+		n = conn_input_read(c, limit + H1_PIPELINE_MAX);
+		if (n > 0)
+			heads_from_input(c);
+	}
+	if (n == IO_EOF)
+		conn_break(c, false); /* idle, or in the middle of a head: nobody to answer */
+}
+
+/* A request is under way: its body, or what is pipelined, or the end. */
+static void read_more(struct conn *c, struct h1_stream *s)
+{
+	bool body = s->body_state == H1_BODY_DATA || s->body_state == H1_BODY_TRAILER;
+	if (body && !s->body_wanted && !s->finished && conn_input(c).len >= CONN_READ_BLOCK) {
+		conn_pause(c);
+		return;
+	}
+	ssize_t n = conn_input_read(c, body ? CONN_READ_BLOCK + 1024 : H1_PIPELINE_MAX);
+	if (n == IO_AGAIN || c->broken)
+		return;
+	if (s->body_wanted) {
+		s->body_wanted = false;
+		source_wake(&s->body);
+	}
+}
+
+static void h1_readable(struct conn *c)
+{
+	struct h1_stream *s = c->state;
+	if (s)
+		read_more(c, s);
+	else
+		read_heads(c);
+}
+
+/* --- Settling. --- */
+
+/* The answer has left: what is unread of the body decides whether the connection goes on. True: the stream is done with. */
+static bool body_left_over(struct h1_stream *s)
+{
+	struct conn *c = s->conn;
+	if (s->raw || s->refused)
+		return true;
+	if (s->body_state == H1_BODY_DATA || s->body_state == H1_BODY_TRAILER) {
+		if (!s->close)
+			h1_body_drain(s);
+		if (s->body_state == H1_BODY_NONE)
+			return true;
+		if (s->close || c->peer_eof || s->drained > H1_DRAIN_MAX ||
+			s->body_state == H1_BODY_FAILED) {
+			s->close = true;
+			c->linger = true;
+			return true;
+		}
+		conn_resume(c);
+		return false;
+	}
+	return true;
+}
+
+/* The stream is done with: the next request, or the end. */
+static bool next_request(struct conn *c, struct h1_stream *s)
+{
+	bool close = s->close;
+	bool linger = c->linger || s->refused || s->body_state == H1_BODY_FAILED ||
+		      conn_input(c).len > 0 || (c->wire->thread->draining && s->request.minor == 1);
+	h1_stream_free(s);
+	if (close) {
+		conn_close(c, linger);
+		return true;
+	}
+	conn_resume(c);
+	heads_from_input(c);
+	if (c->state)
+		return true;
+	if (c->peer_eof)
+		conn_close(c, false);
+	return c->peer_eof;
+}
+
+static bool settle_tunnel(struct conn *c, struct h1_stream *s)
+{
+	if (!s->half_closed) {
+		s->half_closed = true;
+		if (c->transport.ops->finish(&c->transport) == IO_ERROR)
+			conn_break(c, true);
+	}
+	if (s->body_held)
+		return false; /* the other direction goes on */
+	s->close = true;
+	return true;
+}
+
+static bool h1_settle(struct conn *c)
+{
+	struct h1_stream *s = c->state;
+	if (!s)
+		return false;
+	if (s->raw && s->body_wanted && conn_input(c).len) {
+		s->body_wanted =
+			false; /* what came with the head of the request, before there was a tunnel */
+		source_wake(&s->body);
+	}
+	if (!chunks_empty(&c->out))
+		return false;
+	if (s->aborted) {
+		conn_break(c, !s->chunked_out);
+		return false;
+	}
+	if (!s->out_end) {
+		if (s->request.output != OUTPUT_BODY || conn_room(c) == 0)
+			return false;
+		exchange_room(&s->request);
+		return !chunks_empty(&c->out) || s->out_end;
+	}
+	if (s->raw && !settle_tunnel(c, s))
+		return false;
+	if (!s->finished) {
+		check(!s->body_held || s->request.body);
+		source_cancel(&s->request.body);
+		s->finished = true;
+		exchange_finish(&s->request);
+	}
+	return body_left_over(s) && next_request(c, s);
+}
+
+/* --- Waiting. --- */
+
+static enum conn_wait h1_wait(const struct conn *c)
+{
+	const struct h1_stream *s = c->state;
+	if (!s)
+		return c->input || c->requests == 0 ? CONN_WAIT_HEAD : CONN_WAIT_IDLE;
+	if (s->raw)
+		return CONN_WAIT_NONE;
+	if (s->finished)
+		return CONN_WAIT_LINGER; /* the rest of a body that nobody wants */
+	return s->body_wanted ? CONN_WAIT_BODY : CONN_WAIT_NONE;
+}
+
+/* Before an idle connection is closed it is looked at once more: a request that came just now is answered. */
+static void expired_idle(struct conn *c)
+{
+	read_heads(c);
+	if (!c->state && !c->broken)
+		conn_close(c, false);
+}
+
+static void h1_expired(struct conn *c, enum conn_wait wait)
+{
+	struct h1_stream *s = c->state;
+	switch (wait) {
+	case CONN_WAIT_IDLE:
+		expired_idle(c);
+		break;
+	case CONN_WAIT_HEAD:
+		if (c->input)
+			refuse_head(c, conn_input(c).ptr, conn_input(c).len, 408);
+		else
+			conn_close(c, false);
+		break;
+	case CONN_WAIT_BODY:
+		s->request.end = END_CLIENT_SLOW;
+		h1_body_fail(s, 408);
+		break;
+	case CONN_WAIT_SEND:
+		if (s && !s->finished)
+			s->protocol_end = END_CLIENT_SLOW;
+		conn_break(c, true);
+		break;
+	default:
+		conn_break(c, false);
+	}
+}
+
+static void h1_gone(struct conn *c, enum exchange_end why)
+{
+	struct h1_stream *s = c->state;
+	if (!s)
+		return;
+	if (!s->finished) {
+		s->finished = true;
+		s->body_wanted = false;
+		if (!s->aborted)
+			exchange_gone(&s->request, s->protocol_end ? s->protocol_end : why);
+		source_cancel(&s->request.body);
+		exchange_finish(&s->request);
+	}
+	h1_stream_free(s);
+}
+
+const struct protocol h1_protocol = {
+	.name = "http/1.1",
+	.readable = h1_readable,
+	.settle = h1_settle,
+	.wait = h1_wait,
+	.expired = h1_expired,
+	.gone = h1_gone,
+};

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What an HTTP/1 head asks for: method, target, host, framing and the connection's options, judged strictly, since what two
+ * readers could understand differently must not pass (RFC 9112, 3, 6, 9; RFC 9110, 7 and 10.1.1). */
+#include "http/h1_syntax.h"
+#include "wire/h1.h"
+
+/* What one pass over the fields finds. */
+struct head_notes {
+	const struct field *host;
+	unsigned hosts;
+	bool connection, framed, expect, upgrade;
+};
+
+static struct head_notes note_fields(const struct fields *fields)
+{
+	struct head_notes notes = {0};
+	for (unsigned i = 0; i < fields->count; i++) {
+		switch (fields->list[i].id) {
+		case FIELD_HOST:
+			notes.host = &fields->list[i];
+			notes.hosts++;
+			break;
+		case FIELD_CONNECTION:
+			notes.connection = true;
+			break;
+		case FIELD_CONTENT_LENGTH:
+		case FIELD_TRANSFER_ENCODING:
+			notes.framed = true;
+			break;
+		case FIELD_EXPECT:
+			notes.expect = true;
+			break;
+		case FIELD_UPGRADE:
+			notes.upgrade = true;
+			break;
+		default:
+			break;
+		}
+	}
+	return notes;
+}
+
+/* The target's own authority wins over Host (RFC 9112, 3.2.2), which must be right all the same. */
+static unsigned read_host(struct request *r, const struct head_notes *notes)
+{
+	if (notes->hosts > 1 || (notes->hosts == 0 && r->minor >= 1))
+		return 400;
+	struct slice text = notes->host ? notes->host->value : (struct slice){NULL, 0};
+	r->port = -1;
+	r->host = SLICE("");
+	/* an empty Host goes with a target that has no authority (RFC 9112, 3.2) */
+	if (text.len) {
+		unsigned status = host_parse(text, &r->arena, &r->host, &r->port);
+		if (status)
+			return status;
+	}
+	if (r->target.form != TARGET_ABSOLUTE && r->target.form != TARGET_AUTHORITY)
+		return 0;
+	fields_set(&r->fields, &r->arena, FIELD_HOST, r->target.authority);
+	return host_parse(r->target.authority, &r->arena, &r->host, &r->port);
+}
+
+static void read_connection(struct h1_stream *s)
+{
+	struct request *r = &s->request;
+	if (fields_have_token(&r->fields, FIELD_CONNECTION, SLICE("close")))
+		s->close = true;
+	else if (r->minor == 0 &&
+		 fields_have_token(&r->fields, FIELD_CONNECTION, SLICE("keep-alive")))
+		s->keep_alive_10 = true;
+}
+
+/* A tunnel may begin only where no body is in the way. h2c by Upgrade is not offered (RFC 9113, 3.1). */
+static void read_upgrade(struct request *r)
+{
+	const struct field *field = fields_find(&r->fields, FIELD_UPGRADE);
+	if (r->minor == 0 || r->method != METHOD_GET || r->length != 0 ||
+		fields_count(&r->fields, FIELD_UPGRADE) != 1 || !token_valid(field->value) ||
+		slice_equal_nocase(field->value, SLICE("h2c")) ||
+		!fields_have_token(&r->fields, FIELD_CONNECTION, SLICE("upgrade")))
+		return;
+	r->upgrade = field->value;
+}
+
+static unsigned read_framing(struct h1_stream *s)
+{
+	struct request *r = &s->request;
+	unsigned status = framing_request(&r->fields, r->minor, &s->framing);
+	if (status)
+		return status;
+	const struct core_settings *core = &r->thread->snapshot->core;
+	switch (s->framing.kind) {
+	case FRAMING_LENGTH:
+		if (core->limits.body_size > 0 &&
+			s->framing.length > (uint64_t)core->limits.body_size)
+			return 413;
+		r->length = s->body_left = s->framing.length;
+		break;
+	case FRAMING_CHUNKED:
+		r->length = LENGTH_UNKNOWN;
+		break;
+	default:
+		break;
+	}
+	return 0;
+}
+
+static unsigned read_expect(struct request *r)
+{
+	if (r->minor == 0)
+		return 0; /* RFC 9110, 10.1.1: ignored */
+	const struct field *field = fields_find(&r->fields, FIELD_EXPECT);
+	if (fields_count(&r->fields, FIELD_EXPECT) != 1 ||
+		!slice_equal_nocase(field->value, SLICE("100-continue")))
+		return 417;
+	r->expect_continue = r->length != 0;
+	return 0;
+}
+
+static unsigned read_target(struct h1_stream *s, struct slice text)
+{
+	struct request *r = &s->request;
+	if (text.len > H1_TARGET_MAX)
+		return 414;
+	unsigned status = target_parse(text, r->method, &r->arena, &r->target);
+	if (status)
+		return status;
+	if (r->target.form == TARGET_ABSOLUTE &&
+		!slice_equal(r->target.scheme,
+			s->peer.scheme == SCHEME_HTTPS ? SLICE("https") : SLICE("http")))
+		return 421; /* RFC 9110, 7.4 */
+	return 0;
+}
+
+unsigned h1_read_head(struct h1_stream *s, const char *head, size_t length)
+{
+	struct request *r = &s->request;
+	char *copy = arena_alloc(&r->arena, length);
+	memcpy(copy, head, length);
+	struct h1_request line;
+	unsigned status = h1_parse_request(copy, length, &r->arena, &line, &r->fields);
+	if (status)
+		return status;
+	r->major = 1;
+	r->minor = (uint8_t)line.minor;
+	r->method_name = line.method;
+	r->method = method_identify(line.method);
+	r->target_text = line.target;
+	status = read_target(s, line.target);
+	if (status)
+		return status;
+	struct head_notes notes = note_fields(&r->fields);
+	status = read_host(r, &notes);
+	if (status)
+		return status;
+	if (notes.connection)
+		read_connection(s);
+	if (notes.framed)
+		status = read_framing(s);
+	if (!status && notes.expect)
+		status = read_expect(r);
+	if (notes.upgrade)
+		read_upgrade(r);
+	if (r->minor == 0 && !s->keep_alive_10)
+		s->close = true;
+	return status;
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* All connections of one loop thread: their memory, their number, their end. */
+#include "wire/wire.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/counters.h"
+#include "wire/h1.h"
+#include "wire/wire_priv.h"
+
+#define SLAB_CONNS 64
+#define SCAN_MOST  128
+
+/* Connections come in slabs, without an allocator's own bytes between them. */
+struct conn_slab {
+	struct conn_slab *next;
+	struct conn conns[SLAB_CONNS];
+};
+
+static struct conn *conn_take(struct wire *wire)
+{
+	if (!wire->free_conns) {
+		struct conn_slab *slab = must_zalloc(sizeof *slab);
+		slab->next = wire->slabs;
+		wire->slabs = slab;
+		for (unsigned i = SLAB_CONNS; i-- > 0;)
+			wire_recycle(wire, &slab->conns[i]);
+	}
+	struct conn *c = wire->free_conns;
+	wire->free_conns = c->state;
+	memset(c, 0, sizeof *c);
+	c->wire = wire;
+	return c;
+}
+
+void wire_recycle(struct wire *wire, struct conn *c)
+{
+	c->state = wire->free_conns;
+	wire->free_conns = c;
+}
+
+void wire_peer(const struct conn *c, struct address *address)
+{
+	const struct sockaddr_in6 *from = &c->peer;
+	memset(address, 0, offsetof(struct address, v6) + sizeof(struct sockaddr_in6));
+	if (from->sin6_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&from->sin6_addr)) {
+		address->v4.sin_family = AF_INET;
+		address->v4.sin_port = from->sin6_port;
+		memcpy(&address->v4.sin_addr, &from->sin6_addr.s6_addr[12], 4);
+		address->length = sizeof(struct sockaddr_in);
+		return;
+	}
+	memcpy(&address->v6, from, sizeof *from);
+	address->length = from->sin6_family == AF_INET6  ? sizeof(struct sockaddr_in6)
+			  : from->sin6_family == AF_INET ? sizeof(struct sockaddr_in)
+							 : sizeof(sa_family_t);
+}
+
+static void keep_peer(struct conn *c, const struct address *peer)
+{
+	if (peer->any.sa_family == AF_INET || peer->any.sa_family == AF_INET6)
+		memcpy(&c->peer, &peer->any,
+			peer->any.sa_family == AF_INET ? sizeof peer->v4 : sizeof peer->v6);
+	else
+		c->peer.sin6_family = AF_UNIX;
+}
+
+/* At the limit an idle connection makes room for a new one. True: there is room. */
+static bool make_room(struct wire *wire)
+{
+	unsigned looked = 0;
+	list_each_safe (link, &wire->conns) {
+		struct conn *c = container_of(link, struct conn, link);
+		if (c->wait == CONN_WAIT_IDLE && !c->dead) {
+			conn_cut(c, END_SHUTDOWN);
+			return true;
+		}
+		if (++looked == SCAN_MOST)
+			break;
+	}
+	return false;
+}
+
+bool wire_accept(struct listener *listener, int fd, const struct address *peer, void *context)
+{
+	struct wire *wire = context;
+	const struct core_settings *core = &wire->thread->snapshot->core;
+	int64_t open =
+		atomic_fetch_add_explicit(&wire->shared->connections, 1, memory_order_relaxed);
+	if (open >= core->limits.connections && !make_room(wire)) {
+		atomic_fetch_sub_explicit(&wire->shared->connections, 1, memory_order_relaxed);
+		static const char full[] =
+			"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n"
+			"Retry-After: 1\r\nConnection: close\r\n\r\n";
+		ssize_t sent = send(fd, full, sizeof full - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+		(void)sent; /* a courtesy */
+		close(fd);
+		log_at(NULL, LOG_LEVEL_WARN, LOG_ACCEPT, "the limit of %lld connections is reached",
+			(long long)core->limits.connections);
+		return false;
+	}
+	struct conn *c = conn_take(wire);
+	c->protocol = &h1_protocol;
+	c->listener = listener->settings;
+	c->number = 1 + atomic_fetch_add_explicit(&wire->shared->numbers, 1, memory_order_relaxed);
+	keep_peer(c, peer);
+	list_append(&wire->conns, &c->link);
+	wire->open++;
+	counter_add(wire->thread->counters, COUNTER_CONNECTIONS, 1);
+	counter_add(wire->thread->counters, COUNTER_OPEN, 1);
+	conn_start(c, fd);
+	return true;
+}
+
+static void tell_empty(struct wire *wire)
+{
+	if (wire->open == 0 && wire->thread->draining && !wire->stopping && wire->empty)
+		wire->empty(wire->context);
+}
+
+void wire_closed(struct wire *wire, struct conn *c)
+{
+	list_remove(&c->link);
+	wire->open--;
+	counter_add(wire->thread->counters, COUNTER_OPEN, -1);
+	atomic_fetch_sub_explicit(&wire->shared->connections, 1, memory_order_relaxed);
+	tell_empty(wire);
+}
+
+struct wire *wire_start(struct exchange_thread *thread, struct wire_shared *shared,
+	void (*empty)(void *context), void *context)
+{
+	struct wire *wire = must_zalloc(sizeof *wire);
+	wire->thread = thread;
+	wire->loop = thread->loop;
+	wire->shared = shared;
+	wire->empty = empty;
+	wire->context = context;
+	list_init(&wire->conns);
+	return wire;
+}
+
+void wire_drain(struct wire *wire)
+{
+	wire->thread->draining = true;
+	list_each (link, &wire->conns) {
+		struct conn *c = container_of(link, struct conn, link);
+		if (c->wait == CONN_WAIT_IDLE)
+			deadline_set(wire->loop, &c->deadline, CONN_LINGER_MS);
+	}
+	tell_empty(wire);
+}
+
+unsigned wire_open(const struct wire *wire)
+{
+	return wire->open;
+}
+
+void wire_stop(struct wire *wire)
+{
+	wire->stopping = true;
+	list_each_safe (link, &wire->conns)
+		conn_cut(container_of(link, struct conn, link), END_SHUTDOWN);
+	h1_streams_drop(wire);
+	while (wire->slabs) {
+		struct conn_slab *slab = wire->slabs;
+		wire->slabs = slab->next;
+		for (unsigned i = 0; i < SLAB_CONNS; i++)
+			loop_forget(&slab->conns[i].task);
+		free(slab);
+	}
+	free(wire);
+}
