@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""`make run`: starts the demonstration's application on a free port and weir before it, and says what to try.
+
+usage: run.py WEIR FOLDER [OPTION OF `weir serve`]...
+"""
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from app import Application, Server
+
+TEXT = """
+weir serves     {folder}
+at              {url}
+what it lacks   falls through to conf/demo/app.py on http://{backend}
+
+Open {url} in a browser, or try:
+
+  curl -i {url}/weir.css                         a file: answered here
+  curl -i -r 0-99 {url}/weir.css                 a part of it
+  curl -i {url}/hello                            no such file: the application answers
+  curl -i -d 'some text' {url}/api/echo          so does a POST; see what weir tells it
+  curl -N {url}/api/events                       a stream: each event comes at once
+
+Then put a file named `hello` into {folder}: the next request gets it instead.
+Your own:  {weir} serve FOLDER -p 127.0.0.1:3000
+Ctrl-C ends both.
+"""
+
+
+def shown(path):
+    """The shorter of the absolute and the relative path."""
+    relative = os.path.relpath(path)
+    return relative if not relative.startswith("..") else str(path)
+
+
+def main():
+    if len(sys.argv) < 3:
+        sys.exit(__doc__.strip().splitlines()[-1])
+    weir, folder = Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve()
+    options = sys.argv[3:]
+    server = Server(("127.0.0.1", 0), Application)
+    backend = "127.0.0.1:%d" % server.server_address[1]
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    print(TEXT.format(folder=shown(folder), url="http://localhost:8080", backend=backend, weir=shown(weir)), flush=True)
+
+    # A key press reaches weir as well as this program: weir decides when it is over.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, frame: None)
+    child = subprocess.Popen([str(weir), "serve", str(folder), "-p", backend] + options)
+    signal.signal(signal.SIGTERM, lambda number, frame: child.terminate())
+    status = child.wait()
+    sys.exit(0 if status in (0, -signal.SIGINT, -signal.SIGTERM) else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Prints what the option rows say of the configuration, while weir is built and tested: `describe schema` is
+ * conf/weir.schema.json, `describe manual` the reference part of weir.yaml(5). Not installed. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "handlers/table.h"
+#include "settings/describe.h"
+
+/* The keys of the core are known to the settings room; these are the handlers'. */
+static void sets_collect(const struct option_set **sets)
+{
+	size_t count = 0;
+
+	for (const struct handler *const *h = handler_table; *h != NULL; h++) {
+		if ((*h)->top_options != NULL)
+			sets[count++] = (*h)->top_options;
+		if ((*h)->site_options != NULL)
+			sets[count++] = (*h)->site_options;
+	}
+	sets[count] = NULL;
+}
+
+int main(int argc, char **argv)
+{
+	const struct option_set *list[2 * HANDLERS_MAX + 1];
+	struct option_sets sets = {.sets = list};
+	struct buffer text = {0};
+	bool written;
+
+	sets_collect(list);
+	if (argc == 2 && strcmp(argv[1], "schema") == 0) {
+		describe_schema(&text, &sets);
+	} else if (argc == 2 && strcmp(argv[1], "manual") == 0) {
+		describe_manual(&text, &sets);
+	} else {
+		fputs("usage: describe schema | manual\n", stderr);
+		return 2;
+	}
+	written = fwrite(text.ptr, 1, text.len, stdout) == text.len && fflush(stdout) == 0;
+	buffer_free(&text);
+	return written ? 0 : 1;
+}
