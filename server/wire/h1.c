@@ -365,6 +365,8 @@ static void h1_gone(struct conn *c, enum exchange_end why)
 	if (!s->finished) {
 		s->finished = true;
 		s->body_wanted = false;
+		uint64_t unsent = c->out.length < s->request.sent ? c->out.length : s->request.sent;
+		s->request.sent -= unsent;
 		if (!s->aborted)
 			exchange_gone(&s->request, s->protocol_end ? s->protocol_end : why);
 		source_cancel(&s->request.body);
