@@ -385,10 +385,9 @@ static void on_deadline(struct deadline *deadline)
 	c->entered = false;
 }
 
-void conn_start(struct conn *c, int fd)
+void conn_start(struct conn *c)
 {
-	plain_init(&c->transport, fd);
-	ev_io_init(&c->watch, on_event, fd, EV_READ);
+	ev_io_init(&c->watch, on_event, c->transport.fd, EV_READ);
 	c->task.run = on_task;
 	c->deadline.expired = on_deadline;
 	chunks_init(&c->out);

@@ -83,8 +83,8 @@ struct conn {
 	struct sockaddr_in6 peer; /* or sockaddr_in; family AF_UNIX: nothing is known */
 };
 
-/* Begins a connection on an accepted socket: reads at once, for clients speak first. */
-void conn_start(struct conn *c, int fd);
+/* Begins a connection whose transport is set: reads at once, for clients speak first. */
+void conn_start(struct conn *c);
 /* Ends it at once, from outside of its callbacks; what is under way ends with `why`. */
 void conn_cut(struct conn *c, enum exchange_end why);
 

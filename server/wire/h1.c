@@ -83,8 +83,7 @@ static void refuse(struct h1_stream *s, unsigned status)
 	exchange_refuse(&s->request, status);
 }
 
-/* Begins a request. `rest` is what was read behind its head, in the scratch (kept: in the input block). Returns false when
- * the exchange is under way still. */
+/* Begins a request: a whole head, which is copied. */
 static void begin(struct conn *c, const char *head, size_t length)
 {
 	struct h1_stream *s = h1_stream_new(c);
@@ -109,43 +108,39 @@ static void refuse_head(struct conn *c, const char *bytes, size_t length, unsign
 	refuse(s, status);
 }
 
-/* Looks for a head at `bytes`, which stand in the scratch or are the input block's. Returns how many octets were used;
- * 0 with c->state NULL: more must come. */
-static size_t take_head(struct conn *c, const char *bytes, size_t length, bool scratch)
+/* The length of the head that begins behind *empty octets of the input (CRLFs, which are passed over). 0: it is not whole
+ * yet, or was refused (there is a stream then). */
+static size_t find_head(struct conn *c, struct slice input, size_t *empty)
 {
-	const struct core_settings *core = &c->wire->thread->snapshot->core;
-	size_t empty = c->head_seen ? 0 : h1_leading_empty(bytes, length);
+	size_t limit = (size_t)c->wire->thread->snapshot->core.limits.header_size;
 	size_t seen = c->head_seen;
-	size_t head = h1_head_length(bytes + empty, length - empty, &seen);
-	size_t limit = (size_t)core->limits.header_size;
-	if (head == 0 && length - empty <= limit) {
-		c->head_seen = (uint32_t)seen;
-		return empty;
+	*empty = seen ? 0 : h1_leading_empty(input.ptr, input.len);
+	input = slice_from(input, *empty);
+	size_t head = h1_head_length(input.ptr, input.len, &seen);
+	unsigned status = head > limit || (head == 0 && input.len > limit) ? 431
+			  : head == 0                                      ? h1_hopeless(input)
+									   : 0;
+	if (status) {
+		refuse_head(c, input.ptr, input.len, status);
+		return 0;
 	}
-	if (head == 0 || head > limit) {
-		refuse_head(c, bytes + empty, length - empty, 431);
-		return length;
-	}
-	if (scratch && length > empty + head) {
-		/* a body is pulled from the input block; what is pipelined waits there */
-		conn_input_keep(c, bytes + empty + head, length - empty - head);
-		begin(c, bytes + empty, head);
-		return length;
-	}
-	begin(c, bytes + empty, head);
-	return empty + head;
+	c->head_seen = (uint32_t)seen;
+	return head;
 }
 
-/* The first head of what was read into the scratch. */
+/* The first head of what was read into the scratch. What is behind it is kept: a body, or what is pipelined. */
 static void heads_from_scratch(struct conn *c, const char *bytes, size_t length)
 {
-	size_t used = take_head(c, bytes, length, true);
-	if (!c->state && used < length)
-		conn_input_keep(c, bytes + used, length - used);
+	size_t empty;
+	size_t head = find_head(c, (struct slice){bytes, length}, &empty);
+	if (!c->state)
+		conn_input_keep(c, bytes + empty + head, length - empty - head);
+	if (head)
+		begin(c, bytes + empty, head);
 }
 
-/* A head that waits in the input block. The block may be needed by the body, so it is consumed before the exchange begins:
- * h1_read_head copies the head. */
+/* A head that waits in the input block. The block is consumed before the exchange begins, which may pull what is behind the
+ * head; it stays until the head was copied. */
 static void heads_from_input(struct conn *c)
 {
 	struct slice input = conn_input(c);
@@ -153,21 +148,11 @@ static void heads_from_input(struct conn *c)
 		return;
 	struct ref *block = &c->input->ref;
 	ref_get(block);
-	const struct core_settings *core = &c->wire->thread->snapshot->core;
-	size_t empty = c->head_seen ? 0 : h1_leading_empty(input.ptr, input.len);
-	conn_input_consume(c, empty);
-	input = slice_from(input, empty);
-	size_t seen = c->head_seen;
-	size_t head = h1_head_length(input.ptr, input.len, &seen);
-	size_t limit = (size_t)core->limits.header_size;
-	if (head == 0 && input.len <= limit) {
-		c->head_seen = (uint32_t)seen;
-	} else if (head == 0 || head > limit) {
-		refuse_head(c, input.ptr, input.len, 431);
-	} else {
-		conn_input_consume(c, head);
-		begin(c, input.ptr, head);
-	}
+	size_t empty;
+	size_t head = find_head(c, input, &empty);
+	conn_input_consume(c, empty + head);
+	if (head)
+		begin(c, input.ptr + empty, head);
 	ref_put(block);
 }
 

@@ -59,6 +59,9 @@ struct h1_stream {
 
 /* Reads the head into the request: method, target, host, framing, what the connection's fields say. 0 or the status to refuse it with. */
 unsigned h1_read_head(struct h1_stream *s, const char *head, size_t length);
+/* Looks at the beginning of a head that is not whole: 0, or the status to refuse it with, because it cannot become a request any more
+ * (other protocols, old versions). Not to wait for what never comes. */
+unsigned h1_hopeless(struct slice begin);
 /* The request's body as its exchange sees it. */
 void h1_body_init(struct h1_stream *s);
 /* Passes over what came of a body that nobody wants. */

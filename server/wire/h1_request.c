@@ -4,6 +4,8 @@
 #include "http/h1_syntax.h"
 #include "wire/h1.h"
 
+#define METHOD_LONGEST 32
+
 /* What one pass over the fields finds. */
 struct head_notes {
 	const struct field *host;
@@ -164,4 +166,20 @@ unsigned h1_read_head(struct h1_stream *s, const char *head, size_t length)
 	if (r->minor == 0 && !s->keep_alive_10)
 		s->close = true;
 	return status;
+}
+
+unsigned h1_hopeless(struct slice begin)
+{
+	size_t i = 0;
+	while (i < begin.len && octet_class[(unsigned char)begin.ptr[i]] & OCTET_TOKEN)
+		i++;
+	if (i > METHOD_LONGEST || (i < begin.len && (i == 0 || begin.ptr[i] != ' ')))
+		return 400;
+	const char *end = memchr(begin.ptr, '\n', begin.len);
+	if (!end)
+		return 0;
+	struct slice line = {begin.ptr, (size_t)(end - begin.ptr)};
+	if (slice_ends(line, SLICE(" HTTP/1.1\r")) || slice_ends(line, SLICE(" HTTP/1.0\r")))
+		return 0;
+	return 400;
 }

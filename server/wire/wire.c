@@ -110,7 +110,8 @@ bool wire_accept(struct listener *listener, int fd, const struct address *peer, 
 	wire->open++;
 	counter_add(wire->thread->counters, COUNTER_CONNECTIONS, 1);
 	counter_add(wire->thread->counters, COUNTER_OPEN, 1);
-	conn_start(c, fd);
+	plain_init(&c->transport, fd);
+	conn_start(c);
 	return true;
 }
 

@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* HTTP/1 on a connection: a real loop and a socket pair, handlers of the test's own, and a transport that gives the bytes in
+ * pieces of any size. What is sent must be the same whatever the pieces are. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/counters.h"
+#include "http/respond.h"
+#include "io/transport.h"
+#include "wire/wire_priv.h"
+
+/* --- The transport: plain, but at most `piece` octets a call. --- */
+
+static size_t piece;
+static const struct transport_ops *plain_ops;
+
+static ssize_t piece_read(struct transport *t, void *to, size_t size)
+{
+	return plain_ops->read(t, to, size < piece ? size : piece);
+}
+
+static ssize_t piece_write(struct transport *t, const struct iovec *iov, int count, bool more)
+{
+	(void)count;
+	struct iovec one = {iov->iov_base, iov->iov_len < piece ? iov->iov_len : piece};
+	return plain_ops->write(t, &one, 1, more);
+}
+
+/* --- The handlers of the test. --- */
+
+struct echo {
+	struct source *body;
+	struct request *request;
+	struct buffer gathered;
+};
+
+static void echo_pull(struct echo *e);
+
+static void echo_woken(struct source *source)
+{
+	echo_pull(source->taker);
+}
+
+static void echo_end(struct echo *e)
+{
+	source_cancel(&e->body);
+	buffer_free(&e->gathered);
+}
+
+/* Reads the whole body, then answers with it; a fault of the body is answered by its status. */
+static void echo_pull(struct echo *e)
+{
+	struct chunks spans;
+	enum pull verdict;
+	do {
+		chunks_init(&spans);
+		verdict = e->body->ops->pull(e->body, &spans, 7);
+		assert_true(spans.memory <= 7);
+		char bytes[7];
+		size_t n = chunks_peek(&spans, bytes, sizeof bytes);
+		buffer_append(&e->gathered, bytes, n);
+		chunks_clear(&spans);
+	} while (verdict == PULL_MORE);
+	if (verdict == PULL_PAUSED)
+		return;
+	struct request *request = e->request;
+	if (verdict == PULL_FAILED) {
+		unsigned status = request->body_fault;
+		echo_end(e);
+		if (status)
+			respond_builtin(request, status);
+		else
+			exchange_abort(request, END_CLIENT_GONE);
+		return;
+	}
+	request->response.status = 200;
+	request->response.length = e->gathered.len;
+	struct source *answer = respond_memory(request, e->gathered.ptr, e->gathered.len);
+	echo_end(e);
+	exchange_respond(request, answer);
+}
+
+static void echo_gone(struct request *request)
+{
+	echo_end(request_state(request));
+}
+
+static struct ready *greeting;
+static unsigned observed;
+static enum exchange_end last_end;
+
+static enum verdict test_handle(struct request *request)
+{
+	struct slice path = request->target.path;
+	if (slice_equal(path, SLICE("/ready"))) {
+		exchange_ready(request, greeting);
+		return TAKEN;
+	}
+	if (slice_equal(path, SLICE("/echo")) && request->body) {
+		struct echo *e = arena_zalloc(&request->arena, sizeof *e);
+		e->body = request->body;
+		request->body = NULL;
+		e->request = request;
+		e->body->wake = echo_woken;
+		e->body->taker = e;
+		exchange_hold(request, echo_gone, e);
+		echo_pull(e);
+		return TAKEN;
+	}
+	if (slice_equal(path, SLICE("/stream"))) {
+		request->response.status = 200;
+		request->response.length = LENGTH_UNKNOWN;
+		exchange_respond(request, respond_memory(request, "streamed", 8));
+		return TAKEN;
+	}
+	if (slice_equal(path, SLICE("/short"))) {
+		request->response.status = 200;
+		request->response.length = 10;
+		exchange_respond(request, respond_memory(request, "streamed", 8));
+		return TAKEN;
+	}
+	return PASS;
+}
+
+static void test_observe(struct request *request)
+{
+	observed++;
+	last_end = request->end;
+}
+
+static const struct handler test_handler = {
+	.name = "test",
+	.handle = test_handle,
+	.observe = test_observe,
+};
+static const struct handler *const test_table[] = {&test_handler, NULL};
+
+/* --- One thread. --- */
+
+static struct loop loop;
+static struct snapshot snapshot;
+static struct exchange_thread thread;
+static struct counters counters;
+static struct wire_shared shared;
+static struct wire *wire;
+static struct scope_core scope_core;
+static struct site site;
+static const struct site *sites[] = {&site};
+static struct listener_settings listener_settings;
+
+static int set_up(void **state)
+{
+	(void)state;
+	piece = 65536;
+	observed = 0;
+	memset(&snapshot, 0, sizeof snapshot);
+	snapshot.core.limits.connections = 10;
+	snapshot.core.limits.header_size = 4096;
+	snapshot.core.limits.body_size = 100;
+	snapshot.core.limits.header_timeout = snapshot.core.limits.body_timeout = 10000;
+	snapshot.core.limits.idle_timeout = snapshot.core.limits.send_timeout = 10000;
+	site = (struct site){
+		.name = SLICE("default"), .scope = {.core = &scope_core, .chain = test_table}};
+	site.scope.site = &site;
+	listener_settings =
+		(struct listener_settings){.sites = sites, .site_count = 1, .fallback = &site};
+	assert_int_equal(loop_init(&loop, 0), 0);
+	memset(&thread, 0, sizeof thread);
+	thread.table = test_table;
+	thread.loop = &loop;
+	thread.clock = &loop.clock;
+	thread.snapshot = &snapshot;
+	thread.counters = &counters;
+	exchange_thread_prepare(&thread);
+	memset(&shared, 0, sizeof shared);
+	wire = wire_start(&thread, &shared, NULL, NULL);
+	struct fields fields = {0};
+	struct arena arena;
+	arena_init(&arena, NULL, 0);
+	fields_add(&fields, &arena, FIELD_CONTENT_TYPE, SLICE("text/plain"));
+	greeting = ready_make(200, &fields, 5, "hello", 5);
+	arena_reset(&arena);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	wire_stop(wire);
+	loop_done(&loop);
+	assert_int_equal(greeting->ref.count, 1);
+	ref_put(&greeting->ref);
+	assert_int_equal(shared.connections, 0);
+	return 0;
+}
+
+/* A client's end of a connection that the wire has accepted. */
+static int connect_client(void)
+{
+	static struct transport_ops pieces;
+	int pair[2];
+	assert_int_equal(
+		socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
+	struct listener listener = {.settings = &listener_settings};
+	struct address peer = {.length = sizeof(sa_family_t), .any = {.sa_family = AF_UNIX}};
+	assert_true(wire_accept(&listener, pair[1], &peer, wire));
+	struct conn *c = container_of(wire->conns.prev, struct conn, link);
+	if (!plain_ops) {
+		plain_ops = c->transport.ops;
+		pieces = *plain_ops;
+		pieces.read = piece_read;
+		pieces.write = piece_write;
+	}
+	c->transport.ops = &pieces;
+	return pair[0];
+}
+
+static void turn(void)
+{
+	ev_run(loop.ev, EVRUN_NOWAIT);
+}
+
+/* Sends the text in pieces and reads until the server has nothing more to say, the dates replaced by "-". */
+static void talk(int fd, const char *text, size_t length, char *answer, size_t size)
+{
+	size_t sent = 0, got = 0;
+	for (int quiet = 0; quiet < 6;) {
+		if (sent < length) {
+			size_t most = length - sent < piece ? length - sent : piece;
+			ssize_t n = send(fd, text + sent, most, MSG_NOSIGNAL);
+			if (n > 0)
+				sent += (size_t)n;
+			else if (errno != EAGAIN)
+				sent = length;
+		}
+		turn();
+		ssize_t n = recv(fd, answer + got, size - 1 - got, 0);
+		quiet = n > 0 || sent < length ? 0 : quiet + 1;
+		if (n > 0)
+			got += (size_t)n;
+	}
+	answer[got] = 0;
+	for (char *date = answer; (date = strstr(date, "Date: "));) {
+		memmove(date + 7, date + 35, strlen(date + 35) + 1);
+		date[6] = '-';
+		date += 6;
+	}
+}
+
+static bool is_closed(int fd)
+{
+	char byte;
+	turn();
+	ssize_t n = recv(fd, &byte, 1, 0);
+	return n == 0 || (n < 0 && errno != EAGAIN);
+}
+
+/* What a client says and what it must hear, whatever the pieces are. `closed`: the server ends the connection. */
+static void expect(const char *request, const char *answer, bool closed)
+{
+	static const size_t pieces[] = {65536, 1, 2, 3, 7, 16, 61};
+	char got[16384];
+	for (size_t i = 0; i < COUNT_OF(pieces); i++) {
+		piece = pieces[i];
+		int fd = connect_client();
+		talk(fd, request, strlen(request), got, sizeof got);
+		assert_string_equal(got, answer);
+		assert_int_equal(is_closed(fd), closed);
+		close(fd);
+		turn();
+		turn();
+		assert_int_equal(wire_open(wire), 0);
+	}
+}
+
+#define HELLO                                                                                      \
+	"HTTP/1.1 200 OK\r\nDate: -\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello"
+
+static void keeps_connections_and_answers_pipelined_requests_in_order(void **state)
+{
+	(void)state; /* RFC 9112, 9.3 and 9.3.2 */
+	expect("GET /ready HTTP/1.1\r\nHost: a\r\n\r\n", HELLO, false);
+	expect("GET /ready HTTP/1.1\r\nHost: a\r\n\r\nGET /stream HTTP/1.1\r\nHost: a\r\n\r\n"
+	       "HEAD /ready HTTP/1.1\r\nHost: a\r\n\r\nGET /ready HTTP/1.1\r\nHost: a\r\n\r\n",
+		HELLO
+		"HTTP/1.1 200 OK\r\nDate: -\r\nTransfer-Encoding: chunked\r\n\r\n"
+		"8\r\nstreamed\r\n0\r\n\r\n"
+		"HTTP/1.1 200 OK\r\nDate: -\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\n" HELLO,
+		false);
+}
+
+static void closes_when_asked(void **state)
+{
+	(void)state; /* RFC 9112, 9.6 */
+	expect("GET /ready HTTP/1.1\r\nHost: a\r\nConnection: Close\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nDate: -\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n"
+		"Connection: close\r\n\r\nhello",
+		true);
+	expect("GET /ready HTTP/1.0\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nDate: -\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n"
+		"Connection: close\r\n\r\nhello",
+		true);
+	expect("GET /ready HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nDate: -\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n"
+		"Connection: keep-alive\r\n\r\nhello",
+		false);
+}
+
+static void reads_bodies_of_both_framings(void **state)
+{
+	(void)state; /* RFC 9112, 6 and 7.1 */
+	expect("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\nhello world"
+	       "GET /ready HTTP/1.1\r\nHost: a\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nDate: -\r\nContent-Length: 11\r\n\r\nhello world" HELLO, false);
+	expect("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+	       "5\r\nhello\r\n6;x=y\r\n world\r\n0\r\nX-Trailer: 1\r\n\r\n"
+	       "GET /ready HTTP/1.1\r\nHost: a\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nDate: -\r\nContent-Length: 11\r\n\r\nhello world" HELLO, false);
+}
+
+static void passes_over_a_body_that_nobody_reads(void **state)
+{
+	(void)state; /* RFC 9112, 9.3: the next request begins behind it */
+	expect("POST /ready HTTP/1.1\r\nHost: a\r\nContent-Length: 33\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n"
+	       "GET /ready HTTP/1.1\r\nHost: a\r\n\r\n",
+		HELLO HELLO, false);
+}
+
+static void asks_for_a_body_that_waits_to_be_asked(void **state)
+{
+	(void)state; /* RFC 9110, 10.1.1 */
+	int fd = connect_client();
+	char got[4096];
+	const char *head =
+		"POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n";
+	talk(fd, head, strlen(head), got, sizeof got);
+	assert_string_equal(got, "HTTP/1.1 100 Continue\r\n\r\n");
+	talk(fd, "ok", 2, got, sizeof got);
+	assert_string_equal(got, "HTTP/1.1 200 OK\r\nDate: -\r\nContent-Length: 2\r\n\r\nok");
+	close(fd);
+}
+
+/* The status line of the answer, and the connection ends. */
+static void expect_refused(const char *request, unsigned status)
+{
+	char got[16384], line[16];
+	snprintf(line, sizeof line, "HTTP/1.1 %u ", status);
+	piece = 65536;
+	int fd = connect_client();
+	talk(fd, request, strlen(request), got, sizeof got);
+	if (strncmp(got, line, strlen(line)) != 0)
+		fail_msg("%s answered by %.40s, not %u", request, got, status);
+	assert_non_null(strstr(got, "Connection: close\r\n"));
+	assert_null(strstr(got + 1, "HTTP/1.1 200"));
+	assert_true(is_closed(fd));
+	close(fd);
+	turn();
+	turn();
+	assert_int_equal(wire_open(wire), 0);
+}
+
+#define SMUGGLED "GET /ready HTTP/1.1\r\nHost: a\r\n\r\n"
+
+static void refuses_what_is_malformed_and_ends_the_connection(void **state)
+{
+	(void)state; /* RFC 9112, 3.2, 5, 6.1, 6.3 */
+	expect_refused("GET /ready HTTP/1.1\r\n\r\n" SMUGGLED, 400);
+	expect_refused("GET /ready HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n" SMUGGLED, 400);
+	expect_refused("GET /ready HTTP/1.1\nHost: a\n\n" SMUGGLED, 400);
+	expect_refused("GET /ready HTTP/1.1\r\nHost : a\r\n\r\n" SMUGGLED, 400);
+	expect_refused("GET /ready HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n" SMUGGLED, 400);
+	expect_refused("GET /ready HTTP/2.0\r\nHost: a\r\n\r\n" SMUGGLED, 505);
+	expect_refused("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n"
+		       "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" SMUGGLED,
+		400);
+	expect_refused(
+		"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: +4\r\n\r\nabcd" SMUGGLED, 400);
+	expect_refused("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 101\r\n\r\n", 413);
+	expect_refused(
+		"POST /echo HTTP/1.1\r\nHost: a\r\nExpect: a-miracle\r\nContent-Length: 2\r\n\r\nok",
+		417);
+	expect_refused("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 501);
+	expect_refused(
+		"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0x5\r\nhello\r\n0\r\n\r\n" SMUGGLED,
+		400);
+}
+
+static void refuses_heads_that_are_too_large(void **state)
+{
+	(void)state; /* DESIGN 2: header_size: 431, a target over 8k: 414 */
+	static char head[20000];
+	snprintf(head, sizeof head, "GET /ready HTTP/1.1\r\nHost: a\r\nX: %05000d\r\n\r\n", 0);
+	expect_refused(head, 431);
+	snprintf(head, sizeof head, "GET /%05000d", 0);
+	expect_refused(head, 414);
+}
+
+static void cuts_an_answer_that_is_shorter_than_announced(void **state)
+{
+	(void)state; /* never completed: the client must see that it was cut */
+	char got[4096];
+	int fd = connect_client();
+	talk(fd, SMUGGLED, strlen(SMUGGLED), got, sizeof got);
+	const char *request = "GET /short HTTP/1.1\r\nHost: a\r\n\r\n";
+	talk(fd, request, strlen(request), got, sizeof got);
+	assert_null(strstr(got, "streamed\r\n"));
+	assert_true(is_closed(fd));
+	assert_int_equal(last_end, END_BACKEND_FAILED);
+	close(fd);
+}
+
+static void tells_observers_of_each_exchange_once(void **state)
+{
+	(void)state; /* DESIGN 5, Observer */
+	int fd = connect_client();
+	const char *head = "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 50\r\n\r\nhalf";
+	char got[4096];
+	talk(fd, head, strlen(head), got, sizeof got);
+	assert_string_equal(got, "");
+	assert_int_equal(observed, 0);
+	close(fd);
+	for (int i = 0; i < 4; i++)
+		turn();
+	assert_int_equal(observed, 1);
+	assert_int_equal(last_end, END_CLIENT_GONE);
+	assert_int_equal(wire_open(wire), 0);
+	assert_int_equal(counter_read(&counters, COUNTER_REQUESTS_OPEN), 0);
+}
+
+static void says_close_while_draining(void **state)
+{
+	(void)state; /* DESIGN 4, Reload */
+	int fd = connect_client();
+	char got[4096];
+	talk(fd, SMUGGLED, strlen(SMUGGLED), got, sizeof got);
+	assert_string_equal(got, HELLO);
+	wire_drain(wire);
+	talk(fd, SMUGGLED, strlen(SMUGGLED), got, sizeof got);
+	assert_non_null(strstr(got, "\r\nConnection: close\r\n"));
+	assert_true(is_closed(fd));
+	close(fd);
+}
+
+int main(void)
+{
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		CASE(keeps_connections_and_answers_pipelined_requests_in_order),
+		CASE(closes_when_asked),
+		CASE(reads_bodies_of_both_framings),
+		CASE(passes_over_a_body_that_nobody_reads),
+		CASE(asks_for_a_body_that_waits_to_be_asked),
+		CASE(refuses_what_is_malformed_and_ends_the_connection),
+		CASE(refuses_heads_that_are_too_large),
+		CASE(cuts_an_answer_that_is_shorter_than_announced),
+		CASE(tells_observers_of_each_exchange_once),
+		CASE(says_close_while_draining),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
