@@ -9,6 +9,7 @@ struct origin;
 
 /* The head of a request to a backend, as it goes out but for framing; lives until `head` or `failed` was reported. */
 struct origin_request {
+	struct arena *arena;     /* heads and trailers of the answer are kept there: lives longer than the origin */
 	struct slice method;
 	enum method method_id;
 	struct slice target;     /* "/path?query", or "*" */
@@ -16,7 +17,8 @@ struct origin_request {
 	uint64_t length;         /* of the body: 0, a number, LENGTH_UNKNOWN */
 	struct source *body;     /* NULL: none; taken over by origin_send */
 	struct slice upgrade;    /* asks for a tunnel */
-	bool want_trailers;
+	bool want_trailers;      /* TE: trailers is said */
+	bool expect_continue;    /* Expect is said, and the body not pulled before 100 came; after 1 s without any answer a 100 is told as if it came */
 };
 
 struct origin_response {
@@ -29,7 +31,14 @@ struct origin_response {
 };
 
 /* Why there is no answer. */
-enum origin_failure { ORIGIN_CONNECT, ORIGIN_CLOSED, ORIGIN_TIMEOUT, ORIGIN_MALFORMED, ORIGIN_BUSY };
+enum origin_failure {
+	ORIGIN_CONNECT,   /* no server could be connected to */
+	ORIGIN_CLOSED,    /* it closed before its head was whole */
+	ORIGIN_TIMEOUT,   /* no connection, or no answer, in time */
+	ORIGIN_MALFORMED, /* the answer is malformed or ambiguous */
+	ORIGIN_BUSY,
+	ORIGIN_BODY,      /* the request's own body was broken off */
+};
 
 /* Told on the caller's thread, never from inside origin_send. */
 struct origin_events {

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Which fields pass through the proxy: those of the message do, those of one hop or about the client's identity do not. */
+#include "handlers/proxy/forward.h"
+
+#include <arpa/inet.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "http/exchange.h"
+#include "http/h1_framing.h"
+#include "http/h1_head.h"
+
+#define VIA_OF_OURS "1.1 weir"
+#define CIRCLES_MAX 8 /* how often a request may have passed a weir before */
+
+static bool starts_nocase(struct slice s, struct slice prefix)
+{
+	return s.len >= prefix.len && strncasecmp(s.ptr, prefix.ptr, prefix.len) == 0;
+}
+
+/* --- The request. --- */
+
+/* Fields that say who the client is or what it asked for: ours are the ones that a backend may believe. */
+static bool claims_identity(const struct field *field)
+{
+	switch (field->id) {
+	case FIELD_FORWARDED:
+	case FIELD_X_FORWARDED_FOR:
+	case FIELD_X_FORWARDED_HOST:
+	case FIELD_X_FORWARDED_PROTO:
+		return true;
+	case FIELD_OTHER:
+		return starts_nocase(field->name, SLICE("X-Forwarded-")) ||
+		       slice_equal_nocase(field->name, SLICE("X-Real-IP"));
+	default:
+		return false;
+	}
+}
+
+static bool passes(const struct request *request, const struct field *field)
+{
+	switch (field->id) {
+	case FIELD_HOST: /* written first */
+	case FIELD_CONTENT_LENGTH:
+	case FIELD_TRANSFER_ENCODING:
+	case FIELD_EXPECT: /* written again where it is meant */
+	case FIELD_HTTP2_SETTINGS:
+	case FIELD_MAX_FORWARDS:
+		return false;
+	default:
+		break;
+	}
+	if (claims_identity(field))
+		return false;
+	if (field->id == FIELD_OTHER && memchr(field->name.ptr, '_', field->name.len)) {
+		/* to CGI and its heirs “X_A” and “X-A” are one and the same */
+		log_at(&(struct log_scope){request->peer->connection, request->number, NULL},
+			LOG_LEVEL_DEBUG, LOG_CLIENT,
+			"the field “%.*s” is not passed on: it has an underscore",
+			(int)field->name.len, field->name.ptr);
+		return false;
+	}
+	return true;
+}
+
+/* The client's address without its port: "192.0.2.1", "2001:db8::1"; nothing for Unix sockets. */
+static struct slice client_address(struct request *request)
+{
+	const struct address *a = request->peer->address;
+	char *text = arena_alloc(&request->arena, INET6_ADDRSTRLEN);
+	const unsigned char *v4 = NULL;
+	if (a->any.sa_family == AF_INET)
+		v4 = (const unsigned char *)&a->v4.sin_addr;
+	else if (a->any.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&a->v6.sin6_addr))
+		v4 = (const unsigned char *)&a->v6.sin6_addr + 12;
+	if (v4) {
+		size_t len = 0;
+		for (int i = 0; i < 4; i++) {
+			len += bytes_decimal(text + len, v4[i]);
+			if (i < 3)
+				text[len++] = '.';
+		}
+		return (struct slice){text, len};
+	}
+	if (a->any.sa_family == AF_INET6 &&
+		inet_ntop(AF_INET6, &a->v6.sin6_addr, text, INET6_ADDRSTRLEN))
+		return slice_of(text);
+	return SLICE("");
+}
+
+/* Forwarded: for=192.0.2.1;host="example.com:8080";proto=http (RFC 7239, 4). */
+static struct slice forwarded(
+	struct request *request, struct slice client, struct slice host, struct slice proto)
+{
+	char *text = arena_alloc(&request->arena, client.len + host.len + proto.len + 48);
+	char *to = h1_put(text, SLICE("for="));
+	if (client.len == 0)
+		to = h1_put(to, SLICE("unknown"));
+	else if (memchr(client.ptr, ':', client.len))
+		to = h1_put(h1_put(h1_put(to, SLICE("\"[")), client), SLICE("]\""));
+	else
+		to = h1_put(to, client);
+	if (host.len && !memchr(host.ptr, '"', host.len) && !memchr(host.ptr, '\\', host.len)) {
+		bool quoted = !token_valid(host);
+		to = h1_put(to, quoted ? SLICE(";host=\"") : SLICE(";host="));
+		to = h1_put(to, host);
+		if (quoted)
+			*to++ = '"';
+	}
+	to = h1_put(h1_put(to, SLICE(";proto=")), proto);
+	return (struct slice){text, (size_t)(to - text)};
+}
+
+static void add_identity(struct request *request, struct slice host, struct fields *fields)
+{
+	struct arena *arena = &request->arena;
+	struct slice client = client_address(request);
+	struct slice proto = request->peer->scheme == SCHEME_HTTPS ? SLICE("https") : SLICE("http");
+	if (client.len)
+		fields_add(fields, arena, FIELD_X_FORWARDED_FOR, client);
+	fields_add(fields, arena, FIELD_X_FORWARDED_PROTO, proto);
+	if (host.len)
+		fields_add(fields, arena, FIELD_X_FORWARDED_HOST, host);
+	fields_add(fields, arena, FIELD_FORWARDED, forwarded(request, client, host, proto));
+}
+
+static bool counts_hops(const struct request *request)
+{
+	return request->method == METHOD_OPTIONS || request->method == METHOD_TRACE;
+}
+
+static bool max_forwards(const struct request *request, uint64_t *hops)
+{
+	const struct field *field =
+		counts_hops(request) ? fields_find(&request->fields, FIELD_MAX_FORWARDS) : NULL;
+	return field && slice_number(field->value, hops) == 0;
+}
+
+bool forward_ends_here(const struct request *request)
+{
+	uint64_t hops;
+	return max_forwards(request, &hops) && hops == 0;
+}
+
+static void add_hops(struct request *request, struct fields *fields)
+{
+	const struct field *field = fields_find(&request->fields, FIELD_MAX_FORWARDS);
+	uint64_t hops;
+	if (!field)
+		return;
+	struct slice value = field->value;
+	if (max_forwards(request, &hops))
+		value = arena_format(&request->arena, "%llu", (unsigned long long)hops - 1);
+	fields_add(fields, &request->arena, FIELD_MAX_FORWARDS, value);
+}
+
+/* The path as it was routed, with its query; the client's own text where they are the same bytes. */
+static struct slice target_of(struct request *request)
+{
+	const struct target *t = &request->target;
+	if (!t->query.ptr)
+		return t->path;
+	if (t->path.ptr + t->path.len + 1 == t->query.ptr && t->query.ptr[-1] == '?')
+		return (struct slice){t->path.ptr, t->path.len + 1 + t->query.len};
+	char *text = arena_alloc(&request->arena, t->path.len + 1 + t->query.len);
+	char *to = h1_put(text, t->path);
+	*to++ = '?';
+	to = h1_put(to, t->query);
+	return (struct slice){text, (size_t)(to - text)};
+}
+
+static unsigned circles(const struct fields *fields)
+{
+	if (!fields_find(fields, FIELD_VIA))
+		return 0;
+	unsigned count = 0;
+	for (unsigned i = 0; i < fields->count; i++) {
+		struct slice list = fields->list[i].value, member;
+		if (fields->list[i].id != FIELD_VIA)
+			continue;
+		while (list_next(&list, &member))
+			count += slice_equal(member, SLICE(VIA_OF_OURS));
+	}
+	return count;
+}
+
+unsigned forward_request(
+	struct request *request, const struct upstream *upstream, struct origin_request *out)
+{
+	struct arena *arena = &request->arena;
+	struct fields *from = &request->fields;
+	if (circles(from) >= CIRCLES_MAX)
+		return 508;
+	*out = (struct origin_request){
+		.arena = arena,
+		.method = request->method_name,
+		.method_id = request->method,
+		.target = target_of(request),
+		.length = request->length,
+		.upgrade = request->upgrade,
+		.expect_continue = request->expect_continue,
+		.want_trailers = fields_have_token(from, FIELD_TE, SLICE("trailers")),
+	};
+	/* what `Connection` names must go, and the client's list stay whole for logs and error pages */
+	struct fields kept = *from;
+	if (fields_find(from, FIELD_CONNECTION) || fields_find(from, FIELD_TE) ||
+		fields_find(from, FIELD_UPGRADE) || fields_find(from, FIELD_KEEP_ALIVE) ||
+		fields_find(from, FIELD_PROXY_CONNECTION)) {
+		kept.list = arena_alloc(arena, from->count * sizeof(from->list[0]));
+		kept.capacity = from->count;
+		memcpy(kept.list, from->list, from->count * sizeof(from->list[0]));
+		framing_remove_hop(&kept, arena);
+	}
+	out->fields.capacity = kept.count + 8;
+	out->fields.list = arena_alloc(arena, out->fields.capacity * sizeof(out->fields.list[0]));
+	const struct field *host = fields_find(from, FIELD_HOST);
+	struct slice named = host ? host->value : SLICE("");
+	fields_add(&out->fields, arena, FIELD_HOST,
+		named.len ? named : upstream->servers[0].authority);
+	for (unsigned i = 0; i < kept.count; i++)
+		if (passes(request, &kept.list[i]))
+			out->fields.list[out->fields.count++] = kept.list[i];
+	add_identity(request, named, &out->fields);
+	add_hops(request, &out->fields);
+	fields_add(&out->fields, arena, FIELD_VIA, SLICE(VIA_OF_OURS));
+	return 0;
+}
+
+/* --- The answer. --- */
+
+static bool tells_software(const struct field *field)
+{
+	return field->id == FIELD_SERVER || field->id == FIELD_X_POWERED_BY ||
+	       (field->id == FIELD_OTHER && starts_nocase(field->name, SLICE("X-AspNet")));
+}
+
+/* The rest of a URI that names one of the servers, from its path on; ptr NULL: it names somebody else. */
+static struct slice behind_server(struct slice uri, const struct upstream *upstream)
+{
+	struct slice rest = {NULL, 0};
+	if (!starts_nocase(uri, SLICE("http://")))
+		return rest;
+	uri = slice_from(uri, 7);
+	for (size_t i = 0; i < upstream->server_count; i++) {
+		struct slice name = upstream->servers[i].authority;
+		if (upstream->servers[i].addresses[0].any.sa_family == AF_UNIX ||
+			!starts_nocase(uri, name))
+			continue;
+		rest = slice_from(uri, name.len);
+		if (rest.len == 0 || rest.ptr[0] == '/' || rest.ptr[0] == '?' || rest.ptr[0] == '#')
+			return rest;
+	}
+	return (struct slice){NULL, 0};
+}
+
+/* Location and Content-Location that name the backend name this site instead. */
+static struct slice own_location(
+	struct request *request, const struct upstream *upstream, struct slice uri)
+{
+	const struct field *host = fields_find(&request->fields, FIELD_HOST);
+	struct slice rest = behind_server(uri, upstream);
+	if (!rest.ptr || !host || !host->value.len)
+		return uri;
+	return arena_format(&request->arena, "%s://%.*s%.*s",
+		request->peer->scheme == SCHEME_HTTPS ? "https" : "http", (int)host->value.len,
+		host->value.ptr, (int)rest.len, rest.ptr);
+}
+
+void forward_response(
+	struct request *request, const struct upstream *upstream, const struct origin_response *in)
+{
+	struct response *response = &request->response;
+	struct fields *to = &response->fields;
+	response->status = in->status;
+	response->reason = in->reason;
+	response->length = in->length;
+	to->capacity = in->fields.count + to->count + 4;
+	struct field *list = arena_alloc(&request->arena, to->capacity * sizeof(list[0]));
+	if (to->count)
+		memcpy(list, to->list, to->count * sizeof(list[0]));
+	to->list = list;
+	for (unsigned i = 0; i < in->fields.count; i++) {
+		struct field field = in->fields.list[i];
+		if (field.id == FIELD_DATE || tells_software(&field))
+			continue;
+		if (field.id == FIELD_LOCATION || field.id == FIELD_CONTENT_LOCATION)
+			field.value = own_location(request, upstream, field.value);
+		list[to->count++] = field;
+	}
+}
+
+void forward_interim(struct fields *fields)
+{
+	fields_remove(fields, FIELD_SERVER);
+	fields_remove(fields, FIELD_X_POWERED_BY);
+}
+
+void forward_trailers(struct fields *fields)
+{
+	unsigned kept = 0;
+	for (unsigned i = 0; i < fields->count; i++) {
+		const struct field *field = &fields->list[i];
+		/* the fields that weir knows are those of heads (RFC 9110, 6.5.1) */
+		if ((field->id == FIELD_OTHER || field->id == FIELD_ETAG) &&
+			!claims_identity(field) && !memchr(field->name.ptr, '_', field->name.len))
+			fields->list[kept++] = *field;
+	}
+	fields->count = kept;
+}

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Passes requests on to a backend and its answers back: what joins an exchange to an origin. */
+#include "handlers/proxy/proxy.h"
+
+#include "base/check.h"
+#include "base/log.h"
+#include "handlers/proxy/forward.h"
+#include "handlers/proxy/origin_h1.h"
+#include "http/exchange.h"
+#include "http/respond.h"
+
+/* One request on its way; in the request's arena. */
+struct passage {
+	struct source source;  /* what the exchange pulls */
+	struct source *answer; /* the origin's, behind it */
+	struct origin *origin;
+	struct request *request;
+	const struct upstream *upstream;
+	struct origin_request out;
+	struct source trailed; /* the request's body, its trailers sifted */
+	struct source *body;
+	struct fields trailers, body_trailers;
+};
+
+/* --- Settings and threads. --- */
+
+static int proxy_configure(
+	struct load *load, struct snapshot *snapshot, const struct scope *scope, void *settings)
+{
+	struct proxy_settings *proxy = settings;
+	(void)scope;
+	if (!proxy->target)
+		return 0;
+	if (upstream_resolve(load, proxy->target, top_settings(snapshot, &upstreams_options)))
+		return -1;
+	return 1;
+}
+
+static const struct upstream *target_of(const struct snapshot *snapshot, const struct scope *scope)
+{
+	const struct proxy_settings *settings = scope_settings(snapshot, scope, &proxy_options);
+	return settings->target ? settings->target->upstream : NULL;
+}
+
+static int proxy_thread_start(struct exchange_thread *thread, void **state)
+{
+	*state = backends_new(thread, target_of);
+	return 0;
+}
+
+static void proxy_thread_stop(struct exchange_thread *thread, void *state)
+{
+	(void)thread;
+	origin_h1_drop_spare(state);
+	backends_free(state);
+}
+
+/* --- The answer's body. --- */
+
+static enum pull passage_pull(struct source *source, struct chunks *out, size_t room)
+{
+	struct passage *p = container_of(source, struct passage, source);
+	enum pull verdict = p->answer->ops->pull(p->answer, out, room);
+	if (verdict == PULL_END && p->answer->trailers) {
+		p->trailers = *p->answer->trailers;
+		forward_trailers(&p->trailers);
+		p->source.trailers = p->trailers.count ? &p->trailers : NULL;
+	}
+	return verdict;
+}
+
+static void passage_end(struct passage *p)
+{
+	source_cancel(&p->answer);
+	struct origin *origin = p->origin;
+	p->origin = NULL;
+	if (origin)
+		origin_h1_ops.cancel(origin);
+}
+
+static void passage_cancel(struct source *source)
+{
+	passage_end(container_of(source, struct passage, source));
+}
+
+static const struct source_ops passage_ops = {passage_pull, passage_cancel};
+
+static void answer_woken(struct source *answer)
+{
+	struct passage *p = answer->taker;
+	source_wake(&p->source);
+}
+
+/* --- The request's body. --- */
+
+static enum pull body_pull(struct source *source, struct chunks *out, size_t room)
+{
+	struct passage *p = container_of(source, struct passage, trailed);
+	enum pull verdict = p->body->ops->pull(p->body, out, room);
+	if (verdict == PULL_END && p->body->trailers) {
+		p->body_trailers = *p->body->trailers;
+		forward_trailers(&p->body_trailers);
+		p->trailed.trailers = &p->body_trailers;
+	}
+	return verdict;
+}
+
+static void body_cancel(struct source *source)
+{
+	source_cancel(&container_of(source, struct passage, trailed)->body);
+}
+
+static const struct source_ops body_ops = {body_pull, body_cancel};
+
+static void body_woken(struct source *body)
+{
+	struct passage *p = body->taker;
+	source_wake(&p->trailed);
+}
+
+/* The body is the origin's from here on; 100 Continue is the backend's to say. */
+static void take_body(struct passage *p)
+{
+	struct request *request = p->request;
+	p->body = request->body;
+	request->body = NULL;
+	request->expect_continue = false;
+	if (!p->body)
+		return;
+	p->body->taker = p;
+	p->body->wake = body_woken;
+	p->trailed.ops = &body_ops;
+	p->out.body = &p->trailed;
+}
+
+/* --- What the origin tells. --- */
+
+static void origin_info(void *owner, unsigned status, const struct fields *fields)
+{
+	struct passage *p = owner;
+	struct fields passed = fields ? *fields : (struct fields){0};
+	forward_interim(&passed);
+	exchange_info(p->request, status, &passed);
+}
+
+static void origin_head(void *owner, struct origin_response *response)
+{
+	struct passage *p = owner;
+	p->answer = response->body;
+	p->answer->wake = answer_woken;
+	p->answer->taker = p;
+	p->source.ops = &passage_ops;
+	forward_response(p->request, p->upstream, response);
+	exchange_respond(p->request, &p->source);
+}
+
+static const struct {
+	unsigned status;
+	const char *text;
+} failures[] = {
+	[ORIGIN_CONNECT] = {502, "no server could be connected to"},
+	[ORIGIN_CLOSED] = {502, "closed the connection without an answer"},
+	[ORIGIN_TIMEOUT] = {504, "did not answer in time"},
+	[ORIGIN_MALFORMED] = {502, "sent a malformed or ambiguous answer"},
+	[ORIGIN_BUSY] = {503, "is busy"},
+	[ORIGIN_BODY] = {400, "was not asked: the body of the request was broken off"},
+};
+
+static void origin_failed(void *owner, enum origin_failure why, bool repeatable)
+{
+	struct passage *p = owner;
+	struct request *request = p->request;
+	(void)repeatable;
+	passage_end(p);
+	if (why == ORIGIN_BODY) {
+		if (request->body_fault)
+			respond_status(request, request->body_fault);
+		else
+			exchange_abort(request, END_CLIENT_GONE);
+		return;
+	}
+	log_at(&(struct log_scope){request->peer->connection, request->number, NULL},
+		LOG_LEVEL_WARN, LOG_BACKEND, "upstream %.*s: %.*s %.*s: %s",
+		(int)p->upstream->name.len, p->upstream->name.ptr, (int)request->method_name.len,
+		request->method_name.ptr, (int)p->out.target.len, p->out.target.ptr,
+		failures[why].text);
+	respond_status(request, failures[why].status);
+}
+
+static const struct origin_events events = {origin_info, origin_head, origin_failed};
+
+/* --- The handler. --- */
+
+static void proxy_cancel(struct request *request)
+{
+	passage_end(request_state(request));
+}
+
+static enum verdict proxy_handle(struct request *request)
+{
+	struct backends *backends = handler_state(request->thread, &proxy_handler);
+	struct backend *backend = backends->by_scope[request->scope->id];
+	if (!backend || request->method == METHOD_CONNECT || forward_ends_here(request))
+		return PASS;
+	struct passage *p = arena_zalloc(&request->arena, sizeof *p);
+	p->request = request;
+	p->upstream = backend->upstream;
+	unsigned status = forward_request(request, p->upstream, &p->out);
+	if (status) {
+		respond_status(request, status);
+		return TAKEN;
+	}
+	take_body(p);
+	exchange_hold(request, proxy_cancel, p);
+	p->origin = origin_h1_ops.send(backend, request->thread, &p->out, &events, p);
+	return TAKEN;
+}
+
+const struct handler proxy_handler = {
+	.name = "proxy",
+	.site_options = &proxy_options,
+	.top_options = &upstreams_options,
+	.configure = proxy_configure,
+	.thread_start = proxy_thread_start,
+	.thread_stop = proxy_thread_stop,
+	.handle = proxy_handle,
+};

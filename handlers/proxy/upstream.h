@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Backends as the configuration names them: the key `upstreams` of the file and the key `proxy` of sites and routes. */
+#ifndef WEIR_HANDLERS_PROXY_UPSTREAM_H
+#define WEIR_HANDLERS_PROXY_UPSTREAM_H
+
+#include "settings/snapshot.h"
+
+/* One server of an upstream. */
+struct upstream_server {
+	struct slice text; /* as written: for logs */
+	struct slice
+		authority; /* "127.0.0.1:3000": how it would name itself; "localhost" for Unix sockets */
+	struct address addresses[2]; /* `localhost` has two */
+	unsigned address_count;
+};
+
+/* Servers that answer for one another. Unchanged once the configuration is loaded. */
+struct upstream {
+	struct slice name; /* or the address, where `proxy` names one itself */
+	struct upstream_server *servers;
+	size_t server_count;
+	int64_t keepalive; /* idle connections that a thread keeps to each server */
+	int64_t connect_timeout, response_timeout, idle_timeout, tunnel_timeout; /* milliseconds */
+};
+
+/* The key `upstreams`. */
+struct upstreams {
+	struct upstream *list;
+	size_t count;
+};
+
+/* What a `proxy` says; shared by the scopes that inherit it. */
+struct proxy_target {
+	const struct upstream *upstream; /* NULL: a name that upstream_resolve has to look up */
+	struct slice name;
+	const struct node *node;
+	bool dangling; /* said already */
+};
+
+/* The key `proxy`. */
+struct proxy_settings {
+	struct proxy_target *target; /* NULL: off */
+};
+
+extern const struct option_set upstreams_options;
+extern const struct option_set proxy_options;
+
+/* Finds the upstream that a target names. 0, or -1 after load_error, which is told once a target. */
+int upstream_resolve(
+	struct load *load, struct proxy_target *target, const struct upstreams *upstreams);
+
+#endif
