@@ -22,9 +22,10 @@ enum condition_result {
 };
 
 /* Evaluates If-Match, If-Unmodified-Since, If-None-Match, If-Modified-Since (13.2.2, steps 1 to 4). `exists`: there is a current
- * representation. */
+ * representation. Dates that are none, or that stand there twice, are ignored; a malformed list of tags holds no tag behind that place. */
 enum condition_result condition_evaluate(const struct fields *fields, enum method method, const struct validators *v, bool exists, time_t now);
-/* Step 5: may Range be obeyed? True without If-Range; with one only when it fits by strong comparison (13.1.5). */
+/* Step 5: may Range be obeyed? True without If-Range; with one only when it fits by strong comparison (13.1.5); a
+ * date fits when it equals last_modified and that second is over. */
 bool condition_range(const struct fields *fields, const struct validators *v, time_t now);
 
 /* Is the tag in the list (or is the list "*")? strong: by strong comparison (8.8.3.2). */

@@ -87,7 +87,9 @@ struct fields {
 enum field_id field_identify(struct slice name);
 struct slice field_known_name(enum field_id id);
 
-/* Adds a field; name and value are not copied. */
+/* Makes room for `more` fields behind the last, so that a list that is filled at once is not moved. */
+void fields_reserve(struct fields *fields, struct arena *arena, unsigned more);
+/* Adds a field; name and value are not copied. The id is not FIELD_OTHER. */
 void fields_add(struct fields *fields, struct arena *arena, enum field_id id, struct slice value);
 void fields_add_named(struct fields *fields, struct arena *arena, struct slice name, struct slice value);
 /* Removes all with that id, then adds one. */

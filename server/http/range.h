@@ -18,8 +18,9 @@ enum range_result {
 	RANGE_UNSATISFIABLE, /* 416 */
 };
 
-/* Reads "bytes=…" for a representation of `size` bytes. More than RANGES_MAX ranges, or ranges that after joining overlap
- * or cover more than the whole, are ignored. */
+/* Reads "bytes=…" for a representation of `size` bytes. A value that is malformed, has a last position before its first, or more than RANGES_MAX ranges,
+ * is ignored. Ranges outside of the representation are left out; the others never overlap nor touch, so that all of them
+ * together are no longer than it. */
 enum range_result range_parse(struct slice value, uint64_t size, struct byte_range ranges[RANGES_MAX], unsigned *count);
 
 #endif

@@ -11,8 +11,9 @@ enum {
 	OCTET_TOKEN = 1,    /* tchar */
 	OCTET_VALUE = 2,    /* field-vchar, SP, HTAB, obs-text */
 	OCTET_TARGET = 4,   /* what a request target may hold: printable ASCII without SP " < > \ ^ ` { | } and # */
-	OCTET_HOST = 8,     /* reg-name and IP-literal octets and ":" */
+	OCTET_HOST = 8,     /* reg-name (without "," and "%": see host_parse) and IP-literal octets and ":" */
 	OCTET_HEX = 16,
+	OCTET_PATH = 32,    /* OCTET_TARGET without . % ? */
 };
 extern const unsigned char octet_class[256];
 
@@ -22,7 +23,8 @@ bool field_value_valid(struct slice s); /* no CTL but HTAB, no DEL */
 /* Takes the next member off a comma-separated list: trims it, passes over empty ones, minds quoted strings.
  * false at the end. */
 bool list_next(struct slice *list, struct slice *member);
-/* Takes the next parameter off "; name=value": value without its quotes (a quoted-pair is not undone). false at the end or when malformed. */
+/* Takes the next parameter off "; name=value": value without its quotes (a quoted-pair is not undone). false at the end or when malformed:
+ * parameters->len is 0 at the end only. */
 bool parameter_next(struct slice *parameters, struct slice *name, struct slice *value);
 
 enum method {
