@@ -6,21 +6,8 @@
 
 #include "base/bytes.h"
 #include "handlers/table.h"
+#include "http/route.h"
 #include "settings/describe.h"
-
-/* The keys of the core are known to the settings room; these are the handlers'. */
-static void sets_collect(const struct option_set **sets)
-{
-	size_t count = 0;
-
-	for (const struct handler *const *h = handler_table; *h != NULL; h++) {
-		if ((*h)->top_options != NULL)
-			sets[count++] = (*h)->top_options;
-		if ((*h)->site_options != NULL)
-			sets[count++] = (*h)->site_options;
-	}
-	sets[count] = NULL;
-}
 
 int main(int argc, char **argv)
 {
@@ -29,7 +16,7 @@ int main(int argc, char **argv)
 	struct buffer text = {0};
 	bool written;
 
-	sets_collect(list);
+	route_option_sets(handler_table, list);
 	if (argc == 2 && strcmp(argv[1], "schema") == 0) {
 		describe_schema(&text, &sets);
 	} else if (argc == 2 && strcmp(argv[1], "manual") == 0) {

@@ -7,7 +7,7 @@ from pathlib import Path
 TOP = Path(os.environ.get("WEIR_SRCDIR") or Path(__file__).resolve().parents[2])
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.MULTILINE)
 SOURCES = ("server", "handlers")
-SKIPPED = {"build", "build-aux", "autom4te.cache", "node_modules", "__pycache__", ".git", "corpus", ".deps"}
+SKIPPED = re.compile(r"build(-.*)?|weir-[\d.]+|autom4te\.cache|node_modules|__pycache__|corpus|\.git|\.deps")
 
 
 def files(*folders, ending=(".c", ".h")):
@@ -15,7 +15,7 @@ def files(*folders, ending=(".c", ".h")):
     found = []
     for folder in folders:
         for where, below, names in os.walk(TOP / folder):
-            below[:] = [name for name in below if name not in SKIPPED]
+            below[:] = [name for name in below if not SKIPPED.fullmatch(name)]
             found += [Path(where, name).relative_to(TOP) for name in names if name.endswith(ending)]
     return sorted(found)
 
