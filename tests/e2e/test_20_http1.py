@@ -8,6 +8,7 @@ import pytest
 
 from http1_cases import CASES, SMUGGLED
 from reference import read_all
+from server import wait_for
 from stage import MARKER, REFUSALS, Stage
 
 COMBINED = re.compile(rb'(\S+) \S+ (\S+) \[([^\]]+)\] "((?:[^"\\]|\\.)*)" (\d{3}) (\d+|-) "((?:[^"\\]|\\.)*)" "((?:[^"\\]|\\.)*)"\Z')
@@ -234,7 +235,6 @@ def test_log_lines_cannot_be_forged(stage):
         stage.static(data)
     stage.static(b"GET /last-of-the-injections HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     file = stage.weir.folder / "access.log"
-    from server import wait_for
     wait_for(lambda: b"/last-of-the-injections" in file.read_bytes(), what="the last line")
     lines = file.read_bytes().split(b"\n")[:-1]
     assert len(lines) - before <= len(INJECTIONS) + 1
