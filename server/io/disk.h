@@ -17,14 +17,17 @@ struct disk_job {
 	void (*work)(struct disk_job *job);  /* on an I/O thread; may block; touches nothing of a loop */
 	void (*done)(struct disk_job *job);  /* on the loop's thread, exactly once; frees */
 	struct loop *loop;               /* disk's own */
-	unsigned lane;                   /* jobs of one lane (a root) take at most half of the threads */
+	unsigned lane;                   /* jobs of one lane (a root) take at most half of the threads; from 256 on lanes share */
 };
 
 /* `threads` I/O threads, each stuck one (longer than 10 s) replaced, up to 32 in all. NULL with errno. */
 struct disk *disk_start(unsigned threads);
-/* From the loop that wants the answer. false: the queue is full (4096 jobs), nothing will be called. */
+/* The same with another time, in ms, after which a thread counts as stuck. */
+struct disk *disk_start_with(unsigned threads, unsigned stuck_ms);
+/* From the loop that wants the answer. false: the queue is full (4096 jobs, 2048 of one lane), nothing will be called. */
 bool disk_submit(struct disk *disk, struct loop *loop, struct disk_job *job);
-/* No more jobs; waits for those that run, up to `ms`. Jobs that were never begun are dropped without `done`. */
+/* No more jobs; waits for those that run, up to `ms`; their answers are in the loops' inboxes then. Jobs that were never begun are
+ * dropped without `done`, and so are those that run longer. Before loop_done; from one thread. */
 void disk_stop(struct disk *disk, uint64_t ms);
 
 #endif

@@ -10,15 +10,17 @@
 
 /* Binds `count` sockets to an address: the first without SO_REUSEPORT to find out whether somebody else has it, then all
  * with it (Unix sockets: one, a stale file is removed, mode 0666). Not yet listening. TCP_NODELAY is set on them, inherited by what they accept.
- * Descriptors at fds, close-on-exec. 0, or -1 with errno. */
+ * Descriptors at fds, close-on-exec and non-blocking; with a Unix socket all but the first are -1. 0, or -1 with errno. */
 int listen_bind(const struct listener_settings *settings, int *fds, unsigned count);
-/* listen() with the system's longest queue, TCP_DEFER_ACCEPT on TCP. 0, or -1 with errno. */
+/* listen() with the system's longest queue, TCP_DEFER_ACCEPT on TCP: a client that says nothing is accepted a second later.
+ * 0, or -1 with errno. */
 int listen_start(int fd);
 /* The address a socket is bound to (after port 0). 0 or -1. */
 int listen_address(int fd, struct address *address);
 
 struct listener;
-/* Takes a connected, non-blocking socket over. Returns false when it wants no more just now (a limit): accepting pauses for 100 ms. */
+/* Takes a connected, non-blocking socket over, in any case. Returns false when it wants no more just now (a limit): accepting
+ * pauses for 100 ms. `peer` of an IPv4 client is an IPv4 address on sockets for both as well. May call listener_stop. */
 typedef bool listen_accept_fn(struct listener *listener, int fd, const struct address *peer, void *context);
 
 /* A socket that one loop accepts from: bursts of at most 64 a turn; out of descriptors, one connection at a time is taken on a spare one and
@@ -31,11 +33,12 @@ struct listener {
 	listen_accept_fn *accept;
 	void *context;
 	int fd;
+	int spare; /* given up for a moment when descriptors run out */
 };
 
 void listener_start(struct listener *l, struct loop *loop, int fd, const struct listener_settings *settings,
 	listen_accept_fn *accept, void *context);
-/* Accepts no more; the descriptor stays open (the supervisor has it as well) unless close_fd. */
+/* Accepts no more; the descriptor stays open (the supervisor has it as well) unless close_fd. May be called again. */
 void listener_stop(struct listener *l, bool close_fd);
 
 #endif

@@ -51,6 +51,7 @@ int loop_init(struct loop *loop, unsigned index);
 void loop_run(struct loop *loop);
 /* Ends loop_run after the present turn; on the loop's thread. */
 void loop_stop(struct loop *loop);
+/* Gives all back, with the thread's pools; on the loop's thread. All watchers of others are stopped, and nobody posts any more. */
 void loop_done(struct loop *loop);
 
 /* Sets or moves a deadline to `ms` from now (0: takes it back, like deadline_clear). An earlier one is filed anew; a later one is only noted. */

@@ -5,34 +5,59 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "io/loop.h"
 
-/* One inotify descriptor a worker. It stands in every loop at the highest priority and is drained under one lock; an epoch is odd
- * meanwhile. A request that sees it odd waits for the lock: so an event queued before a request's bytes is seen before them. */
-struct watch;
+/* One inotify descriptor a worker. It stands in every loop at the highest priority and is drained under one lock; the epoch is odd
+ * meanwhile. A request that sees it odd waits for the lock: so an event queued before the bytes that woke the loop is seen before them.
+ * In all functions NULL is allowed: nothing is watched then. */
+struct watch {
+	_Atomic uint32_t epoch;
+};
 
 /* A directory that is watched. Shared by the threads; lives as long as somebody holds it, and while the watch lives. */
 struct watched {
-	/* Rises when something changed in the directory or in one of its ancestors up to the top one that is watched.
-	 * 0: cannot be watched (limit, network file system): check by time instead. */
+	/* Rises when something changed in the directory, or with its name or the rights of its ancestors up to the top one that
+	 * is watched. 0: cannot be watched (limit, network file system), or not any more (it was moved, deleted or replaced, or
+	 * events were lost): check by time instead, and ask for the path anew when checking. Once 0 it stays 0. */
 	_Atomic uint32_t generation;
 };
 
 struct watch *watch_new(void); /* NULL with errno: no inotify at all; everything is checked by time then */
+/* After all loops detached. Objects that are still held go as well. */
 void watch_free(struct watch *watch);
 /* Puts the descriptor into a loop: each loop thread once, from its own thread. */
 void watch_attach(struct watch *watch, struct loop *loop);
 void watch_detach(struct watch *watch, struct loop *loop);
 
 /* Watches a directory, named by its absolute path and reached from `parent` (NULL for a root). From any thread; takes the lock; may block on slow
- * disks: call from an I/O thread. The same path gives the same object. Never NULL. One hold is the caller's. */
+ * disks: call from an I/O thread. The same path gives the same object, while it is valid. Never NULL. One hold is the caller's.
+ * What is reached through a directory that is not watched is not watched either. Parents come first, and the generation is read before
+ * the file is looked at: then no change is missed. */
 struct watched *watch_directory(struct watch *watch, struct watched *parent, const char *path);
+/* Gives one hold back; may free it. From any thread; takes the lock. */
 void watch_release(struct watch *watch, struct watched *watched);
 
+/* Takes up what is queued now: for who reads bytes that did not wake the loop, as from a connection just accepted.
+ * One system call when there is nothing. */
+void watch_drain(struct watch *watch);
+/* Waits until whoever drains is done. */
+void watch_wait(struct watch *watch);
+
 /* The current generation, to be read before the file is looked at and compared later. Waits while events are being drained.
- * 0: not watched. */
-uint32_t watch_generation(struct watch *watch, const struct watched *watched);
+ * 0: not watched. Differs from the one of before: look again. */
+static inline uint32_t watch_generation(struct watch *watch, const struct watched *watched)
+{
+	if (!watch)
+		return 0;
+	if (__builtin_expect(atomic_load_explicit(&watch->epoch, memory_order_acquire) & 1, 0))
+		watch_wait(watch);
+	return atomic_load_explicit(&watched->generation, memory_order_acquire);
+}
+
+/* How many directories the kernel watches now. */
+size_t watch_count(struct watch *watch);
 
 #endif

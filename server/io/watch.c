@@ -1,0 +1,578 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* inotify made into generations. Objects stand for paths, nodes for the kernel's watches, which stand for inodes: several
+ * paths may lead to one. An object dies when its path may mean another directory; a new one is made when the path is
+ * asked for again. */
+#include "io/watch.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/ioctl.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/check.h"
+#include "base/log.h"
+#include "base/table.h"
+
+/* Written is told at the write and at the close: a shared mapping shows only at the latter. */
+#define WATCH_MASK                                                                                 \
+	(IN_MODIFY | IN_ATTRIB | IN_CLOSE_WRITE | IN_MOVED_FROM | IN_MOVED_TO | IN_CREATE |        \
+		IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_EXCL_UNLINK)
+/* A name stands for something else now. */
+#define NAME_CHANGED (IN_MOVED_FROM | IN_MOVED_TO | IN_CREATE | IN_DELETE)
+/* The watched directory itself has left its path. */
+#define SELF_GONE    (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED)
+
+#define READ_SIZE 16384
+#define ATTEMPTS  16 /* to add a watch while events come in */
+
+/* A watch of the kernel. */
+struct node {
+	struct table_entry by_number;
+	struct link objects;
+	int number;
+};
+
+/* A path. Alive objects are in the table of paths and in their node; dead ones only wait for their last hold. */
+struct object {
+	struct watched watched;
+	struct table_entry by_path;
+	struct link of_node;
+	struct link all;
+	struct link doomed; /* in a list of those that are about to die or to rise */
+	struct link parents;
+	struct link children;
+	struct node *node;
+	size_t holds; /* the callers', and one for each child */
+	bool dead;
+	size_t length; /* of path, which has no slash at its end: "" is the root directory */
+	char path[];
+};
+
+/* child is reached from parent; holds the parent. */
+struct edge {
+	struct link of_parent;
+	struct link of_child;
+	struct object *parent;
+	struct object *child;
+};
+
+struct attachment {
+	struct link link;
+	ev_io watch;
+	struct loop *loop;
+	struct watch *owner;
+};
+
+struct private
+{
+	struct watch watch;
+	pthread_mutex_t lock;
+	struct table paths;
+	struct table nodes;
+	struct link attachments;
+	struct link objects; /* all, dead ones as well */
+	uint64_t version;    /* rises when events were taken or a watch was given up */
+	int fd;
+	bool limit_told;
+	char events[READ_SIZE] __attribute__((aligned(__alignof__(struct inotify_event))));
+};
+
+/* What everybody gets whose directory cannot be watched: never changed, never freed. */
+static struct watched unwatched;
+
+static struct private *private_of(struct watch *watch)
+{
+	return container_of(watch, struct private, watch);
+}
+
+static uint64_t number_hash(int number)
+{
+	return table_hash(&number, sizeof(number), 1);
+}
+
+static struct node *find_node(struct private *w, int number)
+{
+	uint64_t hash = number_hash(number);
+	for (struct table_entry *e = table_first(&w->nodes, hash); e; e = e->next) {
+		struct node *node = container_of(e, struct node, by_number);
+		if (node->number == number)
+			return node;
+	}
+	return NULL;
+}
+
+static struct object *find_object(struct private *w, const char *path, size_t length)
+{
+	uint64_t hash = table_hash(path, length, 0);
+	for (struct table_entry *e = table_first(&w->paths, hash); e; e = e->next) {
+		struct object *object = container_of(e, struct object, by_path);
+		if (e->hash == hash && object->length == length &&
+			memcmp(object->path, path, length) == 0)
+			return object;
+	}
+	return NULL;
+}
+
+/* Ends a watch of the kernel. Where that has dropped it already this fails; its IN_IGNORED finds no node then. */
+static void remove_watch(struct private *w, int number)
+{
+	inotify_rm_watch(w->fd, number);
+	w->version++;
+}
+
+/* A node without objects is of no use to anybody. */
+static void leave_node(struct private *w, struct object *object)
+{
+	struct node *node = object->node;
+	object->node = NULL;
+	list_remove(&object->of_node);
+	if (!list_empty(&node->objects))
+		return;
+	remove_watch(w, node->number);
+	table_remove(&w->nodes, &node->by_number);
+	free(node);
+}
+
+static void rise(struct object *object)
+{
+	if (object->dead)
+		return;
+	/* Only the holder of the lock writes. */
+	uint32_t next = atomic_load_explicit(&object->watched.generation, memory_order_relaxed) + 1;
+	atomic_store_explicit(&object->watched.generation, next ? next : 1, memory_order_release);
+}
+
+static void doom(struct link *list, struct object *object)
+{
+	if (!link_listed(&object->doomed))
+		list_append(list, &object->doomed);
+}
+
+/* Takes the next out of a list. Its children join the list; those of a dead one are dead already. */
+static struct object *next_with_children(struct link *list)
+{
+	struct object *object = container_of(list->next, struct object, doomed);
+	list_remove(&object->doomed);
+	if (object->dead)
+		return object;
+	list_each (link, &object->children)
+		doom(list, container_of(link, struct edge, of_parent)->child);
+	return object;
+}
+
+/* All of the list and everything beneath will never be valid again. */
+static void kill_all(struct private *w, struct link *list)
+{
+	while (!list_empty(list)) {
+		struct object *object = next_with_children(list);
+		if (object->dead)
+			continue;
+		object->dead = true;
+		atomic_store_explicit(&object->watched.generation, 0, memory_order_release);
+		table_remove(&w->paths, &object->by_path);
+		leave_node(w, object);
+	}
+}
+
+static void rise_all(struct link *list)
+{
+	while (!list_empty(list))
+		rise(next_with_children(list));
+}
+
+/* Whether `name` in the parent's directory is what leads to the child. Where the child's path does not continue the
+ * parent's (it was reached through a link), any name may be. */
+static bool leads_to(const struct object *parent, const struct object *child, const char *name)
+{
+	if (child->length <= parent->length ||
+		memcmp(child->path, parent->path, parent->length) != 0 ||
+		child->path[parent->length] != '/')
+		return true;
+	const char *step = child->path + parent->length + 1;
+	size_t length = strlen(name);
+	return strncmp(step, name, length) == 0 && (step[length] == '/' || step[length] == '\0');
+}
+
+static void visit_all(struct table_entry *entry, void *list)
+{
+	doom(list, container_of(entry, struct object, by_path));
+}
+
+static void take_event(struct private *w, const struct inotify_event *event)
+{
+	struct link list;
+	list_init(&list);
+	if (event->mask & IN_Q_OVERFLOW) {
+		/* A move may be among what was lost, so no path can be relied upon. */
+		log_at(NULL, LOG_LEVEL_WARN, LOG_FILE,
+			"inotify lost events; all directories are watched anew");
+		table_each(&w->paths, visit_all, &list);
+		kill_all(w, &list);
+		return;
+	}
+	struct node *node = find_node(w, event->wd);
+	if (!node)
+		return;
+	if (event->mask & SELF_GONE) {
+		list_each (link, &node->objects) {
+			doom(&list, container_of(link, struct object, of_node));
+		}
+		kill_all(w, &list);
+		return;
+	}
+	if (event->len == 0) { /* its own rights or owner, on which everything beneath depends */
+		list_each (link, &node->objects) {
+			doom(&list, container_of(link, struct object, of_node));
+		}
+		rise_all(&list);
+		return;
+	}
+	list_each (link, &node->objects) {
+		struct object *object = container_of(link, struct object, of_node);
+		rise(object);
+		list_each (edge_link, &object->children) {
+			struct object *child =
+				container_of(edge_link, struct edge, of_parent)->child;
+			if (leads_to(object, child, event->name))
+				doom(&list, child);
+		}
+	}
+	if (event->mask & NAME_CHANGED)
+		kill_all(w, &list);
+	else
+		rise_all(&list);
+}
+
+/* With the lock held. Reads as much as is queued at the beginning: whoever goes on writing cannot hold us. */
+static void drain(struct private *w)
+{
+	int queued = 0;
+	if (ioctl(w->fd, FIONREAD, &queued) < 0 || queued <= 0)
+		return;
+	while (queued > 0) {
+		ssize_t got = read(w->fd, w->events, sizeof(w->events));
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return;
+		queued -= (int)got;
+		for (const char *at = w->events; at < w->events + got;) {
+			const struct inotify_event *event = (const void *)at;
+			take_event(w, event);
+			at += sizeof(*event) + event->len;
+		}
+	}
+}
+
+void watch_drain(struct watch *watch)
+{
+	if (!watch)
+		return;
+	struct private *w = private_of(watch);
+	int queued = 0;
+	if (ioctl(w->fd, FIONREAD, &queued) == 0 && queued == 0) {
+		/* Another thread may have taken what was there, and be at it still. */
+		if (atomic_load(&watch->epoch) & 1)
+			watch_wait(watch);
+		return;
+	}
+	pthread_mutex_lock(&w->lock);
+	/* Odd before the first event leaves the queue: who finds the queue empty then finds this odd. */
+	atomic_fetch_add(&watch->epoch, 1);
+	w->version++;
+	drain(w);
+	atomic_fetch_add(&watch->epoch, 1);
+	pthread_mutex_unlock(&w->lock);
+}
+
+void watch_wait(struct watch *watch)
+{
+	if (!watch)
+		return;
+	struct private *w = private_of(watch);
+	pthread_mutex_lock(&w->lock);
+	pthread_mutex_unlock(&w->lock);
+}
+
+static void on_events(struct ev_loop *ev, ev_io *io, int events)
+{
+	(void)ev, (void)events;
+	watch_drain(container_of(io, struct attachment, watch)->owner);
+}
+
+struct watch *watch_new(void)
+{
+	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (fd < 0)
+		return NULL;
+	struct private *w = must_zalloc(sizeof(*w));
+	w->fd = fd;
+	check(pthread_mutex_init(&w->lock, NULL) == 0);
+	table_init(&w->paths, 64);
+	table_init(&w->nodes, 64);
+	list_init(&w->attachments);
+	list_init(&w->objects);
+	return &w->watch;
+}
+
+void watch_attach(struct watch *watch, struct loop *loop)
+{
+	if (!watch)
+		return;
+	struct private *w = private_of(watch);
+	struct attachment *attachment = must_zalloc(sizeof(*attachment));
+	attachment->loop = loop;
+	attachment->owner = watch;
+	ev_io_init(&attachment->watch, on_events, w->fd, EV_READ);
+	ev_set_priority(&attachment->watch, EV_MAXPRI);
+	ev_io_start(loop->ev, &attachment->watch);
+	pthread_mutex_lock(&w->lock);
+	list_append(&w->attachments, &attachment->link);
+	pthread_mutex_unlock(&w->lock);
+}
+
+void watch_detach(struct watch *watch, struct loop *loop)
+{
+	if (!watch)
+		return;
+	struct private *w = private_of(watch);
+	struct attachment *found = NULL;
+	pthread_mutex_lock(&w->lock);
+	list_each (link, &w->attachments) {
+		struct attachment *attachment = container_of(link, struct attachment, link);
+		if (attachment->loop == loop)
+			found = attachment;
+	}
+	if (found)
+		list_remove(&found->link);
+	pthread_mutex_unlock(&w->lock);
+	if (!found)
+		return;
+	ev_io_stop(loop->ev, &found->watch);
+	free(found);
+}
+
+/* Whether changes may be made where this kernel does not see them. What is changed beneath an overlay's own mount is
+ * seen; its layers must not be changed by others while it is mounted. */
+static bool changes_elsewhere(const char *path)
+{
+	static const unsigned long remote[] = {
+		NFS_SUPER_MAGIC, SMB_SUPER_MAGIC, CIFS_SUPER_MAGIC, SMB2_SUPER_MAGIC,
+		FUSE_SUPER_MAGIC, V9FS_MAGIC, AFS_SUPER_MAGIC, AFS_FS_MAGIC, CEPH_SUPER_MAGIC,
+		CODA_SUPER_MAGIC, NCP_SUPER_MAGIC, OCFS2_SUPER_MAGIC, AUTOFS_SUPER_MAGIC,
+		ECRYPTFS_SUPER_MAGIC, PROC_SUPER_MAGIC, SYSFS_MAGIC, 0x01161970, /* GFS2 */
+		0x0bd00bd0,                                                      /* Lustre */
+		0x47504653,                                                      /* GPFS */
+		0x786f4256, /* VirtualBox's shared folders */
+		0xaad7aaea, /* PanFS */
+	};
+	struct statfs info;
+	if (statfs(path, &info) < 0)
+		return true;
+	for (size_t i = 0; i < COUNT_OF(remote); i++) {
+		/* Some architectures sign f_type. */
+		if ((uint32_t)info.f_type == (uint32_t)remote[i])
+			return true;
+	}
+	return false;
+}
+
+/* Whether `above` is the object or one of its ancestors. With few parents each and paths of bounded depth. */
+static bool is_beneath(const struct object *object, const struct object *above)
+{
+	if (object == above)
+		return true;
+	list_each (link, &object->parents) {
+		if (is_beneath(container_of(link, struct edge, of_child)->parent, above))
+			return true;
+	}
+	return false;
+}
+
+/* Notes that child is reached from parent as well. A ring, which links may make, is left open: the caller has the
+ * objects of both. */
+static void connect_to(struct object *child, struct object *parent)
+{
+	list_each (link, &child->parents) {
+		if (container_of(link, struct edge, of_child)->parent == parent)
+			return;
+	}
+	if (is_beneath(parent, child))
+		return;
+	struct edge *edge = must_zalloc(sizeof(*edge));
+	edge->parent = parent;
+	edge->child = child;
+	parent->holds++;
+	list_append(&parent->children, &edge->of_parent);
+	list_append(&child->parents, &edge->of_child);
+}
+
+static void tell_limit(struct private *w, const char *path)
+{
+	if (w->limit_told)
+		return;
+	w->limit_told = true;
+	log_warn(
+		"fs.inotify.max_user_watches is reached: changes in %s and other directories are looked for once a second",
+		path);
+}
+
+/* With the lock held, and a watch that is still good. */
+static struct object *add_object(struct private *w, const char *path, size_t length, int number)
+{
+	struct node *node = find_node(w, number);
+	if (!node) {
+		node = must_zalloc(sizeof(*node));
+		node->number = number;
+		list_init(&node->objects);
+		table_add(&w->nodes, &node->by_number, number_hash(number));
+	}
+	struct object *object = must_zalloc(sizeof(*object) + length + 1);
+	atomic_init(&object->watched.generation, 1);
+	list_init(&object->parents);
+	list_init(&object->children);
+	memcpy(object->path, path, length);
+	object->length = length;
+	object->node = node;
+	list_append(&node->objects, &object->of_node);
+	list_append(&w->objects, &object->all);
+	table_add(&w->paths, &object->by_path, table_hash(object->path, length, 0));
+	return object;
+}
+
+/* With the lock held, which is let go of while the kernel looks the path up: a disk that hangs must not stop those who
+ * drain. What was drained or given up meanwhile may have been about the new watch, which is then asked for again.
+ * Whatever the path leads to later is told by an event that is still in the queue. NULL: it cannot be watched. */
+static struct object *find_or_add(
+	struct private *w, const struct object *above, const char *path, size_t length)
+{
+	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+		if (above && above->dead)
+			return NULL;
+		struct object *object = find_object(w, path, length);
+		if (object)
+			return object;
+		uint64_t version = w->version;
+		pthread_mutex_unlock(&w->lock);
+		int number = inotify_add_watch(w->fd, length ? path : "/", WATCH_MASK);
+		int error = errno;
+		pthread_mutex_lock(&w->lock);
+		if (number < 0) {
+			if (error == ENOSPC)
+				tell_limit(w, path);
+			return NULL;
+		}
+		if (w->version == version && !find_object(w, path, length))
+			return add_object(w, path, length, number);
+		if (!find_node(w, number))
+			remove_watch(w, number);
+	}
+	return NULL;
+}
+
+struct watched *watch_directory(struct watch *watch, struct watched *parent, const char *path)
+{
+	if (!watch || path[0] != '/' || parent == &unwatched || changes_elsewhere(path))
+		return &unwatched;
+	char clean[PATH_MAX];
+	size_t length = strlen(path);
+	while (length > 0 && path[length - 1] == '/')
+		length--;
+	if (length >= sizeof(clean))
+		return &unwatched;
+	memcpy(clean, path, length);
+	clean[length] = '\0';
+
+	struct private *w = private_of(watch);
+	struct object *above = parent ? container_of(parent, struct object, watched) : NULL;
+	pthread_mutex_lock(&w->lock);
+	struct object *object = find_or_add(w, above, clean, length);
+	if (object) {
+		object->holds++;
+		if (above)
+			connect_to(object, above);
+	}
+	pthread_mutex_unlock(&w->lock);
+	return object ? &object->watched : &unwatched;
+}
+
+/* Gives up what an object without holds has; its parents may lose their last hold by it. */
+static void free_object(struct private *w, struct object *object)
+{
+	struct link empty;
+	list_init(&empty);
+	list_append(&empty, &object->doomed);
+	while (!list_empty(&empty)) {
+		object = container_of(empty.next, struct object, doomed);
+		list_remove(&object->doomed);
+		check(list_empty(&object->children));
+		if (!object->dead) {
+			table_remove(&w->paths, &object->by_path);
+			leave_node(w, object);
+		}
+		while (!list_empty(&object->parents)) {
+			struct edge *edge =
+				container_of(object->parents.next, struct edge, of_child);
+			list_remove(&edge->of_child);
+			list_remove(&edge->of_parent);
+			if (--edge->parent->holds == 0)
+				doom(&empty, edge->parent);
+			free(edge);
+		}
+		list_remove(&object->all);
+		free(object);
+	}
+}
+
+void watch_release(struct watch *watch, struct watched *watched)
+{
+	if (!watch || !watched || watched == &unwatched)
+		return;
+	struct private *w = private_of(watch);
+	struct object *object = container_of(watched, struct object, watched);
+	pthread_mutex_lock(&w->lock);
+	check(object->holds > 0);
+	if (--object->holds == 0)
+		free_object(w, object);
+	pthread_mutex_unlock(&w->lock);
+}
+
+size_t watch_count(struct watch *watch)
+{
+	if (!watch)
+		return 0;
+	struct private *w = private_of(watch);
+	pthread_mutex_lock(&w->lock);
+	size_t count = w->nodes.count;
+	pthread_mutex_unlock(&w->lock);
+	return count;
+}
+
+void watch_free(struct watch *watch)
+{
+	if (!watch)
+		return;
+	struct private *w = private_of(watch);
+	check(list_empty(&w->attachments));
+	while (!list_empty(&w->objects)) {
+		struct object *object = container_of(w->objects.next, struct object, all);
+		list_each_safe (link, &object->parents)
+			free(container_of(link, struct edge, of_child));
+		if (!object->dead)
+			leave_node(w, object);
+		list_remove(&object->all);
+		free(object);
+	}
+	close(w->fd);
+	table_done(&w->paths);
+	table_done(&w->nodes);
+	pthread_mutex_destroy(&w->lock);
+	free(w);
+}
