@@ -65,10 +65,10 @@ static inline void list_move(struct link *to, struct link *from)
 	list_init(from);
 }
 
-#define list_each(link, head) for (struct link *link = (head)->next; link != (head); link = link->next)
+#define list_each(at, head) for (struct link *at = (head)->next; at != (head); at = at->next)
 /* The current member may be taken out, and no other. */
-#define list_each_safe(link, head) \
-	for (struct link *link = (head)->next, *link##_next = link->next; link != (head); \
-		link = link##_next, link##_next = link->next)
+#define list_each_safe(at, head) \
+	for (struct link *at = (head)->next, *at##_next = at->next; at != (head); \
+		at = at##_next, at##_next = at->next)
 
 #endif
