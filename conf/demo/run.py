@@ -5,8 +5,10 @@ usage: run.py WEIR FOLDER [OPTION OF `weir serve`]...
 """
 import os
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -37,22 +39,38 @@ def shown(path):
     return relative if not relative.startswith("..") else str(path)
 
 
+def wait_until_ready(child, notices):
+    """True when weir says that it serves, False when it ended before."""
+    while True:
+        try:
+            if b"READY=1" in notices.recv(4096).split(b"\n"):
+                return True
+        except TimeoutError:
+            if child.poll() is not None:
+                return False
+
+
 def main():
     if len(sys.argv) < 3:
         sys.exit(__doc__.strip().splitlines()[-1])
     weir, folder = Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve()
     options = sys.argv[3:]
-    server = Server(("127.0.0.1", 0), Application)
-    backend = "127.0.0.1:%d" % server.server_address[1]
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    print(TEXT.format(folder=shown(folder), url="http://localhost:8080", backend=backend, weir=shown(weir)), flush=True)
+    application = Server(("127.0.0.1", 0), Application)
+    backend = "127.0.0.1:%d" % application.server_address[1]
+    threading.Thread(target=application.serve_forever, daemon=True).start()
 
-    # A key press reaches weir as well as this program: weir decides when it is over.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda number, frame: None)
-    child = subprocess.Popen([str(weir), "serve", str(folder), "-p", backend] + options)
-    signal.signal(signal.SIGTERM, lambda number, frame: child.terminate())
-    status = child.wait()
+    with tempfile.TemporaryDirectory() as place, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
+        notices.bind(place + "/notify")
+        notices.settimeout(0.1)
+        # A key press reaches weir as well as this program: weir decides when it is over.
+        signal.signal(signal.SIGINT, lambda number, frame: None)
+        child = subprocess.Popen([str(weir), "serve", str(folder), "-p", backend] + options,
+                                 env=dict(os.environ, NOTIFY_SOCKET=place + "/notify"))
+        signal.signal(signal.SIGTERM, lambda number, frame: child.terminate())
+        if wait_until_ready(child, notices):
+            print(TEXT.format(folder=shown(folder), url="http://localhost:8080", backend=backend, weir=shown(weir)),
+                  flush=True)
+        status = child.wait()
     sys.exit(0 if status in (0, -signal.SIGINT, -signal.SIGTERM) else 1)
 
 
