@@ -43,19 +43,10 @@ void wire_recycle(struct wire *wire, struct conn *c)
 
 void wire_peer(const struct conn *c, struct address *address)
 {
-	const struct sockaddr_in6 *from = &c->peer;
-	memset(address, 0, offsetof(struct address, v6) + sizeof(struct sockaddr_in6));
-	if (from->sin6_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&from->sin6_addr)) {
-		address->v4.sin_family = AF_INET;
-		address->v4.sin_port = from->sin6_port;
-		memcpy(&address->v4.sin_addr, &from->sin6_addr.s6_addr[12], 4);
-		address->length = sizeof(struct sockaddr_in);
-		return;
-	}
-	memcpy(&address->v6, from, sizeof *from);
-	address->length = from->sin6_family == AF_INET6  ? sizeof(struct sockaddr_in6)
-			  : from->sin6_family == AF_INET ? sizeof(struct sockaddr_in)
-							 : sizeof(sa_family_t);
+	memcpy(&address->v6, &c->peer, sizeof c->peer);
+	address->length = c->peer.sin6_family == AF_INET6  ? sizeof(struct sockaddr_in6)
+			  : c->peer.sin6_family == AF_INET ? sizeof(struct sockaddr_in)
+							   : sizeof(sa_family_t);
 }
 
 static void keep_peer(struct conn *c, const struct address *peer)

@@ -24,7 +24,7 @@ struct wire {
 
 /* The connection's memory goes back to the pool; the last act on it. */
 void wire_recycle(struct wire *wire, struct conn *c);
-/* The client's address: IPv4 also where it came through an IPv6 socket. */
+/* The client's address. */
 void wire_peer(const struct conn *c, struct address *address);
 /* A connection has ended: the counts. */
 void wire_closed(struct wire *wire, struct conn *c);
