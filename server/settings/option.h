@@ -21,16 +21,19 @@ enum option_type {
 	OPTION_PATH,     /* struct slice, NUL behind it; relative ones become absolute by the file that names them */
 	OPTION_ENUM,     /* int: index into `words` */
 	OPTION_STRINGS,  /* struct option_list of slices: one string or a list of them */
-	OPTION_GROUP,    /* a mapping with rows of its own, written into the same struct (their offsets count from it) */
-	OPTION_CUSTOM,   /* whatever `parse` makes of the node */
+	OPTION_GROUP,    /* a mapping with rows of its own, written into the same struct: their offsets count from its beginning
+			  * plus this row's offset, which is 0 as a rule. Several sets may have a group of one name: the
+			  * mapping's keys are then dealt among them. */
+	OPTION_CUSTOM,   /* whatever `parse` makes of the node; `off` and the like are its business too. In a route the target holds
+			  * what the site said, and what that points to is shared with the site: replace, do not write there. */
 };
 
 /* Modifiers of a row. */
 enum {
 	OPTION_OFF = 1,       /* `off` is allowed as well: numbers become -1, slices { NULL, 0 }, groups set the bool `switch_offset` to false */
-	OPTION_ON = 2,        /* groups: `on` is allowed and takes the presets; a mapping means on */
+	OPTION_ON = 2,        /* groups: `on` is allowed and takes the presets (in a route: the site's values); a mapping means on */
 	OPTION_AUTO = 4,      /* `auto` is allowed as well: numbers become 0 */
-	OPTION_REQUIRED = 8,  /* leaving it out is an error at the mapping */
+	OPTION_REQUIRED = 8,  /* leaving it out is an error at the mapping (not in a route: the site has it) */
 };
 
 struct option_list {
@@ -49,7 +52,7 @@ struct option {
 	enum option_type type;
 	unsigned flags;
 	size_t offset;
-	size_t switch_offset;        /* groups that may be off: where the bool is */
+	size_t switch_offset;        /* groups that may be off or on: where the bool is, in the whole struct; its first value is the preset's */
 	int64_t min, max;            /* numbers; both 0: any that is not negative */
 	const char *preset;          /* the default as it would be written; NULL: none (zero bytes) */
 	const char *const *words;    /* enumerations: ended by NULL */
@@ -94,7 +97,8 @@ void load_warn(struct load *load, const struct node *node, const char *format, .
 	__attribute__((format(printf, 3, 4)));
 /* Where what lasts as long as the snapshot is allocated. */
 struct arena *load_arena(struct load *load);
-/* An absolute path: relative ones are taken from the folder of the file that is being read. NUL-terminated, in the arena. */
+/* An absolute path: relative ones are taken from the folder of the file that is being read (in `finish`: the main file).
+ * NUL-terminated, in the arena, without slashes at its end. */
 struct slice load_path(struct load *load, struct slice written);
 /* Fills a struct by rows from a mapping, as the loader does for groups; presets first. 0 or -1. */
 int load_rows(struct load *load, const struct node *mapping, const struct option *rows, void *target);

@@ -57,7 +57,8 @@ struct error_page {
 	struct slice path;
 };
 
-/* Core keys of sites and routes; inherited like all others. */
+/* Core keys of sites and routes; inherited like all others. A route's headers and errors add to those of its site: a field
+ * stands in one of the two lists of `headers`, what the route says of it counts; of `errors` the first line that fits counts. */
 struct scope_core {
 	struct header_rules headers;
 	struct error_page *errors;
@@ -95,8 +96,9 @@ struct site {
 struct listener_settings {
 	struct address address;
 	bool wildcard; /* ":80": IPv6 and IPv4 on one socket, or IPv4 alone where there is no IPv6 */
+	bool optional; /* localhost's IPv6 address: a system without IPv6 does without it */
 	enum scheme scheme;
-	struct slice text; /* as written, without the scheme: "127.0.0.1:80" */
+	struct slice text; /* as written, without the scheme: "127.0.0.1:80"; for localhost the one of its addresses */
 	const struct site **sites;
 	size_t site_count;
 	const struct site *fallback; /* the site without host, or NULL */
@@ -107,6 +109,7 @@ struct snapshot {
 	struct slice file;   /* absolute path of the main file */
 	struct slice text;   /* every byte that was read as configuration: see snapshot_load */
 	struct core_settings core;
+	const struct option_set *const *sets; /* those given to snapshot_load, ended by NULL */
 	const void **top;    /* settings of the OPTION_TOP sets, by index among those given to snapshot_load */
 	struct site *sites;
 	size_t site_count;
@@ -127,6 +130,7 @@ struct option_sets {
 
 /* Reads a configuration. `source`: the main file's path; `kept`: { NULL, 0 }, or the bytes that an earlier snapshot had in
  * `text`, which are then read instead of any file (a worker after a crash). Diagnostics are appended to `diagnostics`.
+ * With `kept` no file is touched; file, name and folder are then those of the earlier load, and `source` is not used.
  * `unprivileged`: presets for another than root (no pid file, logs to stderr and stdout, $TMPDIR).
  * Returns the snapshot, or NULL when there was an error. */
 struct snapshot *snapshot_load(const char *source, struct slice kept, const struct option_sets *sets, bool unprivileged,

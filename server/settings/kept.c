@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Reads the files of a configuration and keeps every byte, so that a worker after a crash sees what its forerunner saw. */
+#include "settings/kept.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <unistd.h>
+
+static const char FIRST_LINE[] = "weir-kept 1\n";
+
+struct frame {
+	char kind;
+	struct slice name, bytes;
+};
+
+/* A decimal length and the octet behind it. */
+static int next_length(struct slice *text, char end, size_t *length)
+{
+	uint64_t number;
+	const char *stop = text->len > 0 ? memchr(text->ptr, end, text->len) : NULL;
+	if (!stop)
+		return -1;
+	struct slice digits = {text->ptr, (size_t)(stop - text->ptr)};
+	if (slice_number(digits, &number) || number > KEPT_MAX)
+		return -1;
+	*text = slice_from(*text, digits.len + 1);
+	*length = (size_t)number;
+	return 0;
+}
+
+static int next_frame(struct slice *text, struct frame *frame)
+{
+	size_t name, bytes;
+	if (text->len < 2 || text->ptr[1] != ' ')
+		return -1;
+	frame->kind = text->ptr[0];
+	*text = slice_from(*text, 2);
+	if (next_length(text, ' ', &name) || next_length(text, '\n', &bytes) ||
+		text->len < name + bytes + 2 || text->ptr[name] != '\n' ||
+		text->ptr[name + 1 + bytes] != '\n')
+		return -1;
+	frame->name = (struct slice){text->ptr, name};
+	frame->bytes = (struct slice){text->ptr + name + 1, bytes};
+	*text = slice_from(*text, name + bytes + 2);
+	return 0;
+}
+
+int kept_begin(struct kept *kept, struct slice replay)
+{
+	memset(kept, 0, sizeof(*kept));
+	if (!replay.ptr) {
+		buffer_slice(&kept->text, SLICE(FIRST_LINE));
+		return 0;
+	}
+	struct slice rest = slice_from(replay, sizeof(FIRST_LINE) - 1);
+	struct frame frame;
+	if (!slice_starts(replay, SLICE(FIRST_LINE)))
+		return -1;
+	while (rest.len > 0) {
+		if (next_frame(&rest, &frame))
+			return -1;
+	}
+	kept->replay = replay;
+	buffer_slice(&kept->text, replay);
+	return 0;
+}
+
+void kept_end(struct kept *kept)
+{
+	buffer_free(&kept->text);
+}
+
+void kept_add(struct kept *kept, enum kept_kind kind, struct slice name, struct slice bytes)
+{
+	if (kept->replay.ptr)
+		return;
+	buffer_format(&kept->text, "%c %zu %zu\n", kind, name.len, bytes.len);
+	buffer_slice(&kept->text, name);
+	buffer_append(&kept->text, "\n", 1);
+	buffer_slice(&kept->text, bytes);
+	buffer_append(&kept->text, "\n", 1);
+}
+
+int kept_find(const struct kept *kept, enum kept_kind kind, struct slice wanted, struct slice *name,
+	struct slice *bytes)
+{
+	struct slice rest = slice_from(kept->replay, sizeof(FIRST_LINE) - 1);
+	struct frame frame;
+	while (rest.len > 0 && next_frame(&rest, &frame) == 0) {
+		if (frame.kind == (char)kind && (!wanted.ptr || slice_equal(frame.name, wanted))) {
+			*name = frame.name;
+			*bytes = frame.bytes;
+			return 0;
+		}
+	}
+	return -1;
+}
+
+/* Reads until the end, for a file may also be a pipe. 0 or an errno. */
+static int read_all(int fd, struct buffer *to)
+{
+	for (;;) {
+		buffer_reserve(to, 16384);
+		ssize_t n = read(fd, to->ptr + to->len, 16384);
+		if (n == 0)
+			return 0;
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return errno;
+		to->len += (size_t)n;
+		if (to->len > KEPT_FILE_MAX)
+			return EFBIG;
+	}
+}
+
+int kept_read(struct kept *kept, enum kept_kind kind, struct arena *arena, struct slice path,
+	struct slice *contents)
+{
+	struct slice name, bytes;
+	if (kept->replay.ptr) {
+		if (kept_find(kept, kind, path, &name, &bytes))
+			return ENOENT;
+		*contents = arena_slice(arena, bytes);
+		return 0;
+	}
+	if (memchr(path.ptr, 0, path.len))
+		return EINVAL;
+	int fd = open(arena_slice(arena, path).ptr, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0)
+		return errno;
+	struct buffer text = {0};
+	int error = read_all(fd, &text);
+	close(fd);
+	if (!error && kept->text.len + text.len > KEPT_MAX)
+		error = EFBIG;
+	if (!error) {
+		bytes = (struct slice){text.ptr, text.len};
+		kept_add(kept, kind, path, bytes);
+		*contents = arena_slice(arena, bytes);
+	}
+	buffer_free(&text);
+	return error;
+}
+
+int kept_glob(struct kept *kept, struct arena *arena, struct slice pattern, struct slice *paths)
+{
+	struct slice name;
+	glob_t found;
+	if (kept->replay.ptr)
+		return kept_find(kept, KEPT_PATTERN, pattern, &name, paths) ? ENOENT : 0;
+	if (memchr(pattern.ptr, 0, pattern.len))
+		return EINVAL;
+	int result = glob(arena_slice(arena, pattern).ptr, 0, NULL, &found);
+	if (result != 0 && result != GLOB_NOMATCH)
+		return result == GLOB_NOSPACE ? ENOMEM : EIO;
+	struct buffer list = {0};
+	if (result == 0) {
+		for (size_t i = 0; i < found.gl_pathc; i++)
+			buffer_append(&list, found.gl_pathv[i], strlen(found.gl_pathv[i]) + 1);
+		globfree(&found);
+	}
+	*paths = arena_slice(arena, (struct slice){list.ptr, list.len});
+	kept_add(kept, KEPT_PATTERN, pattern, *paths);
+	buffer_free(&list);
+	return 0;
+}
