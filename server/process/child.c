@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* One worker as the supervisor sees it: started by fork and exec of the supervisor's own binary, heard, told to drain, reaped. A
+ * worker that has read from the network is not believed: what decides over the next privileged start (sockets, files, the kept
+ * configuration) is taken only before READY. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "process/supervisor_priv.h"
+#include "process/tally.h"
+
+#define SAID_MAX (256 * 1024) /* octets of what a starting worker said that are looked at */
+
+uint32_t child_places(const struct supervisor *s)
+{
+	uint32_t places = 0;
+	list_each (link, &s->children)
+		places |= UINT32_C(1) << container_of(link, struct child, link)->place;
+	return places;
+}
+
+struct child *child_find(struct supervisor *s, pid_t pid)
+{
+	list_each (link, &s->children) {
+		struct child *child = container_of(link, struct child, link);
+		if (child->pid == pid)
+			return child;
+	}
+	return NULL;
+}
+
+void child_kill(struct child *child)
+{
+	child->killed = true;
+	kill(child->pid, SIGKILL);
+}
+
+/* --- Start. --- */
+
+/* In the new process. The channel and the birth file go to fixed numbers; all else is close-on-exec. */
+static _Noreturn void become_worker(int channel, int birth)
+{
+	static char name[] = "weir", command[] = "worker";
+	char *const arguments[] = {name, command, NULL};
+	sigset_t none;
+	int high_channel = fcntl(channel, F_DUPFD, WORKER_BIRTH + 1);
+	int high_birth = fcntl(birth, F_DUPFD, WORKER_BIRTH + 1);
+	if (dup2(high_channel, WORKER_CHANNEL) < 0 || dup2(high_birth, WORKER_BIRTH) < 0)
+		_exit(1);
+	close_range(WORKER_BIRTH + 1, ~0u, 0);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	execv("/proc/self/exe", arguments);
+	dprintf(WORKER_BIRTH, "weir: cannot start its own binary: %s\n", strerror(errno));
+	_exit(1);
+}
+
+static int free_place(const struct supervisor *s)
+{
+	uint32_t taken = child_places(s);
+	for (int place = 0; place < PLACES_MAX; place++) {
+		if (!(taken >> place & 1))
+			return place;
+	}
+	return -1;
+}
+
+static struct child *child_new(enum start_kind kind, unsigned place)
+{
+	struct child *child = must_zalloc(sizeof(*child));
+	child->kind = kind;
+	child->place = place;
+	child->state = WORKER_STARTING;
+	child->log = -1;
+	child->channel = child->birth = -1;
+	child->since = supervisor_now();
+	child->deadline = child->since + START_MS;
+	return child;
+}
+
+static void child_free(struct child *child)
+{
+	if (child->channel >= 0)
+		close(child->channel);
+	if (child->birth >= 0)
+		close(child->birth);
+	if (child->log >= 0)
+		close(child->log);
+	registry_clear(&child->files);
+	keepsakes_clear(&child->keepsakes);
+	free(child->pid_file);
+	free(child->serving);
+	free(child);
+}
+
+struct child *child_start(struct supervisor *s, enum start_kind kind)
+{
+	int place = free_place(s), ends[2] = {-1, -1};
+	if (place < 0) {
+		log_error("%d workers are draining: no more can be started", PLACES_MAX);
+		return NULL;
+	}
+	struct child *child = child_new(kind, (unsigned)place);
+	struct channel_hello hello = {.kind = (uint32_t)kind,
+		.place = child->place,
+		.live = child_places(s),
+		.unprivileged = s->options->unprivileged};
+	const char *file = s->options->file;
+	child->birth = memfd_create("weir-birth", MFD_CLOEXEC);
+	if (child->birth < 0 || channel_pair(ends) ||
+		channel_send(ends[0], CHANNEL_HELLO, &hello, sizeof(hello), file, strlen(file), NULL, 0,
+			false))
+		goto failed;
+	child->channel = ends[0];
+	child->pid = fork();
+	if (child->pid == 0)
+		become_worker(ends[1], child->birth);
+	if (child->pid < 0)
+		goto failed;
+	close(ends[1]);
+	list_append(&s->children, &child->link);
+	return child;
+failed:
+	log_error("cannot start a worker: %m");
+	if (ends[1] >= 0)
+		close(ends[1]);
+	if (ends[0] >= 0 && child->channel < 0)
+		close(ends[0]);
+	child_free(child);
+	return NULL;
+}
+
+/* --- What it says. --- */
+
+static int answer(struct child *child, enum channel_type type, const void *head, size_t length,
+	const int *fds, unsigned count)
+{
+	return channel_send(child->channel, type, head, length, NULL, 0, fds, count, false);
+}
+
+static int send_sockets(struct supervisor *s, struct child *child, const char *text)
+{
+	struct kept_address *address = sockets_use(&s->sockets, text, child->place);
+	unsigned left = address ? address->count : 0, at = 0;
+	do {
+		int fds[CHANNEL_FDS_MAX];
+		unsigned count = left < CHANNEL_FDS_MAX ? left : CHANNEL_FDS_MAX;
+		for (unsigned i = 0; i < count; i++)
+			fds[i] = address->sockets[at++].fd;
+		left -= count;
+		struct channel_count more = {left};
+		if (answer(child, CHANNEL_SOCKETS, &more, sizeof(more), fds, count))
+			return -1;
+	} while (left > 0);
+	return 0;
+}
+
+static int take_sockets(struct supervisor *s, struct child *child, struct channel_message *message)
+{
+	int fds[CHANNEL_FDS_MAX];
+	unsigned count = message->fd_count;
+	for (unsigned i = 0; i < count; i++)
+		fds[i] = channel_take(message, i);
+	return sockets_keep(&s->sockets, message->payload, fds, count, child->place);
+}
+
+static int take_file(struct child *child, const struct channel_message *message)
+{
+	struct channel_register entry;
+	if (channel_head(message, &entry, sizeof(entry)))
+		return -1;
+	return registry_add(&child->files, &entry, message->payload + sizeof(entry));
+}
+
+static int take_ready(struct supervisor *s, struct child *child, const struct channel_message *message)
+{
+	if (channel_head(message, &child->ready, sizeof(child->ready)) || child->ready.drain < 0 ||
+		child->ready.linger < 0)
+		return -1;
+	const char *pid_file = message->payload + sizeof(child->ready);
+	const char *serving = pid_file + strlen(pid_file) + 1;
+	if (serving > message->payload + message->length)
+		return -1;
+	child->pid_file = pid_file[0] ? must_strdup(pid_file) : NULL;
+	child->serving = must_strdup(serving);
+	child->deadline = 0;
+	supervisor_child_ready(s, child);
+	return 0;
+}
+
+/* What only a worker may say that has not read from the network yet. */
+static int hear_starting(struct supervisor *s, struct child *child, struct channel_message *message)
+{
+	switch (message->type) {
+	case CHANNEL_WANT_SOCKETS:
+		return send_sockets(s, child, message->payload);
+	case CHANNEL_KEEP_SOCKETS:
+		return take_sockets(s, child, message);
+	case CHANNEL_WANT_KEEPSAKE: {
+		int fd = keepsakes_find(&s->keepsakes, message->payload);
+		return answer(child, CHANNEL_KEEPSAKE, NULL, 0, &fd, fd >= 0);
+	}
+	case CHANNEL_KEEP_KEEPSAKE:
+		if (message->fd_count != 1)
+			return -1;
+		return keepsakes_put(&child->keepsakes, message->payload, channel_take(message, 0));
+	case CHANNEL_REGISTER:
+		return take_file(child, message);
+	case CHANNEL_READY:
+		return take_ready(s, child, message);
+	default:
+		return -1;
+	}
+}
+
+static int hear(struct supervisor *s, struct child *child, struct channel_message *message)
+{
+	struct channel_count number;
+	if (message->type == CHANNEL_OPEN) {
+		if (channel_head(message, &number, sizeof(number)))
+			return -1;
+		opening_start(s, child, number.count);
+		return 0;
+	}
+	if (child->state == WORKER_STARTING)
+		return hear_starting(s, child, message);
+	return -1;
+}
+
+void child_receive(struct supervisor *s, struct child *child)
+{
+	static struct channel_message message; /* one thread; too large for every stack */
+	for (;;) {
+		int got = channel_receive(child->channel, &message, false);
+		if (got < 0 && errno == EAGAIN)
+			return;
+		if (got == 0) { /* it has ended, or is about to: SIGCHLD tells how */
+			close(child->channel);
+			child->channel = -1;
+			if (child->deadline == 0 || child->deadline > supervisor_now() + GRACE_MS)
+				child->deadline = supervisor_now() + GRACE_MS;
+			return;
+		}
+		int error = got < 0 ? -1 : hear(s, child, &message);
+		if (got == 1)
+			channel_drop(&message);
+		if (error) {
+			log_error("worker %d broke the rules of its channel: it is killed", (int)child->pid);
+			child_kill(child);
+			return;
+		}
+	}
+}
+
+/* --- Drain and end. --- */
+
+void child_drain(struct supervisor *s, struct child *child, uint64_t ms, bool all, struct slice removed)
+{
+	struct channel_drain order = {.all = all,
+		.milliseconds = ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX};
+	uint64_t now = supervisor_now();
+	if (s->current == child)
+		s->current = NULL;
+	if (child->state != WORKER_DRAINING)
+		child->since = now;
+	child->state = WORKER_DRAINING;
+	child->deadline = now + order.milliseconds + (ms == 0 ? GRACE_MS / 2 : GRACE_MS);
+	if (removed.len > CHANNEL_PAYLOAD_MAX - sizeof(order)) {
+		order.all = 1;
+		removed.len = 0;
+	}
+	if (child->channel >= 0 &&
+		channel_send(child->channel, CHANNEL_DRAIN, &order, sizeof(order), removed.ptr, removed.len,
+			NULL, 0, false)) {
+		log_error("worker %d does not listen any more: it is killed", (int)child->pid);
+		child_kill(child);
+	}
+}
+
+static void describe(char to[96], int status)
+{
+	if (WIFSIGNALED(status))
+		snprintf(to, 96, "died by signal %d (SIG%s)", WTERMSIG(status),
+			sigabbrev_np(WTERMSIG(status)) ? sigabbrev_np(WTERMSIG(status)) : "?");
+	else
+		snprintf(to, 96, "ended with status %d", WEXITSTATUS(status));
+}
+
+void child_reap(struct supervisor *s, struct child *child, int status)
+{
+	char why[96];
+	if (child->channel >= 0)
+		child_receive(s, child);
+	describe(why, status);
+	if (s->current == child)
+		s->current = NULL;
+	list_remove(&child->link);
+	sockets_forget(&s->sockets, child->place);
+	char *bytes = NULL;
+	struct slice said = {NULL, 0};
+	if (child->birth >= 0) {
+		bytes = must_alloc(SAID_MAX);
+		ssize_t n = pread(child->birth, bytes, SAID_MAX, 0);
+		said = (struct slice){bytes, n > 0 ? (size_t)n : 0};
+	}
+	supervisor_child_gone(s, child, why, said);
+	free(bytes);
+	child_free(child);
+}

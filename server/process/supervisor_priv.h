@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The supervisor's state, for the files that it is made of. One thread; nothing here is shared. */
+#ifndef WEIR_PROCESS_SUPERVISOR_PRIV_H
+#define WEIR_PROCESS_SUPERVISOR_PRIV_H
+
+#include <sys/types.h>
+
+#include "base/check.h"
+#include "base/list.h"
+#include "process/channel.h"
+#include "process/control.h"
+#include "process/keepsake.h"
+#include "process/notify.h"
+#include "process/registry.h"
+#include "process/sockets.h"
+#include "process/supervisor.h"
+
+#define START_MS      60000 /* a worker that is not READY by then has failed */
+#define GRACE_MS      2000  /* what a worker gets beyond its deadline before it is killed */
+#define LINGERING_MAX 4     /* workers that may go on for `linger` after a reload */
+#define RESTART_MAX   2000  /* ms between two restarts */
+#define STEADY_MS     10000 /* a worker that served this long is restarted at once again */
+#define OPENINGS_MAX  64
+
+/* Descriptors that a worker finds when it starts. */
+#define WORKER_CHANNEL 3
+#define WORKER_BIRTH   4 /* a memory file for what it has to say until it is READY */
+
+/* A worker process. */
+struct child {
+	struct link link; /* oldest first */
+	pid_t pid;
+	int channel;
+	int birth; /* -1 once it was READY */
+	unsigned place;
+	enum start_kind kind;
+	enum worker_state state;
+	bool hurried;      /* draining, and not by `linger` any more */
+	bool killed;       /* by us: its death is no news */
+	uint64_t since;    /* ms, of the state */
+	uint64_t deadline; /* ms; 0: none. It is killed then */
+	int log;           /* the error log as it was opened for it, or -1 */
+	struct registry files;
+	struct keepsakes keepsakes; /* count once it is READY */
+	struct channel_ready ready;
+	char *pid_file;
+	char *serving;
+};
+
+/* A registered file that is being opened. */
+struct opening {
+	struct link link;
+	pid_t pid;   /* of the process that opens it */
+	pid_t asker; /* the worker */
+	int result;
+	enum file_role role;
+	uint64_t deadline;
+};
+
+struct supervisor {
+	const struct supervisor_options *options;
+	int signals;
+	struct link children;
+	struct child *current; /* the newest that is READY and not draining */
+	struct child *reloading; /* the one that is to take its place, or NULL */
+	struct link openings;
+	unsigned opening_count;
+	struct sockets sockets;
+	struct keepsakes keepsakes;
+	struct control control;
+	struct notify notify;
+	char *pid_file;
+	int log; /* the error log; -1: standard error */
+	uint64_t started;
+	bool served;   /* some worker was READY once */
+	bool stopping;
+	bool failed;   /* could not start */
+	bool reload_again; /* asked for during a reload */
+	bool reload_failed;
+	time_t last_reload;
+	unsigned restarts;
+	uint64_t restart_at; /* ms; 0: no restart is due */
+	unsigned restart_delay;
+};
+
+/* Milliseconds of the monotonic clock. */
+uint64_t supervisor_now(void);
+
+/* --- supervisor.c --- */
+
+void supervisor_reload(struct supervisor *s);
+/* Begins to stop; `at_once`: nothing under way is waited for. */
+void supervisor_stop(struct supervisor *s, bool at_once);
+/* The worker is READY; its values are in child->ready. */
+void supervisor_child_ready(struct supervisor *s, struct child *child);
+/* The worker is gone; `why` says how, `said` is what it wrote before it was READY. It is freed by the caller. */
+void supervisor_child_gone(struct supervisor *s, struct child *child, const char *why, struct slice said);
+/* A registered error log was opened for a READY worker (or one that becomes it): logs there from now on. */
+void supervisor_log_to(struct supervisor *s, struct child *child);
+struct control_state supervisor_state(const struct supervisor *s);
+
+/* --- child.c --- */
+
+/* Starts a worker. NULL after a message in the log. */
+struct child *child_start(struct supervisor *s, enum start_kind kind);
+/* Takes the messages that wait in its channel. */
+void child_receive(struct supervisor *s, struct child *child);
+/* It has ended with this status: what it still had said is heard, then it is freed. */
+void child_reap(struct supervisor *s, struct child *child, int status);
+/* Tells it to drain within `ms`; `removed`: addresses that it has to empty, a NUL behind each; or all. */
+void child_drain(struct supervisor *s, struct child *child, uint64_t ms, bool all, struct slice removed);
+void child_kill(struct child *child);
+struct child *child_find(struct supervisor *s, pid_t pid);
+/* Bits of the places of all that live. */
+uint32_t child_places(const struct supervisor *s);
+
+/* --- opening.c --- */
+
+/* Opens a registered file for a worker; the answer goes to it as CHANNEL_FILE. */
+void opening_start(struct supervisor *s, struct child *child, unsigned number);
+/* The child that opens has answered, or died. */
+void opening_finish(struct supervisor *s, struct opening *opening);
+/* It took too long. */
+void opening_give_up(struct supervisor *s, struct opening *opening);
+/* Opens all logs of all workers anew. */
+void opening_rotate(struct supervisor *s);
+
+#endif
