@@ -68,8 +68,8 @@ def main():
                                  env=dict(os.environ, NOTIFY_SOCKET=place + "/notify"))
         signal.signal(signal.SIGTERM, lambda number, frame: child.terminate())
         if wait_until_ready(child, notices):
-            print(TEXT.format(folder=shown(folder), url="http://localhost:8080", backend=backend, weir=shown(weir)),
-                  flush=True)
+            url = options[options.index("-l") + 1] if "-l" in options else "http://localhost:8080"
+            print(TEXT.format(folder=shown(folder), url=url, backend=backend, weir=shown(weir)), flush=True)
         status = child.wait()
     sys.exit(0 if status in (0, -signal.SIGINT, -signal.SIGTERM) else 1)
 
