@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Which directories decide what a path beneath a root names: a walk like the kernel's own, for watching only. Nothing is
+ * opened by what is found here but where a link names its target absolutely. */
+#include "handlers/file/depend.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+
+#define LINKS_MAX 40 /* as the kernel */
+#define TRIES     3
+
+struct walk {
+	struct depend *depend;
+	struct watch *watch;
+	struct watched *here; /* of the directory `real`; NULL while not watching */
+	uint32_t generation;  /* of `here`, when it became that */
+	char *real;           /* where we are, without links; "" is the root of the file system */
+	size_t length;
+	char top[PATH_MAX];      /* where watching began: the directory that holds the root */
+	size_t top_length;       /* 0: not yet */
+	char rest[2 * PATH_MAX]; /* what is still to be walked */
+	size_t at;               /* how much of it is done */
+	unsigned quiet;          /* components until watching begins (again) */
+	bool disturbed;          /* something changed during the walk */
+	bool found;
+};
+
+static unsigned components(const char *path)
+{
+	unsigned count = 0;
+	for (const char *p = path; *p; p++)
+		count += *p != '/' && (p[1] == '/' || p[1] == '\0');
+	return count;
+}
+
+/* Makes `real` up to `length` octets, a directory, the one we are in. */
+static void step_into(struct walk *w, size_t length)
+{
+	char kept = w->real[length];
+	w->real[length] = '\0';
+	struct watched *next = watch_directory(w->watch, w->here, length ? w->real : "/");
+	w->real[length] = kept;
+	if (w->here) {
+		w->disturbed |= watch_generation(w->watch, w->here) != w->generation;
+		watch_release(w->watch, w->here);
+	}
+	w->here = next;
+	w->generation = watch_generation(w->watch, next);
+}
+
+/* Begins to watch where we are. What lies beneath the first top hangs on that. */
+static void begin_way(struct walk *w)
+{
+	if (!w->watch)
+		return;
+	if (!w->top_length) {
+		memcpy(w->top, w->real, w->length + 1);
+		w->top_length = w->length ? w->length : 1;
+	}
+	bool beneath = w->top[0] && strncmp(w->real, w->top, w->top_length) == 0 &&
+		       w->real[w->top_length] == '/';
+	if (beneath) {
+		step_into(w, w->top_length);
+		for (size_t i = w->top_length + 1; i < w->length; i++)
+			if (w->real[i] == '/')
+				step_into(w, i);
+	}
+	step_into(w, w->length);
+}
+
+/* Notes the deepest directory of a way. */
+static void end_way(struct walk *w)
+{
+	struct depend *d = w->depend;
+	if (!w->here)
+		return;
+	if (d->count == DEPEND_MAX || w->generation == 0) {
+		d->by_time = true;
+		watch_release(w->watch, w->here);
+	} else {
+		d->on[d->count] = w->here;
+		d->generation[d->count++] = w->generation;
+	}
+	w->here = NULL;
+}
+
+/* Puts a link's target in place of its name. 0, or -1 when that cannot be followed. */
+static int follow(struct walk *w, size_t link_length)
+{
+	char target[PATH_MAX];
+	ssize_t length = readlink(w->real, target, sizeof target - 1);
+	w->real[link_length] = '\0'; /* back to the directory that holds the link */
+	w->length = link_length;
+	size_t left = strlen(w->rest + w->at);
+	if (length <= 0 || (size_t)length + 1 + left >= sizeof w->rest)
+		return -1;
+	target[length] = '\0';
+	bool away = target[0] == '/' || strstr(target, "..");
+	if (away)
+		end_way(w);
+	memmove(w->rest + length + 1, w->rest + w->at, left + 1);
+	memcpy(w->rest, target, (size_t)length);
+	w->rest[length] = '/';
+	w->at = 0;
+	if (!away && w->here)
+		return 0;
+	if (target[0] == '/') {
+		w->length = 0;
+		w->real[0] = '\0';
+	}
+	unsigned count = components(target);
+	w->quiet = count ? count - 1 : 0;
+	if (!w->quiet)
+		begin_way(w);
+	return 0;
+}
+
+static void go_up(struct walk *w)
+{
+	char *stroke = strrchr(w->real, '/');
+	if (stroke)
+		*stroke = '\0';
+	w->length = strlen(w->real);
+	if (w->here) {
+		end_way(w);
+		begin_way(w);
+	}
+}
+
+/* One component. 1: go on, 0: this is the end. */
+static int step(struct walk *w, const char *name, size_t length, unsigned *links)
+{
+	size_t before = w->length;
+	if (before + 1 + length >= PATH_MAX)
+		return 0;
+	w->real[before] = '/';
+	memcpy(w->real + before + 1, name, length);
+	w->length = before + 1 + length;
+	w->real[w->length] = '\0';
+	struct stat s;
+	if (lstat(w->real, &s))
+		return 0;
+	if (S_ISLNK(s.st_mode))
+		return ++*links <= LINKS_MAX && follow(w, before) == 0;
+	bool more = w->rest[w->at + strspn(w->rest + w->at, "/")] != '\0';
+	w->found = !more;
+	if (!S_ISDIR(s.st_mode))
+		return 0;
+	if (w->here)
+		step_into(w, w->length);
+	else if (w->quiet && --w->quiet == 0)
+		begin_way(w);
+	return more;
+}
+
+static void walk_all(struct walk *w)
+{
+	unsigned links = 0;
+	if (!w->quiet)
+		begin_way(w);
+	for (;;) {
+		w->at += strspn(w->rest + w->at, "/");
+		const char *name = w->rest + w->at;
+		size_t length = strcspn(name, "/");
+		if (length == 0) {
+			w->found = true;
+			break;
+		}
+		w->at += length;
+		if (length == 1 && name[0] == '.')
+			continue;
+		if (length == 2 && name[0] == '.' && name[1] == '.') {
+			go_up(w);
+			if (!w->here && w->quiet && --w->quiet == 0)
+				begin_way(w);
+			continue;
+		}
+		if (!step(w, name, length, &links))
+			break;
+	}
+	end_way(w);
+}
+
+void depend_take(struct depend *d, struct watch *watch, const char *root, const char *path,
+	char real[PATH_MAX])
+{
+	struct walk w;
+	for (int try = 0;; try++) {
+		*d = (struct depend){.by_time = watch == NULL};
+		w.depend = d;
+		w.watch = watch;
+		w.here = NULL;
+		w.real = real;
+		w.length = w.top_length = w.at = 0;
+		w.top[0] = real[0] = '\0';
+		w.disturbed = w.found = false;
+		size_t root_length = strlen(root), path_length = strlen(path);
+		if (root_length + path_length + 2 > sizeof w.rest) {
+			d->by_time = true;
+			return;
+		}
+		memcpy(w.rest, root, root_length);
+		w.rest[root_length] = '/';
+		memcpy(w.rest + root_length + 1, path, path_length + 1);
+		unsigned count = components(root);
+		w.quiet = count ? count - 1 : 0;
+		walk_all(&w);
+		if (!w.disturbed || try == TRIES)
+			break;
+		depend_release(d, watch);
+	}
+	if (w.disturbed || d->count == 0)
+		d->by_time = true;
+	if (!w.found)
+		real[0] = '\0';
+}
+
+void depend_release(struct depend *d, struct watch *watch)
+{
+	for (unsigned i = 0; i < d->count; i++)
+		watch_release(watch, d->on[i]);
+	*d = (struct depend){0};
+}
+
+static void shared_last(struct ref *ref)
+{
+	struct depend_shared *shared = container_of(ref, struct depend_shared, ref);
+	depend_release(&shared->depend, shared->watch);
+	free(shared);
+}
+
+struct depend_shared *depend_share(struct depend *d, struct watch *watch)
+{
+	struct depend_shared *shared = must_alloc(sizeof *shared);
+	ref_init(&shared->ref, shared_last);
+	shared->watch = watch;
+	shared->depend = *d;
+	*d = (struct depend){0};
+	return shared;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Which directories decide what a path beneath a root names, and whether one of them has changed since. */
+#ifndef WEIR_FILE_DEPEND_H
+#define WEIR_FILE_DEPEND_H
+
+#include <limits.h>
+
+#include "base/ref.h"
+#include "io/watch.h"
+
+#define DEPEND_MAX 6
+
+/* The deepest directory of each way that was gone: the first begins at the directory that holds the root, each symbolic link
+ * begins a new one. A watched directory's generation rises with those above it, so these few stand for all on the way. */
+struct depend {
+	struct watched *on[DEPEND_MAX];
+	uint32_t generation[DEPEND_MAX];
+	uint8_t count;
+	bool by_time; /* not all could be watched: look again after a second */
+};
+
+/* Walks from `root` (absolute) along `path` (relative, decoded), watches the directories that are passed and notes their
+ * generations. To be called before the file itself is opened. On an I/O thread; watch may be NULL.
+ * `real` gets the path without links of what was found, or "" when nothing was. */
+void depend_take(struct depend *d, struct watch *watch, const char *root, const char *path,
+	char real[PATH_MAX]);
+/* Lets go of the directories; *d is empty then. */
+void depend_release(struct depend *d, struct watch *watch);
+
+/* One that an entry and the version it led to hold together. Lives on one thread. */
+struct depend_shared {
+	struct ref ref;
+	struct watch *watch;
+	struct depend depend;
+};
+/* Takes the directories over; *d is empty then. The reference is the caller's. */
+struct depend_shared *depend_share(struct depend *d, struct watch *watch);
+
+/* Has nothing changed since? One load of the epoch and one of the generation where no link was passed. */
+static inline bool depend_holds(const struct depend *d, struct watch *watch)
+{
+	for (unsigned i = 0; i < d->count; i++)
+		if (watch_generation(watch, d->on[i]) != d->generation[i])
+			return false;
+	return true;
+}
+
+#endif

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A part of one version of a file as a body: spans of the file in quanta, read ahead by an I/O thread where its pages are cold. */
+#include "handlers/file/file_body.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "io/disk.h"
+
+#define WARM_MS 60000 /* how long pages that were just seen in memory are believed to stay there */
+
+struct read_ahead;
+
+struct file_source {
+	struct source source;
+	struct request *request;
+	struct file *file;
+	uint64_t offset;
+	uint64_t left;
+	bool whole;   /* it began at the file's first octet and goes to its last */
+	bool fetched; /* the next quantum was read ahead: it is not asked for again */
+	bool broken;
+	struct read_ahead *ahead; /* under way */
+};
+
+/* A quantum that is being read into memory; outlives the source if it must. */
+struct read_ahead {
+	struct disk_job job;
+	struct file_source *source; /* NULL: nobody waits any more */
+	struct file *file;
+	int fd;
+	off_t offset;
+	size_t length;
+	bool failed;
+};
+
+/* --- Cold pages. --- */
+
+static void ahead_work(struct disk_job *job)
+{
+	struct read_ahead *ahead = container_of(job, struct read_ahead, job);
+	char page[4096];
+	posix_fadvise(ahead->fd, ahead->offset, (off_t)ahead->length, POSIX_FADV_WILLNEED);
+	/* the last page is read for good, so that this ends when all are there */
+	for (size_t at = 0; at < ahead->length; at += 64 * sizeof page) {
+		size_t end = ahead->length - at > 64 * sizeof page ? at + 63 * sizeof page
+								   : ahead->length - 1;
+		if (pread(ahead->fd, page, 1, ahead->offset + (off_t)at) < 0 ||
+			pread(ahead->fd, page, 1, ahead->offset + (off_t)end) < 0) {
+			ahead->failed = true;
+			break;
+		}
+	}
+}
+
+static void ahead_done(struct disk_job *job)
+{
+	struct read_ahead *ahead = container_of(job, struct read_ahead, job);
+	struct file_source *body = ahead->source;
+	bool failed = ahead->failed;
+	ref_put(&ahead->file->ref);
+	free(ahead);
+	if (!body)
+		return;
+	body->ahead = NULL;
+	body->fetched = true;
+	body->broken = failed;
+	source_wake(&body->source);
+}
+
+static bool ahead_start(struct file_source *body, size_t length)
+{
+	struct read_ahead *ahead = must_zalloc(sizeof *ahead);
+	ahead->source = body;
+	ahead->file = body->file;
+	ahead->fd = body->file->fd;
+	ahead->offset = (off_t)body->offset;
+	ahead->length = length;
+	ahead->job.work = ahead_work;
+	ahead->job.done = ahead_done;
+	ahead->job.lane = body->file->lane;
+	if (!disk_submit(body->request->thread->disk, body->request->thread->loop, &ahead->job)) {
+		free(ahead);
+		return false; /* too much to do: this one may block the loop a little */
+	}
+	ref_get(&ahead->file->ref);
+	body->ahead = ahead;
+	return true;
+}
+
+/* Is the page with that octet in memory? Where the file system cannot say, yes. */
+static bool page_is_warm(int fd, uint64_t offset)
+{
+	char octet;
+	struct iovec iov = {&octet, 1};
+	return preadv2(fd, &iov, 1, (off_t)offset, RWF_NOWAIT) >= 0 || errno != EAGAIN;
+}
+
+static bool quantum_is_warm(const struct file_source *body, uint64_t length)
+{
+	if (body->fetched || body->request->thread->clock->monotonic_ms < body->file->warm_until_ms)
+		return true;
+	int fd = body->file->fd;
+	return page_is_warm(fd, body->offset) && page_is_warm(fd, body->offset + length - 1);
+}
+
+/* --- The source. --- */
+
+/* Is the file still what it was? Replaced and removed files are; those that were written or cut are not. */
+static bool version_stands(const struct file_source *body)
+{
+	struct stat s;
+	const struct depend_shared *depend = body->file->depend;
+	if (depend && !depend->depend.by_time && depend_holds(&depend->depend, depend->watch))
+		return true;
+	if (fstat(body->file->fd, &s))
+		return false;
+	const struct file_stamp *stamp = &body->file->stamp;
+	return s.st_size == stamp->size && s.st_mtim.tv_sec == stamp->modified.tv_sec &&
+	       s.st_mtim.tv_nsec == stamp->modified.tv_nsec;
+}
+
+static enum pull body_pull(struct source *source, struct chunks *out, size_t room)
+{
+	(void)room; /* spans of files hold no memory */
+	struct file_source *body = container_of(source, struct file_source, source);
+	uint64_t length = body->left < FILE_QUANTUM ? body->left : FILE_QUANTUM;
+	if (body->broken || !version_stands(body))
+		return PULL_FAILED;
+	if (!quantum_is_warm(body, length) && ahead_start(body, (size_t)length))
+		return PULL_PAUSED;
+	body->fetched = false;
+	ref_get(&body->file->ref);
+	chunks_file(out, &body->file->ref, body->file->fd, (off_t)body->offset, length);
+	body->offset += length;
+	body->left -= length;
+	if (body->left)
+		return PULL_MORE;
+	if (body->whole)
+		body->file->warm_until_ms = body->request->thread->clock->monotonic_ms + WARM_MS;
+	return PULL_END;
+}
+
+static void body_cancel(struct source *source)
+{
+	struct file_source *body = container_of(source, struct file_source, source);
+	if (body->ahead)
+		body->ahead->source = NULL;
+	ref_put(&body->file->ref);
+}
+
+static const struct source_ops body_ops = {body_pull, body_cancel};
+
+struct source *file_body(
+	struct request *request, struct file *file, uint64_t first, uint64_t length)
+{
+	check(file->fd >= 0 && length > 0 && length <= file->length &&
+		first <= file->length - length);
+	struct file_source *body = arena_zalloc(&request->arena, sizeof *body);
+	body->source.ops = &body_ops;
+	body->request = request;
+	body->file = file;
+	ref_get(&file->ref);
+	body->offset = first;
+	body->left = length;
+	body->whole = first == 0 && length == file->length;
+	return &body->source;
+}

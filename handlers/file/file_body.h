@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A part of one version of a file as a body: spans of the file in quanta, never of another version, never waiting for a disk. */
+#ifndef WEIR_FILE_FILE_BODY_H
+#define WEIR_FILE_FILE_BODY_H
+
+#include "handlers/file/file.h"
+#include "http/exchange.h"
+
+#define FILE_QUANTUM (1u << 20)
+
+/* A source over octets first … first + length - 1 of an open file (file->fd >= 0), in the request's arena; it takes references of its
+ * own and outlives the entry that the file came from.
+ * The source FAILS when the file was written or truncated meanwhile, and PAUSES while cold pages are read ahead. */
+struct source *file_body(
+	struct request *request, struct file *file, uint64_t first, uint64_t length);
+
+#endif

@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a thread knows of files: lookup, shelves with their bounds, and the looks that fill them. */
+#include "handlers/file/file_cache.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "http/respond.h"
+#include "io/disk.h"
+
+#define TTL_WATCHED_MS 60000 /* writes through mappings raise no event */
+#define TTL_BY_TIME_MS 1000
+#define LATE_MS        10000 /* a look that takes longer: its waiters get 503 */
+#define SCAN_MAX       32    /* entries that one eviction may spare because they were used */
+
+/* A look on its way to an I/O thread and back. Outlives the cache if it must. */
+struct file_look_job {
+	struct disk_job job;
+	struct file_look look;
+	struct link link;         /* in cache->jobs */
+	struct file_cache *cache; /* NULL: the cache is gone */
+	struct file_entry *entry;
+	const struct scope *scope;
+	struct deadline deadline; /* how long requests wait for it */
+	uint64_t begun_ms;
+	bool overdue;
+	char path[];
+};
+
+/* A request that waits for a look; in its arena. */
+struct waiter {
+	struct link link;
+	struct request *request;
+	file_found_fn *found;
+	const struct file_root *root;
+	struct slice decoded;
+};
+
+/* --- Versions. --- */
+
+static void file_last(struct ref *ref)
+{
+	struct file *file = container_of(ref, struct file, ref);
+	if (file->fd >= 0)
+		close(file->fd);
+	if (file->ready)
+		ref_put(&file->ready->ref);
+	if (file->depend)
+		ref_put(&file->depend->ref);
+	free(file);
+}
+
+static struct file *file_take(struct file_cache *cache, struct file_look_job *job)
+{
+	struct file_look *look = &job->look;
+	struct file *file = must_zalloc(sizeof *file);
+	ref_init(&file->ref, file_last);
+	file->fd = look->fd;
+	look->fd = -1;
+	file->length = (uint64_t)look->stamp.size;
+	file->lane = look->root->lane;
+	file->stamp = look->stamp;
+	file->utf8 = look->utf8;
+	file->text = look->text;
+	if (look->warm)
+		file->warm_until_ms = cache->thread->clock->monotonic_ms + TTL_WATCHED_MS;
+	file->etag_length = look->etag_length;
+	memcpy(file->etag, look->etag, look->etag_length);
+	char name[PATH_MAX + NAME_MAX];
+	size_t length = strlen(job->path), index = look->index.len;
+	check(length + index <= sizeof name);
+	memcpy(name, job->path, length);
+	if (index)
+		memcpy(name + length, look->index.ptr, index);
+	file->ready = cache->make_ready(cache->thread, job->scope, file,
+		(struct slice){name, length + index}, look->content);
+	return file;
+}
+
+/* --- Shelves. --- */
+
+static void shelve(struct file_cache *cache, struct file_entry *entry)
+{
+	bool open = entry->file && entry->file->fd >= 0;
+	entry->shelf = !entry->file ? SHELF_MISSES : open ? SHELF_OPEN : SHELF_SMALL;
+	entry->bytes = sizeof *entry + entry->path_length;
+	if (entry->file)
+		entry->bytes += sizeof *entry->file + ready_size(entry->file->ready);
+	struct file_shelf_state *shelf = &cache->shelves[entry->shelf];
+	list_append(&shelf->entries, &entry->link);
+	shelf->count++;
+	shelf->bytes += entry->bytes;
+	entry->shelved = true;
+}
+
+static void unshelve(struct file_cache *cache, struct file_entry *entry)
+{
+	if (!entry->shelved)
+		return;
+	struct file_shelf_state *shelf = &cache->shelves[entry->shelf];
+	list_remove(&entry->link);
+	shelf->count--;
+	shelf->bytes -= entry->bytes;
+	entry->shelved = false;
+}
+
+static void entry_free(struct file_cache *cache, struct file_entry *entry)
+{
+	unshelve(cache, entry);
+	table_remove(&cache->table, &entry->hashed);
+	if (entry->depend)
+		ref_put(&entry->depend->ref);
+	if (entry->file)
+		ref_put(&entry->file->ref);
+	free(entry);
+}
+
+/* Makes a shelf keep its bounds: who was used since it was last considered gets a second chance. */
+static void evict(struct file_cache *cache, enum file_shelf which)
+{
+	struct file_shelf_state *shelf = &cache->shelves[which];
+	unsigned spared = 0, passed = 0;
+	while ((shelf->count > shelf->count_max || shelf->bytes > shelf->bytes_max) &&
+		passed <= shelf->count) {
+		struct file_entry *entry =
+			container_of(shelf->entries.next, struct file_entry, link);
+		bool held = entry->job || entry->pins;
+		if (held || (entry->used && spared < SCAN_MAX)) {
+			entry->used = false;
+			passed += held;
+			spared += !held;
+			list_remove(&entry->link);
+			list_append(&shelf->entries, &entry->link);
+			continue;
+		}
+		entry_free(cache, entry);
+	}
+}
+
+/* --- Lookup. --- */
+
+static struct file_entry *lookup(
+	struct file_cache *cache, uint32_t scope, struct slice path, uint64_t hash)
+{
+	for (struct table_entry *e = table_first(&cache->table, hash); e; e = e->next) {
+		struct file_entry *entry = container_of(e, struct file_entry, hashed);
+		if (e->hash == hash && entry->scope == scope && entry->path_length == path.len &&
+			memcmp(entry->path, path.ptr, path.len) == 0)
+			return entry;
+	}
+	return NULL;
+}
+
+struct file_entry *file_cache_find(
+	struct file_cache *cache, const struct scope *scope, struct slice path)
+{
+	struct file_entry *entry =
+		lookup(cache, scope->id, path, table_hash(path.ptr, path.len, scope->id));
+	if (!entry || !file_entry_fresh(cache, entry))
+		return NULL;
+	entry->used = true;
+	return entry;
+}
+
+static struct file_entry *entry_new(
+	struct file_cache *cache, uint32_t scope, struct slice path, uint64_t hash)
+{
+	struct file_entry *entry = must_zalloc(sizeof *entry + path.len);
+	entry->scope = scope;
+	entry->path_length = (uint32_t)path.len;
+	memcpy(entry->path, path.ptr, path.len);
+	entry->kind = FILE_FAILED;
+	list_init(&entry->waiting);
+	list_init(&entry->late);
+	table_add(&cache->table, &entry->hashed, hash);
+	return entry;
+}
+
+/* --- Looks. --- */
+
+/* Answers all of a list; those that are answered may make others go away. */
+static void answer(struct file_entry *entry, struct link *waiters)
+{
+	entry->pins++;
+	while (!list_empty(waiters)) {
+		struct waiter *waiter = container_of(waiters->next, struct waiter, link);
+		list_remove(&waiter->link);
+		waiter->found(waiter->request, entry);
+	}
+	entry->pins--;
+}
+
+static void look_work(struct disk_job *job)
+{
+	file_look(&container_of(job, struct file_look_job, job)->look);
+}
+
+static void file_depend(struct file *file, struct depend_shared *depend)
+{
+	if (file->depend)
+		ref_put(&file->depend->ref);
+	file->depend = depend;
+	ref_get(&depend->ref);
+}
+
+/* The outcome becomes what the entry says. */
+static void take_outcome(
+	struct file_cache *cache, struct file_entry *entry, struct file_look_job *job)
+{
+	struct file_look *look = &job->look;
+	unshelve(cache, entry);
+	bool watched = !look->depend.by_time;
+	if (entry->depend)
+		ref_put(&entry->depend->ref);
+	entry->depend = depend_share(&look->depend, look->watch);
+	entry->checked_ms = job->begun_ms;
+	if (!look->unchanged) {
+		if (entry->file)
+			ref_put(&entry->file->ref);
+		entry->file = look->kind == FILE_REGULAR ? file_take(cache, job) : NULL;
+	}
+	if (entry->file)
+		file_depend(entry->file, entry->depend);
+	entry->kind = (uint8_t)look->kind;
+	if (look->kind == FILE_FAILED)
+		entry->ttl_ms = 0;
+	else if (!watched || (entry->file && entry->file->stamp.racy))
+		entry->ttl_ms = TTL_BY_TIME_MS;
+	else
+		entry->ttl_ms = TTL_WATCHED_MS;
+	entry->used = true;
+	shelve(cache, entry);
+}
+
+static void job_free(struct file_look_job *job)
+{
+	if (job->look.fd >= 0)
+		close(job->look.fd);
+	free(job->look.content);
+	free(job);
+}
+
+static bool look_start(struct file_cache *cache, struct file_entry *entry,
+	const struct scope *scope, const struct file_root *root, struct slice decoded);
+
+/* Requests that came while the look was under way may ask for something newer than what it saw. */
+static void settle_late(
+	struct file_cache *cache, struct file_entry *entry, const struct scope *scope)
+{
+	if (list_empty(&entry->late))
+		return;
+	struct waiter *first = container_of(entry->late.next, struct waiter, link);
+	list_move(&entry->waiting, &entry->late);
+	if (entry->kind == FILE_FAILED || entry->depend->depend.by_time ||
+		file_entry_fresh(cache, entry) ||
+		!look_start(cache, entry, scope, first->root, first->decoded))
+		answer(entry, &entry->waiting);
+}
+
+static void report_failure(const struct file_look_job *job)
+{
+	log_at(NULL, LOG_LEVEL_ERROR, LOG_FILE, "%s/%s: %s", job->look.root->path.ptr, job->path,
+		strerror(job->look.error));
+}
+
+static void look_done(struct disk_job *disk_job)
+{
+	struct file_look_job *job = container_of(disk_job, struct file_look_job, job);
+	struct file_cache *cache = job->cache;
+	if (!cache) {
+		depend_release(&job->look.depend, job->look.watch);
+		job_free(job);
+		return;
+	}
+	struct file_entry *entry = job->entry;
+	deadline_clear(cache->thread->loop, &job->deadline);
+	list_remove(&job->link);
+	entry->job = NULL;
+	if (job->look.kind == FILE_FAILED)
+		report_failure(job);
+	take_outcome(cache, entry, job);
+	const struct scope *scope = job->scope;
+	job_free(job);
+	entry->pins++;
+	struct link waiting;
+	list_init(&waiting);
+	list_move(&waiting, &entry->waiting);
+	answer(entry, &waiting);
+	if (!entry->job) /* else a request of those has begun another look, which answers the late ones */
+		settle_late(cache, entry, scope);
+	entry->pins--;
+	evict(cache, entry->shelf);
+}
+
+/* The disk is slow or hangs: those who wait are told, the look goes on. */
+static void look_overdue(struct deadline *deadline)
+{
+	struct file_look_job *job = container_of(deadline, struct file_look_job, deadline);
+	struct file_entry *entry = job->entry;
+	job->overdue = true;
+	log_at(NULL, LOG_LEVEL_WARN, LOG_FILE, "%s/%s: no answer from the disk for %d s",
+		job->look.root->path.ptr, job->path, LATE_MS / 1000);
+	uint8_t kind = entry->kind;
+	entry->kind = FILE_FAILED;
+	answer(entry, &entry->waiting);
+	answer(entry, &entry->late);
+	entry->kind = kind;
+}
+
+static bool look_start(struct file_cache *cache, struct file_entry *entry,
+	const struct scope *scope, const struct file_root *root, struct slice decoded)
+{
+	struct file_look_job *job = must_zalloc(sizeof *job + decoded.len + 1);
+	memcpy(job->path, decoded.ptr, decoded.len);
+	job->cache = cache;
+	job->entry = entry;
+	job->scope = scope;
+	job->begun_ms = cache->thread->clock->monotonic_ms;
+	job->look.root = root;
+	job->look.path = job->path;
+	job->look.watch = cache->thread->watch;
+	job->look.fd = -1;
+	if (entry->file)
+		job->look.known = entry->file->stamp;
+	job->job.work = look_work;
+	job->job.done = look_done;
+	job->job.lane = root->lane;
+	if (!disk_submit(cache->thread->disk, cache->thread->loop, &job->job)) {
+		job_free(job);
+		return false;
+	}
+	entry->job = job;
+	list_append(&cache->jobs, &job->link);
+	job->deadline.expired = look_overdue;
+	deadline_set(cache->thread->loop, &job->deadline, LATE_MS);
+	return true;
+}
+
+static void waiter_cancel(struct request *request)
+{
+	struct waiter *waiter = request_state(request);
+	list_remove(&waiter->link);
+}
+
+void file_cache_look(struct file_cache *cache, struct request *request,
+	const struct file_root *root, struct slice decoded, file_found_fn *found)
+{
+	struct slice path = request->target.path;
+	uint64_t hash = table_hash(path.ptr, path.len, request->scope->id);
+	struct file_entry *entry = lookup(cache, request->scope->id, path, hash);
+	if (!entry)
+		entry = entry_new(cache, request->scope->id, path, hash);
+	struct waiter *waiter = arena_zalloc(&request->arena, sizeof *waiter);
+	*waiter = (struct waiter){
+		.request = request, .found = found, .root = root, .decoded = decoded};
+	bool begun = entry->job != NULL;
+	if (begun && !entry->job->overdue) {
+		list_append(&entry->late, &waiter->link);
+		exchange_hold(request, waiter_cancel, waiter);
+		return;
+	}
+	if (!begun && look_start(cache, entry, request->scope, root, decoded)) {
+		list_append(&entry->waiting, &waiter->link);
+		exchange_hold(request, waiter_cancel, waiter);
+		return;
+	}
+	/* too much to do, or the disk hangs: nothing can be said in time */
+	if (!begun && !entry->shelved && !entry->pins)
+		entry_free(cache, entry);
+	respond_status(request, 503);
+}
+
+/* --- The cache as a whole. --- */
+
+static unsigned descriptors_max(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == RLIM_INFINITY)
+		return 1024;
+	rlim_t share = limit.rlim_cur / 16;
+	return share < 8 ? 8 : share > 1024 ? 1024 : (unsigned)share;
+}
+
+struct file_cache *file_cache_new(struct exchange_thread *thread, file_ready_fn *make_ready)
+{
+	static const struct {
+		unsigned count;
+		size_t bytes;
+	} bounds[SHELF_COUNT] = {
+		[SHELF_MISSES] = {8192, 4u << 20},
+		[SHELF_SMALL] = {16384, 96u << 20},
+		[SHELF_OPEN] = {1024, 4u << 20},
+	};
+	struct file_cache *cache = must_zalloc(sizeof *cache);
+	cache->thread = thread;
+	cache->make_ready = make_ready;
+	table_init(&cache->table, 1024);
+	list_init(&cache->jobs);
+	for (int i = 0; i < SHELF_COUNT; i++) {
+		list_init(&cache->shelves[i].entries);
+		cache->shelves[i].count_max = bounds[i].count;
+		cache->shelves[i].bytes_max = bounds[i].bytes;
+	}
+	cache->shelves[SHELF_OPEN].count_max = descriptors_max();
+	return cache;
+}
+
+static void visit_free(struct table_entry *entry, void *context)
+{
+	entry_free(context, container_of(entry, struct file_entry, hashed));
+}
+
+void file_cache_free(struct file_cache *cache)
+{
+	list_each_safe (link, &cache->jobs) {
+		struct file_look_job *job = container_of(link, struct file_look_job, link);
+		deadline_clear(cache->thread->loop, &job->deadline);
+		list_remove(&job->link);
+		job->cache = NULL;
+		job->entry = NULL;
+	}
+	table_each(&cache->table, visit_free, cache);
+	table_done(&cache->table);
+	free(cache);
+}

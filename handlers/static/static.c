@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Files: one lookup in the thread's file cache, then an answer that stands ready, or a look at the disk elsewhere. */
+#include "handlers/static/static.h"
+
+#include "base/clock.h"
+#include "handlers/file/file_body.h"
+#include "handlers/file/file_cache.h"
+#include "http/entity.h"
+#include "http/respond.h"
+
+#define METHODS (1u << METHOD_GET | 1u << METHOD_HEAD)
+
+_Static_assert(FIELD_COUNT <= 64, "conditional() keeps fields as bits of one word");
+
+/* --- The answer to a plain GET, made once a version. --- */
+
+static void add_type(struct fields *fields, struct arena *arena,
+	const struct static_settings *settings, const struct file *file, struct slice name)
+{
+	struct slice type = mime_find(settings->mime, name);
+	if (!type.len) /* never an active type from content alone */
+		type = file->text ? SLICE("text/plain") : SLICE("application/octet-stream");
+	if (mime_is_text(type) && file->utf8)
+		type = arena_format(arena, "%.*s; charset=utf-8", (int)type.len, type.ptr);
+	fields_add(fields, arena, FIELD_CONTENT_TYPE, type);
+	fields_add(fields, arena, FIELD_X_CONTENT_TYPE_OPTIONS, SLICE("nosniff"));
+}
+
+static void add_validators(
+	struct fields *fields, struct arena *arena, const struct file *file, time_t now)
+{
+	time_t modified = file->stamp.modified.tv_sec;
+	fields_add(fields, arena, FIELD_ETAG, file_etag(file));
+	if (modified > now) /* RFC 9110, 8.8.2.1 */
+		modified = now;
+	if (modified > 0) {
+		char *date = arena_alloc(arena, 30);
+		clock_http_date(date, modified);
+		fields_add(fields, arena, FIELD_LAST_MODIFIED, (struct slice){date, 29});
+	}
+	fields_add(fields, arena, FIELD_ACCEPT_RANGES, SLICE("bytes"));
+}
+
+static void add_max_age(struct fields *fields, struct arena *arena,
+	const struct static_settings *settings, struct slice name)
+{
+	if (!settings->max_age.count)
+		return;
+	int64_t seconds =
+		static_max_age(settings, arena_format(arena, "/%.*s", (int)name.len, name.ptr).ptr);
+	if (seconds == 0)
+		fields_add(fields, arena, FIELD_CACHE_CONTROL, SLICE("no-cache"));
+	else if (seconds > 0)
+		fields_add(fields, arena, FIELD_CACHE_CONTROL,
+			arena_format(arena, "max-age=%lld", (long long)seconds));
+}
+
+static struct ready *make_ready(struct exchange_thread *thread, const struct scope *scope,
+	const struct file *file, struct slice name, const char *content)
+{
+	const struct static_settings *settings =
+		handler_scope_settings(thread->snapshot, scope, &static_handler);
+	char memory[2048];
+	struct arena arena;
+	arena_init(&arena, memory, sizeof memory);
+	struct fields fields = {NULL, 0, 0};
+	add_type(&fields, &arena, settings, file, name);
+	add_validators(&fields, &arena, file, thread->clock->wall);
+	add_max_age(&fields, &arena, settings, name);
+	respond_decorate(scope, &fields, &arena);
+	struct ready *ready =
+		ready_make(200, &fields, file->length, content, content ? (size_t)file->length : 0);
+	arena_reset(&arena);
+	return ready;
+}
+
+/* --- Answers. --- */
+
+/* Has the request a field that RFC 9110, 13 and 14 give a meaning for this answer? */
+static bool conditional(const struct request *request)
+{
+	const uint64_t wanted = 1ull << FIELD_IF_MATCH | 1ull << FIELD_IF_NONE_MATCH |
+				1ull << FIELD_IF_MODIFIED_SINCE |
+				1ull << FIELD_IF_UNMODIFIED_SINCE | 1ull << FIELD_IF_RANGE |
+				1ull << FIELD_RANGE;
+	uint64_t seen = 0;
+	for (unsigned i = 0; i < request->fields.count; i++)
+		seen |= 1ull << request->fields.list[i].id;
+	return seen & wanted;
+}
+
+/* The fields are copied: the file may go before the log has been written. */
+static void copy_fields(struct request *request, const struct file *file, uint64_t without)
+{
+	const struct fields *from = &file->ready->fields;
+	for (unsigned i = 0; i < from->count; i++) {
+		const struct field *field = &from->list[i];
+		struct slice value = arena_slice(&request->arena, field->value);
+		if (without & 1ull << field->id)
+			continue;
+		if (field->id != FIELD_OTHER)
+			fields_set(&request->response.fields, &request->arena, field->id, value);
+		else
+			fields_add_named(&request->response.fields, &request->arena,
+				arena_slice(&request->arena, field->name), value);
+	}
+}
+
+static struct source *open_part(
+	struct request *request, const struct entity *entity, uint64_t first, uint64_t length)
+{
+	struct file *file = entity->state;
+	if (file->fd >= 0)
+		return file_body(request, file, first, length);
+	struct ready *ready = file->ready;
+	return respond_spans(
+		request, &ready->ref, ready->block + ready->head_length + first, (size_t)length);
+}
+
+/* With conditions, ranges, or as the page for an error. */
+static void serve_entity(struct request *request, struct file *file)
+{
+	uint64_t without =
+		1ull << FIELD_ETAG | 1ull << FIELD_LAST_MODIFIED | 1ull << FIELD_ACCEPT_RANGES;
+	if (request->x.status)
+		without |= 1ull << FIELD_CACHE_CONTROL;
+	copy_fields(request, file, without);
+	struct entity entity = {
+		.validators = {file_etag(file), file->stamp.modified.tv_sec},
+		.length = file->length,
+		.open = open_part,
+		.state = file,
+	};
+	respond_entity(request, &entity);
+}
+
+static void serve_file(struct request *request, struct file *file)
+{
+	if (request->x.status || conditional(request)) {
+		serve_entity(request, file);
+	} else if (file->fd < 0 || request->method == METHOD_HEAD) {
+		exchange_ready(request, file->ready);
+	} else {
+		copy_fields(request, file, 0);
+		request->response.status = 200;
+		request->response.length = file->length;
+		exchange_respond(request, file_body(request, file, 0, file->length));
+	}
+}
+
+/* The path is the request's own, without empty segments, so that it can name no other host. */
+static void serve_directory(struct request *request)
+{
+	struct slice path = request->target.path, query = request->target.query;
+	respond_redirect(request, 308,
+		arena_format(&request->arena, "%.*s/%s%.*s", (int)path.len, path.ptr,
+			query.ptr ? "?" : "", (int)query.len, query.ptr ? query.ptr : ""));
+}
+
+static enum verdict serve(struct request *request, const struct file_entry *entry)
+{
+	bool reads = request->method == METHOD_GET || request->method == METHOD_HEAD;
+	switch ((enum file_kind)entry->kind) {
+	case FILE_MISSING:
+		return PASS;
+	case FILE_FORBIDDEN:
+		respond_status(request, 403);
+		return TAKEN;
+	case FILE_FAILED:
+		respond_status(request, 503);
+		return TAKEN;
+	case FILE_DIRECTORY:
+	case FILE_REGULAR:
+		break;
+	}
+	if (!reads) {
+		request->x.allow |= METHODS;
+		return PASS;
+	}
+	if (entry->kind == FILE_REGULAR)
+		serve_file(request, entry->file);
+	else
+		serve_directory(request);
+	return TAKEN;
+}
+
+static void found(struct request *request, const struct file_entry *entry)
+{
+	if (serve(request, entry) == PASS)
+		exchange_pass(request);
+}
+
+/* --- Names. --- */
+
+/* May a decoded path (with its first "/") name a file here? An empty segment names none: "//x" would be "/x" to the file system,
+ * but not to the routes. */
+static bool names_file(struct slice path, bool hidden_files)
+{
+	if (path.len == 0 || path.ptr[0] != '/' || path.len >= PATH_MAX)
+		return false;
+	size_t begin = 1;
+	for (size_t i = 1; i <= path.len; i++) {
+		if (i < path.len && path.ptr[i] != '/')
+			continue;
+		struct slice segment = {path.ptr + begin, i - begin};
+		if (segment.len == 0)
+			return i == path.len;
+		if (segment.ptr[0] == '.') {
+			if (slice_equal(segment, SLICE(".")) || slice_equal(segment, SLICE("..")))
+				return false;
+			if (!hidden_files && !slice_equal(segment, SLICE(".well-known")))
+				return false;
+		}
+		begin = i + 1;
+	}
+	return true;
+}
+
+static enum verdict look(struct request *request, struct file_cache *cache)
+{
+	const struct static_settings *settings = handler_settings(request, &static_handler);
+	struct slice decoded;
+	unsigned status = target_decode(request->target.path, &request->arena, &decoded);
+	if (status) {
+		respond_status(request, status);
+		return TAKEN;
+	}
+	if (!names_file(decoded, settings->hidden_files))
+		return PASS;
+	file_cache_look(cache, request, &settings->root, slice_from(decoded, 1), found);
+	return TAKEN;
+}
+
+static enum verdict static_handle(struct request *request)
+{
+	struct file_cache *cache = handler_state(request->thread, &static_handler);
+	struct file_entry *entry = file_cache_find(cache, request->scope, request->target.path);
+	return entry ? serve(request, entry) : look(request, cache);
+}
+
+static int start(struct exchange_thread *thread, void **state)
+{
+	*state = file_cache_new(thread, make_ready);
+	return 0;
+}
+
+static void stop(struct exchange_thread *thread, void *state)
+{
+	(void)thread;
+	file_cache_free(state);
+}
+
+const struct handler static_handler = {
+	.name = "static",
+	.site_options = &static_options,
+	.configure = static_configure,
+	.thread_start = start,
+	.thread_stop = stop,
+	.handle = static_handle,
+};

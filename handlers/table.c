@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The ordered list of handlers, stages and observers: policy, files, backends; then those that only watch. */
+#include "handlers/table.h"
+
+#include "handlers/access_log.h"
+#include "handlers/proxy/proxy.h"
+#include "handlers/redirect.h"
+#include "handlers/static/static.h"
+
+const struct handler *const handler_table[] = {
+	&redirect_handler,
+	&static_handler,
+	&proxy_handler,
+	&access_log_handler,
+	NULL,
+};
