@@ -14,6 +14,9 @@ enum verdict {
 	TAKEN, /* it owes exactly one of: a response, a ready answer, exchange_pass later; maybe it has answered already */
 };
 
+/* An absolute path, a folder or a file, with a NUL behind it. */
+typedef void grant_fn(void *context, const char *path, bool writable);
+
 struct handler {
 	const char *name;
 	const struct option_set *site_options; /* keys of sites and routes; NULL: none */
@@ -32,6 +35,9 @@ struct handler {
 	const struct stage_ops *stage;
 	/* Called once when the exchange has ended; the request is still whole. NULL: does not observe. */
 	void (*observe)(struct request *request);
+	/* Names what the handler has to reach on disk once the worker has locked itself in: calls `add` for each root (the sandbox grants
+	 * the folder that holds its link and the one that holds its target), `writable` where it makes files. NULL: nothing. */
+	void (*grant)(const struct snapshot *snapshot, grant_fn *add, void *context);
 };
 
 /* What everything on one loop thread shares; made by process/thread, all zero but for what that sets, then exchange_thread_prepare. */
