@@ -55,4 +55,5 @@ if status not in (0, 1) and not reporter.count:
     tap.write(f"Bail out! pytest ended with {int(status)}\n")
 else:
     tap.write(f"1..{reporter.count}\n")
-sys.exit(int(status))
+# A failed case is told above; what is left is that pytest itself went wrong.
+sys.exit(0 if status in (0, 1) else int(status))
