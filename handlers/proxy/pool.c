@@ -151,7 +151,7 @@ static bool conn_silent(const struct server_conn *conn)
 {
 	char octet;
 	ssize_t n = recv(conn->transport.fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT);
-	return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+	return n < 0 && errno == EAGAIN;
 }
 
 struct server_conn *server_take(

@@ -28,12 +28,19 @@ static struct slice without_prefix(struct slice s, struct slice prefix)
 	return slice_starts(s, prefix) ? slice_from(s, prefix.len) : s;
 }
 
+static const char *last_octet(struct slice s, char octet)
+{
+	return s.ptr ? memrchr(s.ptr, octet, s.len) : NULL;
+}
+
 /* Is the part before the port a name, which would have to be looked up? */
 static bool is_name(struct slice authority)
 {
-	const char *colon = memrchr(authority.ptr, ':', authority.len);
+	if (authority.len == 0)
+		return false;
+	const char *colon = last_octet(authority, ':');
 	size_t len = colon ? (size_t)(colon - authority.ptr) : authority.len;
-	if (len == 0 || authority.ptr[0] == '[')
+	if (authority.ptr[0] == '[')
 		return false;
 	for (size_t i = 0; i < len; i++) {
 		char c = authority.ptr[i];
@@ -64,8 +71,8 @@ static int local_host(struct load *load, const struct node *node, struct slice p
 
 static bool has_port(struct slice authority)
 {
-	const char *colon = memrchr(authority.ptr, ':', authority.len);
-	const char *bracket = memrchr(authority.ptr, ']', authority.len);
+	const char *colon = last_octet(authority, ':');
+	const char *bracket = last_octet(authority, ']');
 	return colon && (!bracket || bracket < colon);
 }
 
@@ -105,7 +112,7 @@ static int server_address(
 	}
 	if (url && a.len && a.ptr[a.len - 1] == '/')
 		a.len--;
-	if (memchr(a.ptr, '/', a.len))
+	if (a.len && memchr(a.ptr, '/', a.len))
 		return load_error(load, node,
 			"a backend has no path: requests reach it as the client sent them; write "
 			"“http://%.*s”",
