@@ -8,6 +8,8 @@ TOP = Path(os.environ.get("WEIR_SRCDIR") or Path(__file__).resolve().parents[2])
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.MULTILINE)
 SOURCES = ("server", "handlers")
 SKIPPED = re.compile(r"build(-.*)?|weir-[\d.]+|autom4te\.cache|node_modules|__pycache__|corpus|\.git|\.deps")
+# What autogen.sh makes, where it is run in the tree itself or lies in a distribution.
+GENERATED = re.compile(r"aclocal\.m4|Makefile\.in|config\.h\.in|configure")
 
 
 def files(*folders, ending=(".c", ".h")):
@@ -16,7 +18,8 @@ def files(*folders, ending=(".c", ".h")):
     for folder in folders:
         for where, below, names in os.walk(TOP / folder):
             below[:] = [name for name in below if not SKIPPED.fullmatch(name)]
-            found += [Path(where, name).relative_to(TOP) for name in names if name.endswith(ending)]
+            found += [Path(where, name).relative_to(TOP) for name in names
+                      if name.endswith(ending) and not GENERATED.fullmatch(name)]
     return sorted(found)
 
 
