@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char FIRST_LINE[] = "weir-kept 1\n";
@@ -97,6 +98,19 @@ int kept_find(const struct kept *kept, enum kept_kind kind, struct slice wanted,
 	return -1;
 }
 
+/* Opens a file to be read. The main file may be anything that ends; one that it names must not be a pipe to wait at. */
+static int open_file(enum kept_kind kind, const char *path, int *fd)
+{
+	struct stat s;
+	*fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | (kind == KEPT_MAIN ? 0 : O_NONBLOCK));
+	if (*fd < 0)
+		return errno;
+	if (kind == KEPT_MAIN || (fstat(*fd, &s) == 0 && S_ISREG(s.st_mode)))
+		return 0;
+	close(*fd);
+	return S_ISDIR(s.st_mode) ? EISDIR : EINVAL;
+}
+
 /* Reads until the end, for a file may also be a pipe. 0 or an errno. */
 static int read_all(int fd, struct buffer *to)
 {
@@ -127,11 +141,11 @@ int kept_read(struct kept *kept, enum kept_kind kind, struct arena *arena, struc
 	}
 	if (memchr(path.ptr, 0, path.len))
 		return EINVAL;
-	int fd = open(arena_slice(arena, path).ptr, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	if (fd < 0)
-		return errno;
+	int fd, error = open_file(kind, arena_slice(arena, path).ptr, &fd);
+	if (error)
+		return error;
 	struct buffer text = {0};
-	int error = read_all(fd, &text);
+	error = read_all(fd, &text);
 	close(fd);
 	if (!error && kept->text.len + text.len > KEPT_MAX)
 		error = EFBIG;
