@@ -2,6 +2,7 @@
 /* Where a head ends, and the scanners under their names for tests. */
 #include "http/h1_scan.h"
 
+#include "http/h1_framing.h"
 #include "http/h1_syntax.h"
 
 size_t h1_scan_value_scalar(const char *bytes, size_t length)

@@ -101,6 +101,8 @@ enum range_result range_parse(
 	if (value.len <= unit.len || strncasecmp(value.ptr, unit.ptr, unit.len) != 0)
 		return RANGE_IGNORE;
 	value = slice_from(value, unit.len);
+	if (value.ptr[0] == ' ' || value.ptr[0] == '\t')
+		return RANGE_IGNORE;
 	while (next_member(&value, &member)) {
 		struct byte_range range;
 		if (member.len == 0)

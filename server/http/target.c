@@ -276,13 +276,16 @@ static size_t literal_length(struct slice text)
 {
 	char address[INET6_ADDRSTRLEN];
 	struct in6_addr parsed;
-	const char *close = memchr(text.ptr, ']', text.len);
-	if (!close || (size_t)(close - text.ptr) > sizeof(address))
-		return 0;
-	size_t length = (size_t)(close - text.ptr) - 1;
-	memcpy(address, text.ptr + 1, length);
-	address[length] = '\0';
-	return inet_pton(AF_INET6, address, &parsed) == 1 ? length + 2 : 0;
+	size_t n = 0;
+	for (; n + 1 < text.len && text.ptr[n + 1] != ']'; n++) {
+		char c = text.ptr[n + 1];
+		bool usual = (octet_class[(unsigned char)c] & OCTET_HEX) || c == ':' || c == '.';
+		if (!usual || n + 1 == sizeof(address))
+			return 0;
+		address[n] = c;
+	}
+	address[n] = '\0';
+	return n + 1 < text.len && inet_pton(AF_INET6, address, &parsed) == 1 ? n + 2 : 0;
 }
 
 /* The length of the name before the port; 0 when it is malformed. Sets *upper. */

@@ -64,15 +64,18 @@ static size_t quoted_end(struct slice s, size_t at)
 		else if (s.ptr[i] == '"')
 			return i + 1;
 	}
-	return s.len;
+	return 0;
 }
 
 bool list_next(struct slice *list, struct slice *member)
 {
 	while (list->len > 0) {
 		size_t end = 0;
-		while (end < list->len && list->ptr[end] != ',')
+		while (end < list->len && list->ptr[end] != ',') {
 			end = list->ptr[end] == '"' ? quoted_end(*list, end) : end + 1;
+			if (end == 0)
+				end = list->len;
+		}
 		*member = slice_trim((struct slice){list->ptr, end});
 		*list = slice_from(*list, end + 1);
 		if (member->len > 0)
@@ -106,10 +109,10 @@ bool parameter_next(struct slice *parameters, struct slice *name, struct slice *
 	size_t begin = n + 1, end = begin, next;
 	if (begin < s.len && s.ptr[begin] == '"') {
 		next = quoted_end(s, begin);
+		if (next == 0)
+			return false;
 		begin++;
 		end = next - 1;
-		if (next < begin + 1 || s.ptr[end] != '"')
-			return false;
 	} else {
 		while (end < s.len && is_class(s.ptr[end], OCTET_TOKEN))
 			end++;

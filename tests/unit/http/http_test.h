@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the tests of this room share: cmocka's headers in their order, and assertions that name the
+ * row that failed. */
+#ifndef WEIR_TESTS_HTTP_TEST_H
+#define WEIR_TESTS_HTTP_TEST_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/arena.h"
+#include "base/check.h"
+
+/* A row's text with its length, so that it may hold NUL. */
+#define TEXT(literal) (literal), sizeof(literal) - 1
+
+#define assert_slice(got, text)                                                                    \
+	do {                                                                                       \
+		struct slice got_ = (got);                                                         \
+		if (!slice_equal(got_, slice_of(text)))                                            \
+			fail_msg("got \"%.*s\", not \"%s\"", (int)got_.len, got_.ptr, (text));     \
+	} while (0)
+
+#define assert_number(got, want, what)                                                             \
+	do {                                                                                       \
+		long long got_ = (long long)(got), want_ = (long long)(want);                      \
+		if (got_ != want_)                                                                 \
+			fail_msg("%s: %lld, not %lld", (what), got_, want_);                       \
+	} while (0)
+
+#endif
