@@ -60,7 +60,8 @@ class Response:
 
     @property
     def closes(self):
-        return "close" in [word.strip().lower() for value in self.all("Connection") for word in value.split(",")]
+        return "close" in [word.strip().lower() for value in self.all("Connection")
+            for word in value.split(",")]
 
 
 def parse_fields(lines):
@@ -131,7 +132,8 @@ class Connection:
     def request(self, target="/", method="GET", fields=(), body=b"", host="localhost", version="HTTP/1.1"):
         """Sends one well-formed request."""
         lines = [f"{method} {target} {version}"] + ([f"Host: {host}"] if host is not None else [])
-        lines += [f"{name}: {value}" for name, value in (fields.items() if isinstance(fields, dict) else fields)]
+        lines += [f"{name}: {value}" for name, value in (fields.items() if isinstance(fields, dict)
+            else fields)]
         if body:
             lines.append(f"Content-Length: {len(body)}")
         return self.send("\r\n".join(lines + ["", ""]).encode("latin-1") + body)
@@ -304,7 +306,8 @@ def curl(url, *options, proto="h1", seconds=20):
     with tempfile.TemporaryDirectory(prefix="weir-curl-") as folder:
         body, head = Path(folder, "body"), Path(folder, "head")
         run = subprocess.run(
-            ["curl", "--disable", "--silent", "--show-error", "--noproxy", "*", "--path-as-is", "--max-time", str(seconds),
+            ["curl", "--disable", "--silent", "--show-error", "--noproxy", "*", "--path-as-is", "--max-time",
+            str(seconds),
              "--output", str(body), "--dump-header", str(head), "--write-out", "%{http_version}",
              *CURL_OPTIONS[proto], *options, url],
             capture_output=True, text=True, errors="replace", timeout=seconds + 10, check=False)
@@ -318,4 +321,5 @@ def curl(url, *options, proto="h1", seconds=20):
             heads.append(Response(int(words[1]), words[2] if len(words) > 2 else "", fields))
         last = heads[-1] if heads else Response(0, run.stderr.strip())
         return Transfer(last.status, last.reason, last.fields, body.read_bytes() if body.exists() else b"",
-                        version=run.stdout, exit=run.returncode, heads=heads, interim=[h for h in heads if h.status < 200])
+                        version=run.stdout, exit=run.returncode, heads=heads,
+                        interim=[h for h in heads if h.status < 200])

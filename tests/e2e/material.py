@@ -10,11 +10,14 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PHOTOGRAPHS = "lomiri-wallpapers-16.04"
-FILM = ["-f", "lavfi", "-i", "testsrc=size=640x360:rate=24:duration=40", "-f", "lavfi", "-i", "sine=frequency=440:duration=40",
+FILM = ["-f", "lavfi", "-i", "testsrc=size=640x360:rate=24:duration=40", "-f", "lavfi", "-i",
+    "sine=frequency=440:duration=40",
         "-vf", "noise=alls=24:allf=t", "-pix_fmt", "yuv420p", "-threads", "2"]
 FILMS = {
-    "film.mp4": ["-c:v", "libx264", "-preset", "ultrafast", "-b:v", "1500k", "-c:a", "aac", "-movflags", "+faststart"],
-    "film.webm": ["-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "1500k", "-c:a", "libvorbis"],
+    "film.mp4": ["-c:v", "libx264", "-preset", "ultrafast", "-b:v", "1500k", "-c:a", "aac", "-movflags",
+    "+faststart"],
+    "film.webm": ["-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "1500k", "-c:a",
+    "libvorbis"],
 }
 TOOLS = ("node", "npm", "ffmpeg", "apt-get", "dpkg-deb")
 CHROMIUM = "/usr/bin/chromium"
@@ -36,7 +39,8 @@ def folder():
 
 def run(*arguments, cwd=None):
     try:
-        done = subprocess.run(arguments, cwd=cwd, capture_output=True, text=True, errors="replace", timeout=400, check=False, stdin=subprocess.DEVNULL)
+        done = subprocess.run(arguments, cwd=cwd, capture_output=True, text=True, errors="replace",
+            timeout=400, check=False, stdin=subprocess.DEVNULL)
     except (OSError, subprocess.TimeoutExpired) as fault:
         raise Missing(f"{arguments[0]}: {fault}") from None
     if done.returncode:
@@ -127,7 +131,8 @@ def build(root):
     tree(modules / "three" / "examples" / "jsm" / "math", root / "three" / "addons" / "math")
     tree(modules / "@fontsource" / "inter" / "files", root / "fonts", (".woff", ".woff2"))
     found = sorted((base / "photographs").iterdir())
-    names = ["plain.jpg", "with spaces.jpg", "ümläut.jpg", "日本の写真.jpg", "50% & more + #1.jpg"] + [path.name for path in found[5:]]
+    names = ["plain.jpg", "with spaces.jpg", "ümläut.jpg", "日本の写真.jpg", "50% & more + #1.jpg"] + [path.name
+        for path in found[5:]]
     for path, name in zip(found, names):
         link(path, root / "photos" / name)
     for name in FILMS:

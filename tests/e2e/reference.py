@@ -40,7 +40,8 @@ class Request:
 
     def words(self, name):
         """The elements of a field that is a list, in lower case, empty ones left out."""
-        return [word.strip(b" \t").lower() for value in self.all(name) for word in value.split(b",") if word.strip(b" \t")]
+        return [word.strip(b" \t").lower() for value in self.all(name) for word in value.split(b",")
+            if word.strip(b" \t")]
 
     @property
     def closes(self):

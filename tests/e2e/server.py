@@ -169,7 +169,8 @@ class Server:
             except Failed:
                 text = self.log()
                 self.kill()
-                if not re.search(r"address (?:is )?(?:already )?in use", text, re.IGNORECASE) or attempt == attempts - 1:
+                if not re.search(r"address (?:is )?(?:already )?in use", text,
+                        re.IGNORECASE) or attempt == attempts - 1:
                     raise
                 self.ports.clear()
         return self
@@ -303,5 +304,6 @@ class Server:
 
 def command(*arguments, seconds=20, env=None, cwd=None):
     """Runs one of weir's commands to its end."""
-    return subprocess.run([WEIR, *map(str, arguments)], capture_output=True, text=True, errors="backslashreplace",
+    return subprocess.run([WEIR, *map(str, arguments)], capture_output=True, text=True,
+        errors="backslashreplace",
                           timeout=seconds, env=dict(os.environ, **(env or {})), cwd=cwd, check=False)

@@ -101,4 +101,5 @@ class Stage:
             response = connection.get("/barrier", fields={"Connection": "close"})
         assert response.status == 200, f"weir answers {response.status} to a plain request"
         assert json.loads(response.body)["target"] == "/barrier", "the answer to a plain request belongs to another"
-        return [seen for seen in self.recorder.take() if not (seen.request and seen.request.target == b"/barrier")]
+        return [seen for seen in self.recorder.take() if not (seen.request
+            and seen.request.target == b"/barrier")]

@@ -123,7 +123,8 @@ def test_backend_connections_are_kept(server, recorder):
     with Connection(server.ports["port2"]) as connection:
         for _ in range(10):
             assert connection.get("/kept").status == 200
-    assert all("close" not in [word.decode() for word in seen.request.words(b"Connection")] for seen in recorder.take())
+    assert all("close" not in [word.decode() for word in seen.request.words(b"Connection")]
+        for seen in recorder.take())
 
 
 @pytest.mark.parametrize("value", ["close", "Close", "foo, close", "close, foo", "keep-alive, close"])
@@ -136,7 +137,8 @@ def test_close_ends_after_the_answer(server, value):
 
 
 def test_close_in_second_field(server):
-    responses, _ = exchange(server.port, b"GET /1.txt HTTP/1.1\r\nHost: x\r\nConnection: foo\r\nConnection: close\r\n\r\n")
+    responses, _ = exchange(server.port,
+        b"GET /1.txt HTTP/1.1\r\nHost: x\r\nConnection: foo\r\nConnection: close\r\n\r\n")
     assert len(responses) == 1 and responses[0].closes
 
 
@@ -183,7 +185,8 @@ def test_http10_is_never_chunked(server):
 
 def test_http10_gets_no_100(server):
     """RFC 9110, 10.1.1: Expect in HTTP/1.0 is ignored."""
-    responses, _ = exchange(server.ports["port2"], b"POST /x HTTP/1.0\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\nhello")
+    responses, _ = exchange(server.ports["port2"],
+        b"POST /x HTTP/1.0\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\nhello")
     assert [response.status for response in responses] == [200] and not responses[0].interim
 
 
@@ -206,7 +209,8 @@ def test_no_continue_where_nobody_wants_the_body(connection):
 
 
 def test_continue_by_curl(server, proto):
-    got = curl(server.url("/x", port="port2"), "--header", "Expect: 100-continue", "--data-binary", "y" * 3000, proto=proto)
+    got = curl(server.url("/x", port="port2"), "--header", "Expect: 100-continue", "--data-binary",
+        "y" * 3000, proto=proto)
     assert (got.exit, got.status) == (0, 200)
     assert json.loads(got.body)["body"] == "y" * 3000
 
@@ -235,7 +239,8 @@ def test_refusal_survives_a_large_upload(server, size):
 
 
 def test_refusal_of_garbage_says_close(server):
-    responses, ended = exchange(server.port, b"GET / HTTP/1.1\r\nHost: x\r\nBad Name: y\r\n\r\n" + b"z" * 100000)
+    responses, ended = exchange(server.port,
+        b"GET / HTTP/1.1\r\nHost: x\r\nBad Name: y\r\n\r\n" + b"z" * 100000)
     assert [response.status for response in responses] == [400]
     assert responses[0].closes and ended in ("fin", "reset")
 
@@ -255,11 +260,13 @@ def test_absolute_form(connection):
 
 
 def get_host(server, port, host, target="/"):
-    responses, _ = exchange(server.ports[port], f"GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+    responses, _ = exchange(server.ports[port],
+        f"GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
     return responses[0]
 
 
-@pytest.mark.parametrize("host", ["a.example", "A.EXAMPLE", "a.example:80", "a.example.", "x.b.example", "x.y.b.example", "X.B.Example:8080"])
+@pytest.mark.parametrize("host", ["a.example", "A.EXAMPLE", "a.example:80", "a.example.", "x.b.example",
+    "x.y.b.example", "X.B.Example:8080"])
 def test_site_by_host(server, host):
     assert get_host(server, "port3", host).body.startswith(b"<!doctype")
 
@@ -268,7 +275,8 @@ def test_exact_host_beats_wildcard(server):
     assert get_host(server, "port3", "www.b.example").body == b"other\n"
 
 
-@pytest.mark.parametrize("host", ["c.example", "b.example", "xa.example", "a.example.evil.example", "127.0.0.1", "xb.example"])
+@pytest.mark.parametrize("host", ["c.example", "b.example", "xa.example", "a.example.evil.example",
+    "127.0.0.1", "xb.example"])
 def test_unknown_host_is_misdirected(server, host):
     """DESIGN §2: no site without host at this address: 421."""
     assert get_host(server, "port3", host).status == 421
@@ -322,7 +330,8 @@ def test_other_methods_on_nothing(connection, method):
 
 def test_trace_is_not_echoed(server):
     for port in (server.port, server.ports["port2"]):
-        responses, _ = exchange(port, b"TRACE /1.txt HTTP/1.1\r\nHost: x\r\nCookie: secret=1\r\nConnection: close\r\n\r\n")
+        responses, _ = exchange(port,
+            b"TRACE /1.txt HTTP/1.1\r\nHost: x\r\nCookie: secret=1\r\nConnection: close\r\n\r\n")
         if port == server.port:
             assert responses[0].status in (405, 501) and b"secret" not in responses[0].body
 
@@ -368,20 +377,24 @@ def logged(server, mark, count=1):
 
 
 @pytest.mark.parametrize("port, target, status, size", [
-    ("port", "/1.txt?one", 200, len(text(1))), ("port", "/missing?two", 404, None), ("port", "/big.bin?three", 200, len(BIG)), ("port2", "/x?four", 200, None),
+    ("port", "/1.txt?one", 200, len(text(1))), ("port", "/missing?two", 404, None),
+    ("port", "/big.bin?three", 200, len(BIG)), ("port2", "/x?four", 200, None),
 ])
 def test_access_line(server, port, target, status, size):
     """Client, time, request line, status, bytes of the body, Referer, User-Agent."""
     with Connection(server.ports[port], source="127.9.8.7") as connection:
-        response = connection.get(target, fields={"Referer": "http://from.example/", "User-Agent": "test/1.0 (a; b)"})
+        response = connection.get(target, fields={"Referer": "http://from.example/",
+            "User-Agent": "test/1.0 (a; b)"})
     line, = logged(server, target)
     assert line["client"] == "127.9.8.7" and line["user"] == "-"
     assert line["request"] == f"GET {target} HTTP/1.1"
-    assert (line["status"], line["bytes"]) == (str(status), str(size if size is not None else len(response.body)))
+    assert (line["status"], line["bytes"]) == (str(status), str(size if size is not None
+        else len(response.body)))
     assert (line["referer"], line["agent"]) == ("http://from.example/", "test/1.0 (a; b)")
     hours, minutes = int(line["zone"][1:3]), int(line["zone"][3:])
     offset = (hours * 60 + minutes) * 60 * (-1 if line["zone"][0] == "-" else 1)
-    when = time.strptime(f"{line['year']} {MONTHS.index(line['month']) + 1} {line['day']} {line['time']}", "%Y %m %d %H:%M:%S")
+    when = time.strptime(f"{line['year']} {MONTHS.index(line['month']) + 1} {line['day']} {line['time']}",
+        "%Y %m %d %H:%M:%S")
     assert abs(calendar.timegm(when) - offset - time.time()) < 5
 
 
@@ -389,17 +402,20 @@ def test_access_line_without_fields(server):
     with Connection(server.port) as connection:
         connection.get("/1.txt?bare", method="HEAD", version="HTTP/1.0", host=None)
     line, = logged(server, "?bare")
-    assert (line["request"], line["status"], line["referer"], line["agent"]) == ("HEAD /1.txt?bare HTTP/1.0", "200", "-", "-")
+    assert (line["request"], line["status"], line["referer"], line["agent"]) == ("HEAD /1.txt?bare HTTP/1.0",
+        "200", "-", "-")
     assert line["bytes"] in ("0", "-")
 
 
 def test_access_line_for_each_of_many(server):
     with Connection(server.port) as connection:
-        connection.send(b"".join(b"GET /%d.txt?batch HTTP/1.1\r\nHost: x\r\n\r\n" % (number % 20) for number in range(500)))
+        connection.send(b"".join(b"GET /%d.txt?batch HTTP/1.1\r\nHost: x\r\n\r\n" % (number % 20)
+            for number in range(500)))
         for number in range(500):
             assert connection.read().status == 200
     lines = logged(server, "?batch", 500)
-    assert [line["request"].split()[1] for line in lines] == [f"/{number % 20}.txt?batch" for number in range(500)]
+    assert [line["request"].split()[1] for line in lines] == [f"/{number % 20}.txt?batch"
+        for number in range(500)]
 
 
 def test_access_line_of_an_aborted_download(server):

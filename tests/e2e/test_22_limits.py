@@ -90,7 +90,8 @@ def test_header_section_within_its_limit(defaults, fields):
     assert [response.status for response in responses] == [200]
 
 
-@pytest.mark.parametrize("size, fields", [(33 << 10, 1), (33 << 10, 10), (40 << 10, 90), (64 << 10, 1), (300 << 10, 1)])
+@pytest.mark.parametrize("size, fields", [(33 << 10, 1), (33 << 10, 10), (40 << 10, 90), (64 << 10, 1),
+    (300 << 10, 1)])
 def test_header_section_over_its_limit(defaults, size, fields):
     responses, ended = exchange(defaults.port, filled(size, fields))
     assert [response.status for response in responses] == [431] and ended
@@ -108,17 +109,21 @@ def test_too_many_fields(defaults, count):
     assert [response.status for response in responses] == [431]
 
 
-@pytest.mark.parametrize("length, status", [(8000, 404), (8192, 404), (8193, 414), (9000, 414), (30000, 414), (100000, 414)])
+@pytest.mark.parametrize("length, status", [(8000, 404), (8192, 404), (8193, 414), (9000, 414), (30000, 414),
+    (100000, 414)])
 def test_target_length(defaults, length, status):
     """A target over 8k: 414, also where the header section would be too large as well."""
     segments = (b"/" + b"a" * 99) * (length // 100 + 1)
-    responses, _ = exchange(defaults.port, b"GET " + segments[:length] + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    responses, _ = exchange(defaults.port,
+        b"GET " + segments[:length] + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     assert [response.status for response in responses] == [status]
 
 
 def test_body_within_its_limit(sizes):
-    for head, body in ((b"Content-Length: 65536", b"z" * 65536), (b"Transfer-Encoding: chunked", b"10000\r\n" + b"z" * 65536 + b"\r\n0\r\n\r\n")):
-        responses, _ = exchange(sizes.ports["port2"], b"POST /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + head + b"\r\n\r\n" + body)
+    for head, body in ((b"Content-Length: 65536", b"z" * 65536),
+            (b"Transfer-Encoding: chunked", b"10000\r\n" + b"z" * 65536 + b"\r\n0\r\n\r\n")):
+        responses, _ = exchange(sizes.ports["port2"],
+            b"POST /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + head + b"\r\n\r\n" + body)
         assert [response.status for response in responses] == [200]
 
 
@@ -144,7 +149,8 @@ def test_chunked_body_over_its_limit(sizes, recorder):
         assert response.status == 413
         assert connection.wait_end()
     time.sleep(0.05)
-    assert not [seen for seen in recorder.take() if seen.verdict != "cut"], "the backend took a cut body for whole"
+    assert not [seen for seen in recorder.take()
+        if seen.verdict != "cut"], "the backend took a cut body for whole"
 
 
 # --- Times: all the slow clients at once, each test looks at its own ---
@@ -217,13 +223,15 @@ def stalled_head(server):
 @scenario
 def loris_by_octet(server):
     with Connection(server.port) as connection:
-        return drip(connection, [b"%c" % octet for octet in b"GET /a.txt HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 200], 0.1)
+        return drip(connection,
+            [b"%c" % octet for octet in b"GET /a.txt HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 200], 0.1)
 
 
 @scenario
 def loris_by_field(server):
     with Connection(server.port) as connection:
-        return drip(connection, [b"GET /a.txt HTTP/1.1\r\nHost: x\r\n"] + [b"X-%d: y\r\n" % number for number in range(100)], 0.3)
+        return drip(connection, [b"GET /a.txt HTTP/1.1\r\nHost: x\r\n"] + [b"X-%d: y\r\n" % number
+            for number in range(100)], 0.3)
 
 
 @scenario
@@ -314,13 +322,15 @@ def slow(times):
     return Slow(times)
 
 
-@pytest.mark.parametrize("name", ["silent", "stalled_line", "stalled_head", "loris_by_octet", "loris_by_field", "loris_by_crlf"])
+@pytest.mark.parametrize("name", ["silent", "stalled_line", "stalled_head", "loris_by_octet",
+    "loris_by_field", "loris_by_crlf"])
 def test_slow_head_is_ended(slow, name):
     """The header timeout is for all of the head: 408 or just an end, at about one second."""
     seconds, responses, ended = slow.result(name)
     assert ended, f"still open after {seconds:.1f} s"
     assert 0.7 < seconds < 3.5, seconds
-    assert [response.status for response in responses] in ([408], [], *([[400]] if name == "loris_by_crlf" else []))
+    assert [response.status for response in responses] in ([408], [],
+        *([[400]] if name == "loris_by_crlf" else []))
 
 
 def test_idle_connection_is_ended(slow):
@@ -435,7 +445,8 @@ def test_min_rate(rates):
             except (Ended, OSError) as fault:
                 note("waiting", str(fault))
 
-    threads = [threading.Thread(target=upload, args=("slow", 5, 0.25)), threading.Thread(target=upload, args=("fast", 512, 0.25)),
+    threads = [threading.Thread(target=upload, args=("slow", 5, 0.25)),
+        threading.Thread(target=upload, args=("fast", 512, 0.25)),
                threading.Thread(target=download), threading.Thread(target=waiting)]
     for thread in threads:
         thread.start()

@@ -301,7 +301,8 @@ def test_rewritten_while_sent(server):
     except Ended:
         assert connection.ended
     else:
-        assert body in (pattern(b"a", 32 << 20), pattern(b"b", 32 << 20)), "two versions mixed in one whole response"
+        assert body in (pattern(b"a", 32 << 20), pattern(b"b",
+            32 << 20)), "two versions mixed in one whole response"
     connection.close()
 
 

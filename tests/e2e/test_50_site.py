@@ -17,7 +17,9 @@ threads: 1
 sites:
   - { listen: "http://127.0.0.1:$port", root: root }
 """
-TYPES = {".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".mjs": "text/javascript; charset=utf-8", ".jpg": "image/jpeg", ".svg": "image/svg+xml",
+TYPES = {".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8", ".mjs": "text/javascript; charset=utf-8", ".jpg": "image/jpeg",
+    ".svg": "image/svg+xml",
          ".woff2": "font/woff2", ".woff": "font/woff", ".mp4": "video/mp4", ".webm": "video/webm"}
 
 
@@ -82,8 +84,11 @@ def browsed(server):
     before = len(server.access_lines(0))
     home = server.folder / "home"
     home.mkdir(exist_ok=True)
-    run = subprocess.run(["node", str(material.HERE / "material" / "browse.cjs"), str(server.material), material.CHROMIUM, server.url("/")],
-                         capture_output=True, text=True, errors="replace", timeout=120, check=False, env=dict(os.environ, HOME=str(home), XDG_CONFIG_HOME=str(home), XDG_CACHE_HOME=str(home)))
+    run = subprocess.run(["node", str(material.HERE / "material" / "browse.cjs"), str(server.material),
+        material.CHROMIUM, server.url("/")],
+                         capture_output=True, text=True, errors="replace", timeout=120, check=False,
+                         env=dict(os.environ, HOME=str(home), XDG_CONFIG_HOME=str(home),
+                         XDG_CACHE_HOME=str(home)))
     assert run.returncode == 0, run.stderr[-2000:]
     said = json.loads(run.stdout)
     curl(server.url("/?behind-the-browser"))  # one thread: this line is behind all others

@@ -29,9 +29,15 @@ SEEDS = [
     b"GET /echo HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
     b"PATCH /echo HTTP/1.1\r\nHost: x\r\nTE: trailers\r\nConnection: TE\r\nContent-Length: 0\r\n\r\n",
 ]
-PIECES = [b"\r", b"\n", b"\r\n", b"\r\n\r\n", b"\n\n", b"\0", b" ", b"\t", b"\x0b", b"\x0c", b"\x7f", b"\x80", b"\xff", b":", b";", b",", b"=", b"\"", b"/", b"//", b"..", b"%", b"%00", b"%2e", b"%2f", b"%0d%0a", b"#", b"?", b"*", b"@", b"\\",
-          b"0", b"1", b"f", b"-", b"+", b"0x", b"_", b"99999999999999999999", b"chunked", b"identity", b"close", b"HTTP/1.1", b"HTTP/1.0", b"HTTP/2.0", b"Host: y\r\n", b"Content-Length: 5\r\n", b"Content-Length: 0\r\n", b"Transfer-Encoding: chunked\r\n",
-          b"Transfer-Encoding: x\r\n", b"Connection: close\r\n", b"Connection: Content-Length\r\n", b"Expect: 100-continue\r\n", b" folded\r\n", b"0\r\n\r\n", b"5\r\nhello\r\n", b"X" * 300, b"y" * 9000, INNER]
+PIECES = [b"\r", b"\n", b"\r\n", b"\r\n\r\n", b"\n\n", b"\0", b" ", b"\t", b"\x0b", b"\x0c", b"\x7f", b"\x80",
+    b"\xff", b":", b";", b",", b"=", b"\"", b"/", b"//", b"..", b"%", b"%00", b"%2e", b"%2f", b"%0d%0a", b"#",
+    b"?", b"*", b"@", b"\\",
+          b"0", b"1", b"f", b"-", b"+", b"0x", b"_", b"99999999999999999999", b"chunked", b"identity",
+          b"close", b"HTTP/1.1", b"HTTP/1.0", b"HTTP/2.0", b"Host: y\r\n", b"Content-Length: 5\r\n",
+          b"Content-Length: 0\r\n", b"Transfer-Encoding: chunked\r\n",
+          b"Transfer-Encoding: x\r\n", b"Connection: close\r\n", b"Connection: Content-Length\r\n",
+          b"Expect: 100-continue\r\n", b" folded\r\n", b"0\r\n\r\n", b"5\r\nhello\r\n", b"X" * 300,
+          b"y" * 9000, INNER]
 
 
 def mutate(chance, data):
@@ -82,7 +88,8 @@ def results():
         def run(data):
             read, verdict, why = read_all(data + MARKER, lenient=True)
             source = stage.source()
-            outcome = stage.exchange(stage.weir.ports["port2"], data + MARKER, [request.method.decode() for request in read], verdict == "incomplete", source=source)
+            outcome = stage.exchange(stage.weir.ports["port2"], data + MARKER,
+                [request.method.decode() for request in read], verdict == "incomplete", source=source)
             return data, (read, verdict, why), outcome, source
 
         with ThreadPoolExecutor(8) as pool:
@@ -106,7 +113,8 @@ def none(bad):
 
 def test_every_answer_is_an_answer(results):
     """Well-formed responses, no 5xx but 501 and 505, and every connection came to its end."""
-    bad = [one for one in results[0] if one[2].broken or not one[2].ended or any(status >= 500 and status not in (501, 505) for status in one[2].statuses)]
+    bad = [one for one in results[0] if one[2].broken or not one[2].ended
+        or any(status >= 500 and status not in (501, 505) for status in one[2].statuses)]
     none(bad)
 
 
@@ -130,14 +138,16 @@ def same(read, seen):
     if target.startswith(b"?"):
         target = b"/" + target
     path = target.partition(b"?")[0]
-    return target == seen.target or (re.search(rb"(?i)(\.|%2e)", path) and target.partition(b"?")[2] == seen.target.partition(b"?")[2])
+    return target == seen.target or (re.search(rb"(?i)(\.|%2e)", path)
+        and target.partition(b"?")[2] == seen.target.partition(b"?")[2])
 
 
 def test_backend_sees_what_the_reference_reads(results):
     bad = []
     for one in results[0]:
         read = iter(one[1][0])
-        if any(seen.verdict == "malformed" for seen in one[2].seen) or not all(any(same(request, seen) for request in read) for seen in one[2].whole):
+        if any(seen.verdict == "malformed" for seen in one[2].seen) or not all(any(same(request, seen)
+                for request in read) for seen in one[2].whole):
             bad.append(one)
     none(bad)
 

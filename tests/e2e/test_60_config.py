@@ -80,7 +80,8 @@ BROKEN = [
     ("size-unknown-unit", "limits: { header_size: «32q» }" + GOOD, ["32q", "size|64k|k.*m"]),
     ("size-overflow", "limits: { body_size: «99999999999999999G» }" + GOOD, []),
     ("boolean", "sandbox: «maybe»" + GOOD, ["maybe", "on", "off"]),
-    ("level", "log: { error: { path: stderr, level: «verbose» } }" + GOOD, ["verbose", "error", "warn", "info", "debug"]),
+    ("level", "log: { error: { path: stderr, level: «verbose» } }" + GOOD,
+    ["verbose", "error", "warn", "info", "debug"]),
     ("level-near", "log: { error: { path: stderr, level: «debgu» } }" + GOOD, ["debug"]),
     ("format", "log: { access: { path: /dev/null, format: «apache» } }" + GOOD, ["apache", "combined"]),
     ("list-for-scalar", "drain: «[5s]»" + GOOD, []),
@@ -97,14 +98,18 @@ BROKEN = [
     ("listen-address", "sites:\n  - { listen: «\"http://300.1.2.3:80\"», root: www }\n", []),
     ("listen-path", "sites:\n  - { listen: «\"http://:80/x\"», root: www }\n", []),
     ("root-missing", "sites:\n  - { listen: \"http://127.0.0.1:8080\", root: «wwww» }\n", ["wwww", "no such"]),
-    ("root-a-file", "sites:\n  - { listen: \"http://127.0.0.1:8080\", root: «www/index.html» }\n", ["directory|folder"]),
-    ("proxy-dangling", "upstreams: { app: { servers: [\"127.0.0.1:3000\"] } }\nsites:\n  - { listen: \"http://127.0.0.1:8080\", proxy: «ap» }\n", ["did you mean.*app"]),
+    ("root-a-file", "sites:\n  - { listen: \"http://127.0.0.1:8080\", root: «www/index.html» }\n",
+    ["directory|folder"]),
+    ("proxy-dangling",
+    "upstreams: { app: { servers: [\"127.0.0.1:3000\"] } }\nsites:\n  - { listen: \"http://127.0.0.1:8080\", proxy: «ap» }\n", ["did you mean.*app"]),
     ("proxy-port", site("proxy: «\"127.0.0.1:99999\"»"), ["99999|port"]),
     ("proxy-nothing", site("proxy: «\"\"»"), []),
     ("host-spaces", site("host: «\"a b.example\"»"), []),
     ("host-star", site("host: «\"a.*.example\"»"), ["\\*"]),
     ("host-scheme", site("host: «\"http://a.example\"»"), []),
-    ("host-twice", GOOD.replace("root: www", "root: www\n    host: a.example\n  - listen: \"http://127.0.0.1:8080\"\n    root: www\n    host: «a.example»"), ["a.example"]),
+    ("host-twice",
+    GOOD.replace("root: www",
+    "root: www\n    host: a.example\n  - listen: \"http://127.0.0.1:8080\"\n    root: www\n    host: «a.example»"), ["a.example"]),
     ("default-twice", GOOD + "  - «listen»: \"http://127.0.0.1:8080\"\n    root: www\n", []),
     ("route-pattern", site("routes:", "  «api/»: { root: off }"), ["/"]),
     ("route-scalar", site("routes:", "  /x/: «www»"), []),
@@ -139,7 +144,8 @@ SYNTAX = [
 
 def assert_shape(output, path):
     """Every place that is named comes with its line and a caret under it."""
-    assert re.search(rf"^{re.escape(str(path))}:\d+:\d+: ", output, re.MULTILINE), f"no file:line:column:\n{output}"
+    assert re.search(rf"^{re.escape(str(path))}:\d+:\d+: ", output,
+        re.MULTILINE), f"no file:line:column:\n{output}"
     assert re.search(r"^[\s\d|]*\^", output, re.MULTILINE), f"no caret:\n{output}"
 
 
@@ -188,12 +194,15 @@ def test_fault_in_an_included_file(folder):
     status, output, _ = check(folder, "include: [sites/*.yaml]\n")
     assert status == 1
     assert f"{folder}/sites/a.yaml:3:3: " in output, output
-    (folder / "sites" / "a.yaml").write_text('- listen: "http://127.0.0.1:8080"\n  root: ../www\n', encoding="utf-8")
+    (folder / "sites" / "a.yaml").write_text('- listen: "http://127.0.0.1:8080"\n  root: ../www\n',
+        encoding="utf-8")
     status, output, _ = check(folder, "include: [sites/*.yaml]\n")
     assert status == 0, output
 
 
-@pytest.mark.parametrize("text", ["", "\n", "# only a comment\n", "[]\n", "- a\n", "just words\n", "sites: []\n", "sites:\n", "null\n", b"\x00" * 100, b"\x7fELF\x02\x01\x01" + bytes(range(256)), b"\xff\xfe"])
+@pytest.mark.parametrize("text", ["", "\n", "# only a comment\n", "[]\n", "- a\n", "just words\n",
+    "sites: []\n", "sites:\n", "null\n", b"\x00" * 100, b"\x7fELF\x02\x01\x01" + bytes(range(256)),
+    b"\xff\xfe"])
 def test_not_a_configuration(folder, text):
     status, output, path = check(folder, text)
     assert status == 1, output
@@ -207,7 +216,9 @@ def test_no_file(folder):
     assert run.returncode == 1 and str(folder) in run.stderr
 
 
-@pytest.mark.parametrize("key, feature", [("tls: { min_version: \"1.2\" }", "tls"), ("cache: { memory: 64M }", "cache"), ("admin: { listen: \"http://127.0.0.1:9180\" }", "admin"), ("clients: { deny: [\"203.0.113.0/24\"] }", "deny")])
+@pytest.mark.parametrize("key, feature", [("tls: { min_version: \"1.2\" }", "tls"),
+    ("cache: { memory: 64M }", "cache"), ("admin: { listen: \"http://127.0.0.1:9180\" }", "admin"),
+    ("clients: { deny: [\"203.0.113.0/24\"] }", "deny")])
 def test_key_of_a_feature_that_is_not_there(folder, words, key, feature):
     """What is accepted works: a key of what is not built in is unknown."""
     status, output, _ = check(folder, key + GOOD)
@@ -217,8 +228,13 @@ def test_key_of_a_feature_that_is_not_there(folder, words, key, feature):
         assert status == 1 and "unknown" in output.lower(), output
 
 
-GOOD_VALUES = ["drain: 250ms", "drain: 5s", "drain: 2m", "drain: 1h", "drain: 7d", "limits: { body_size: 512 }", "limits: { body_size: 64k }", "limits: { body_size: 10M }", "limits: { body_size: 1G }", "threads: auto", "threads: 2", "sandbox: on", "sandbox: off", "sandbox: true",
-               "sandbox: no", "sandbox: \"off\"", "log: { access: off }", "log: { error: { path: stderr, level: debug } }", "limits: { connections: 1000, timeouts: { idle: 5s } }", "temp_dir: tmp", "linger: 1h", "pid_file: weir.pid", "limits: { min_rate: 240 }", "limits: { header_size: 64k }"]
+GOOD_VALUES = ["drain: 250ms", "drain: 5s", "drain: 2m", "drain: 1h", "drain: 7d",
+    "limits: { body_size: 512 }", "limits: { body_size: 64k }", "limits: { body_size: 10M }",
+    "limits: { body_size: 1G }", "threads: auto", "threads: 2", "sandbox: on", "sandbox: off", "sandbox: true",
+               "sandbox: no", "sandbox: \"off\"", "log: { access: off }",
+               "log: { error: { path: stderr, level: debug } }",
+               "limits: { connections: 1000, timeouts: { idle: 5s } }", "temp_dir: tmp", "linger: 1h",
+               "pid_file: weir.pid", "limits: { min_rate: 240 }", "limits: { header_size: 64k }"]
 
 
 @pytest.mark.parametrize("line", GOOD_VALUES)
@@ -228,7 +244,10 @@ def test_good_values(folder, line):
     assert status == 0, output
 
 
-GOOD_SITES = ["index: [a.html, index.html]", "index: a.html", "host: example.com", "host: [example.com, \"*.example.com\"]", "errors: { 404: /404.html, 5xx: /50x.html }", "headers: { set: { X-Frame-Options: DENY }, remove: [Server, X-Powered-By] }", "proxy: \"127.0.0.1:3000\"", "proxy: \"http://127.0.0.1:3000\"",
+GOOD_SITES = ["index: [a.html, index.html]", "index: a.html", "host: example.com",
+    "host: [example.com, \"*.example.com\"]", "errors: { 404: /404.html, 5xx: /50x.html }",
+    "headers: { set: { X-Frame-Options: DENY }, remove: [Server, X-Powered-By] }",
+    "proxy: \"127.0.0.1:3000\"", "proxy: \"http://127.0.0.1:3000\"",
               "routes: { /api/: { root: off, proxy: \"127.0.0.1:3000\" }, /old/: { redirect: /new/, status: 308 }, /x: { redirect: \"https://example.com/\" } }"]
 
 
@@ -238,7 +257,8 @@ def test_good_sites(folder, line):
     assert status == 0, output
 
 
-@pytest.mark.parametrize("listen", ["http://:8080", "http://127.0.0.1:8080", "http://localhost:8080", "http://[::1]:8080", "http://0.0.0.0:8080", "http://*:8080"])
+@pytest.mark.parametrize("listen", ["http://:8080", "http://127.0.0.1:8080", "http://localhost:8080",
+    "http://[::1]:8080", "http://0.0.0.0:8080", "http://*:8080"])
 def test_good_addresses(folder, listen):
     status, output, _ = check(folder, f"sites:\n  - {{ listen: \"{listen}\", root: www }}\n")
     assert status == 0 or listen == "http://*:8080", output
@@ -246,7 +266,8 @@ def test_good_addresses(folder, listen):
 
 def test_smallest_configuration(folder):
     """DESIGN §2's own example."""
-    status, output, _ = check(folder, 'sites:\n  - { listen: "http://:8080", root: www, proxy: "127.0.0.1:3000" }\n')
+    status, output, _ = check(folder,
+        'sites:\n  - { listen: "http://:8080", root: www, proxy: "127.0.0.1:3000" }\n')
     assert status == 0, output
 
 
@@ -284,9 +305,11 @@ def test_unreadable_root_is_told(folder):
     path = folder / "weir.yaml"
     path.write_text(run_text, encoding="utf-8")
     with open(folder / "out", "wb") as out:
-        process = subprocess.Popen([WEIR, "run", "-c", str(path)], stdout=out, stderr=out, start_new_session=True)
+        process = subprocess.Popen([WEIR, "run", "-c", str(path)], stdout=out, stderr=out,
+            start_new_session=True)
     try:
-        wait_for(lambda: process.poll() is not None or b"locked" in (folder / "out").read_bytes(), 5, "a word about the root")
+        wait_for(lambda: process.poll() is not None or b"locked" in (folder / "out").read_bytes(), 5,
+            "a word about the root")
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
@@ -297,7 +320,8 @@ def test_unreadable_root_is_told(folder):
             pass
 
 
-@pytest.mark.parametrize("arguments", [["frobnicate"], ["run", "--nope"], ["check", "-c"], ["check", "extra", "words"], []])
+@pytest.mark.parametrize("arguments", [["frobnicate"], ["run", "--nope"], ["check", "-c"],
+    ["check", "extra", "words"], []])
 def test_bad_usage(arguments):
     run = command(*arguments)
     assert run.returncode == 2, run

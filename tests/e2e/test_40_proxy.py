@@ -1,0 +1,487 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Through the proxy: backends that misbehave in each way of CASES.md, bodies of all sizes and framings both ways, tunnels,
+interim answers, kept connections, several servers, memory (DESIGN §3 and §5; RFC 9110, 7 and 15; RFC 9112, 6 to 9)."""
+import hashlib
+import socket
+import threading
+import time
+
+import pytest
+
+from client import Connection, Ended
+from origin import CUT, POISON, REFUSED, SCRIPTS, Origin, close_idle, pattern, pattern_digest, plain
+from server import Server, wait_for
+
+CONFIG = """
+threads: 1
+limits: { body_size: 10G, timeouts: { header: 3s, body: 5s, idle: 20s, send: 5s } }
+upstreams:
+  app: { servers: ["$address"], timeouts: { connect: 1s, response: 2s, idle: 20s } }
+sites:
+  - { listen: "http://127.0.0.1:$port", proxy: app }
+"""
+
+
+@pytest.fixture(scope="module")
+def stage():
+    """An origin with all scripts, and a weir before it."""
+    with Origin() as origin, Server(CONFIG, values={"address": origin.address}) as weir:
+        weir.origin = origin
+        yield weir
+
+
+def another(weir, config, **values):
+    return weir(config, values=values)
+
+
+def assert_good(port):
+    """The next requests have answers of their own."""
+    with Connection(port) as connection:
+        for method in ("GET", "POST"):
+            connection.request("/good", method=method, body=b"x" if method == "POST" else b"")
+            response = connection.read()
+            assert (response.status, response.body) == (200, b"ok")
+
+
+# --- Backends that misbehave. ---
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(stage, name):
+    with Connection(stage.port) as connection:
+        response = connection.get(f"/{name}")
+        assert response.status == 502, response
+        assert b"evil" not in response.body
+        response = connection.get("/good")
+        assert (response.status, response.body) == (200, b"ok")
+    assert_good(stage.port)
+
+
+@pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/1.0"])
+@pytest.mark.parametrize("name", CUT)
+def test_cut(stage, name, version):
+    """The client sees that the answer is not whole: no length fulfilled, no last chunk; to HTTP/1.0 a reset where
+    there is no length."""
+    with Connection(stage.port) as connection:
+        connection.request(f"/{name}", version=version)
+        with pytest.raises(Ended) as fault:
+            connection.read()
+        assert b"evil" not in fault.value.got
+        assert connection.wait_end(), "the connection goes on"
+    assert_good(stage.port)
+
+
+@pytest.mark.parametrize("name", POISON)
+def test_poison(stage, name):
+    with Connection(stage.port) as connection:
+        method = "HEAD" if name == "body_head" else "GET"
+        response = connection.get(f"/{name}", method=method)
+        assert response.status in (200, 204, 304)
+        assert b"evil" not in response.body
+        time.sleep(0.1)  # the bytes that nobody asked for arrive
+        for _ in range(3):
+            response = connection.get("/good")
+            assert (response.status, response.body) == (200, b"ok")
+
+
+def test_hang(stage):
+    began = time.monotonic()
+    with Connection(stage.port) as connection:
+        assert connection.get("/hang").status == 504
+        assert 1.5 < time.monotonic() - began < 4
+        assert connection.get("/good").status == 200
+
+
+def test_status_passes(stage):
+    with Connection(stage.port) as connection:
+        response = connection.get("/status_503")
+    assert (response.status, response.reason, response.body, response.get("Retry-After")) == (503, "Not Now", b"not", "7")
+
+
+def test_refused_connection(weir):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    server = another(weir, CONFIG, address=f"127.0.0.1:{port}")
+    with Connection(server.port) as connection:
+        assert connection.get("/").status == 502
+    assert f"no connection to 127.0.0.1:{port}" in server.log()
+
+
+def test_early_refusal_of_a_body(stage):
+    """A 413 reaches the client although it goes on sending (RFC 9112, 9.5)."""
+    with Connection(stage.port) as connection:
+        connection.send(b"POST /refuse_body HTTP/1.1\r\nHost: a\r\nContent-Length: 50000000\r\n\r\n" + b"x" * 100000)
+        response = connection.read()
+        assert (response.status, response.body) == (413, b"no")
+    assert_good(stage.port)
+
+
+def test_flapping(weir):
+    """A backend that comes and goes every 300 ms: each request has an answer in time, and all is well afterwards."""
+    with Origin() as origin:
+        server = another(weir, CONFIG, address=origin.address)
+        stop = threading.Event()
+
+        def flap():
+            while not stop.wait(0.3):
+                origin.shut()
+                if stop.wait(0.3):
+                    break
+                origin.open()
+            if origin.listener.fileno() < 0:
+                origin.open()
+
+        flapper = threading.Thread(target=flap)
+        flapper.start()
+        statuses = []
+        end = time.monotonic() + 3
+        while time.monotonic() < end:
+            with Connection(server.port) as connection:
+                statuses.append(connection.get("/").status)
+            time.sleep(0.01)
+        stop.set()
+        flapper.join()
+        assert set(statuses) == {200, 502}, set(statuses)
+        assert_good(server.port)
+
+
+def test_idle_connections_closed(weir):
+    """Connections that the backend closes after each answer cost nobody a request, not even a POST."""
+    with Origin(default=close_idle) as origin:
+        server = another(weir, CONFIG, address=origin.address)
+        for number in range(30):
+            with Connection(server.port) as connection:
+                connection.request("/", method="POST" if number % 2 else "GET", body=b"x" if number % 2 else b"")
+                assert connection.read().status == 200
+            wait_for(lambda: not origin.peers, what="the backend's closing")
+        assert len(origin.heads) == 30
+
+
+def test_repeated_only_if_idempotent(weir):
+    """A kept connection that is closed by a request: GET and PUT without a body go again, once; POST does not."""
+    def once(peer, head):
+        if head.target == "/good":
+            return plain(peer, head)
+        peer.close()
+        return False
+
+    with Origin(default=once) as origin:
+        server = another(weir, CONFIG, address=origin.address)
+        for method, times in (("GET", 2), ("DELETE", 2), ("POST", 1), ("PATCH", 1)):
+            with Connection(server.port) as connection:
+                assert connection.get("/good").status == 200
+                target = f"/{method}"
+                connection.request(target, method=method)
+                assert connection.read().status == 502
+            assert origin.targets().count(target) == times, method
+
+
+# --- Bodies. ---
+
+@pytest.mark.parametrize("size", [0, 1, 1000, 16384, 65536, 65537, 1 << 20, 20 << 20])
+@pytest.mark.parametrize("framing", ["length", "chunked", "close"])
+def test_download(stage, framing, size):
+    with Connection(stage.port, seconds=20) as connection:
+        response = connection.get(f"/give/{framing}/{size}", fields={"TE": "trailers", "Connection": "TE"})
+    assert response.status == 200
+    assert len(response.body) == size
+    assert hashlib.sha256(response.body).hexdigest() == pattern_digest(size)
+    assert response.trailers == ([("X-T", "1")] if framing == "chunked" else [])
+
+
+@pytest.mark.parametrize("size", [0, 1, 1000, 65536, 65537, 1 << 20, 20 << 20])
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_upload(stage, framing, size):
+    with Connection(stage.port, seconds=20) as connection:
+        head = f"PUT /digest HTTP/1.1\r\nHost: a\r\n{'Content-Length: %d' % size if framing == 'length' else 'Transfer-Encoding: chunked'}\r\n\r\n"
+        connection.send(head.encode())
+        for piece in pattern(size):
+            connection.send(piece if framing == "length" else b"%x\r\n%s\r\n" % (len(piece), piece), seconds=20)
+        if framing == "chunked":
+            connection.send(b"0\r\nX-T: 1\r\n\r\n")
+        lines = connection.read().body.decode().split("\n")
+    assert lines[:2] == [pattern_digest(size), str(size)]
+    assert lines[2:] == (["X-T: 1"] if framing == "chunked" else [])
+
+
+def test_http10_client(stage):
+    """Interim answers and chunks are not for HTTP/1.0."""
+    for target, body in (("/interim", b"ok"), ("/give/chunked/1000", b"".join(pattern(1000)))):
+        with Connection(stage.port) as connection:
+            connection.send(f"GET {target} HTTP/1.0\r\n\r\n".encode())
+            response = connection.read()
+            assert (response.status, response.body, response.interim) == (200, body, [])
+            assert not response.all("Transfer-Encoding")
+
+
+def test_interim_at_once(stage):
+    began = time.monotonic()
+    with Connection(stage.port) as connection:
+        connection.request("/interim")
+        assert connection.read(interim=False).status == 102
+        hints = connection.read(interim=False)
+        assert time.monotonic() - began < 0.3
+        assert (hints.status, hints.get("Link")) == (103, "</a.css>; rel=preload")
+        assert connection.read().body == b"ok"
+
+
+def test_expectation(stage):
+    """100 is relayed, and the body then; a refusal arrives instead of 100 (RFC 9110, 10.1.1)."""
+    def patient(peer, head):
+        assert head.get("Expect") == "100-continue"
+        time.sleep(0.2)
+        assert not peer.buffer
+        peer.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        return plain(peer, head)
+
+    stage.origin.scripts["patient"] = patient
+    with Connection(stage.port) as connection:
+        connection.request("/patient", method="PUT", fields={"Expect": "100-continue", "Content-Length": "3"})
+        assert connection.read(interim=False).status == 100
+        connection.send(b"abc")
+        assert connection.read().status == 200
+    with Connection(stage.port) as connection:
+        connection.request("/refuse_body", method="PUT", fields={"Expect": "100-continue", "Content-Length": "3"})
+        response = connection.read()
+        assert (response.status, response.interim) == (413, [])
+
+
+def test_events_arrive_at_once(stage):
+    late = []
+    with Connection(stage.port) as connection:
+        connection.request("/events")
+        end = time.monotonic() + 5
+        while connection.fill(end - time.monotonic()):
+            now = time.monotonic()
+            late += [now - float(line[6:]) for line in connection.buffer.split(b"\n") if line.startswith(b"data: ")][-1:]
+            if b"0\r\n\r\n" in connection.buffer:
+                break
+    assert len(late) > 8
+    assert sorted(late)[len(late) // 2] < 0.02, late
+
+
+def resident(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        for line in file:
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) * 1024
+    raise AssertionError("no VmRSS")
+
+
+def test_memory_of_stalled_transfers(weir):
+    """Clients that do not read and backends that do not: what was read for them is bounded, and goes on where it stood."""
+    release = threading.Event()
+
+    def stalled(peer, head):
+        release.wait(30)
+        return SCRIPTS["digest"](peer, head)
+
+    with Origin({"stalled": stalled}) as origin:
+        server = another(weir, CONFIG.replace("response: 2s", "response: 30s").replace("send: 5s", "send: 60s"), address=origin.address)
+        size, clients = 20 << 20, []
+        before = resident(server.worker())
+        for number in range(40):
+            connection = Connection(server.port, seconds=30)
+            clients.append(connection)
+            if number % 2:
+                connection.request(f"/give/length/{size}")
+                continue
+            connection.send(b"PUT /stalled HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size)
+            piece, sent, idle = next(pattern(1 << 20)), 0, 0
+            while idle < 10 and sent < size:
+                try:
+                    sent += connection.socket.send(piece[:size - sent])
+                    idle = 0
+                except BlockingIOError:
+                    time.sleep(0.005)
+                    idle += 1
+            assert sent < size, "weir swallowed it all"
+            connection.sent = sent
+        time.sleep(0.5)
+        grown = resident(server.worker()) - before
+        limit = 40 * 320 * 1024
+        assert grown < limit or "AddressSanitizer" in server.log(), f"{grown >> 10} KiB more"
+        release.set()
+        for connection in clients[1:6:2]:
+            response = connection.read()
+            assert len(response.body) == size
+        for connection in clients:
+            connection.close()
+
+
+# --- Tunnels. ---
+
+def open_tunnel(port):
+    connection = Connection(port)
+    connection.request("/websocket", fields={"Connection": "keep-alive, Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"})
+    response = connection.read()
+    assert response.status == 101
+    assert response.get("Upgrade").lower() == "websocket"
+    assert response.get("Connection").lower() == "upgrade"
+    assert response.get("Sec-WebSocket-Accept") == "x"
+    return connection
+
+
+def receive(connection, count, seconds=10):
+    end = time.monotonic() + seconds
+    return connection.octets(count, end, "a tunnel")
+
+
+def test_tunnel(stage):
+    with open_tunnel(stage.port) as connection:
+        connection.send(b"hello")
+        assert receive(connection, 5) == b"hello"
+        sent, got = hashlib.sha256(), hashlib.sha256()
+        reader_fault = []
+
+        def read():
+            try:
+                for _ in range(4 << 4):
+                    got.update(receive(connection, 65536))
+            except Exception as fault:
+                reader_fault.append(fault)
+
+        for piece in pattern(4 << 20):
+            sent.update(piece)
+            connection.send(piece, seconds=10)
+        read()
+        assert not reader_fault
+        assert sent.digest() == got.digest()
+        time.sleep(2.5)  # longer than the backend may be silent with an answer: not here
+        connection.send(b"still")
+        assert receive(connection, 5) == b"still"
+        connection.half_close()
+        assert receive(connection, 3) == b"bye"
+        assert connection.wait_end() == "fin"
+
+
+def test_tunnel_refused(stage):
+    with Connection(stage.port) as connection:
+        connection.request("/status_503", fields={"Connection": "Upgrade", "Upgrade": "websocket"})
+        assert connection.read().status == 503
+        assert connection.get("/good").status == 200
+
+
+# --- Fields. ---
+
+def test_fields(stage):
+    with Connection(stage.port) as connection:
+        response = connection.get("/a/./b?x=/../", host="example.com", fields=[
+            ("X-Own", "1"), ("X_Own", "2"), ("Connection", "X-Hop"), ("X-Hop", "3"), ("Forwarded", "for=10.9.9.9"),
+            ("X-Forwarded-For", "10.9.9.9"), ("X-Forwarded-Proto", "https"), ("Via", "1.0 before"), ("TE", "gzip")])
+        assert response.status == 200
+    head = stage.origin.heads[-1]
+    assert head.target == "/a/b?x=/../"
+    assert head.version == "HTTP/1.1"
+    assert head.all("Host") == ["example.com"]
+    assert head.all("X-Own") == ["1"]
+    for name in ("X_Own", "X-Hop", "TE", "Connection", "Transfer-Encoding", "Content-Length"):
+        assert head.all(name) == [], name
+    assert head.all("X-Forwarded-For") == ["127.0.0.1"]
+    assert head.all("X-Forwarded-Proto") == ["http"]
+    assert head.all("X-Forwarded-Host") == ["example.com"]
+    assert head.all("Forwarded") == ["for=127.0.0.1;host=example.com;proto=http"]
+    assert head.all("Via") == ["1.0 before", "1.1 weir"]
+
+
+def test_max_forwards(stage):
+    before = len(stage.origin.heads)
+    with Connection(stage.port) as connection:
+        assert connection.get("/x", method="OPTIONS", fields={"Max-Forwards": "0"}).status in (200, 204)
+        assert len(stage.origin.heads) == before
+        assert connection.get("/x", method="OPTIONS", fields={"Max-Forwards": "3"}).status == 200
+    assert stage.origin.heads[-1].all("Max-Forwards") == ["2"]
+
+
+def test_circle(weir):
+    """weir as its own backend ends by itself (RFC 9110, 7.6.3)."""
+    server = another(weir, """
+threads: 1
+sites:
+  - { listen: "http://127.0.0.1:$port", proxy: "127.0.0.1:$port" }
+""")
+    with Connection(server.port) as connection:
+        assert connection.get("/").status == 508
+
+
+# --- Servers. ---
+
+def test_kept_connections(weir):
+    with Origin() as origin:
+        server = another(weir, CONFIG, address=origin.address)
+        with Connection(server.port) as connection:
+            for _ in range(50):
+                assert connection.get("/").status == 200
+        assert origin.connections == 1
+
+
+def test_unix_socket(weir, tmp_path):
+    tmp_path.chmod(0o755)
+    folder = tmp_path
+    while folder != folder.parent and folder.stat().st_uid == 0 and not folder.stat().st_mode & 1:
+        folder.chmod(folder.stat().st_mode | 0o711)
+        folder = folder.parent
+    with Origin(path=tmp_path / "s") as origin:
+        server = another(weir, CONFIG, address=origin.address)
+        with Connection(server.port) as connection:
+            assert connection.get("/", host="example.com").status == 200
+        assert origin.heads[0].all("Host") == ["example.com"]
+
+
+def test_localhost(weir):
+    """Both addresses of localhost are tried."""
+    try:
+        origin = Origin(host="::1")
+    except OSError:
+        pytest.skip("no IPv6 here")
+    origin.listener.close()
+    listener = socket.create_server(("::1", 0), family=socket.AF_INET6, backlog=64)
+    origin.listener, origin.port = listener, listener.getsockname()[1]
+    threading.Thread(target=origin.run, args=(listener,), daemon=True).start()
+    with origin:
+        server = another(weir, CONFIG, address=f"localhost:{origin.port}")
+        for _ in range(3):
+            with Connection(server.port) as connection:
+                assert connection.get("/").status == 200
+
+
+def test_several_servers(weir):
+    """In turn; one that is gone costs nobody an answer, not even a POST."""
+    with Origin() as first, Origin() as second:
+        server = another(weir, """
+threads: 1
+sites:
+  - { listen: "http://127.0.0.1:$port", proxy: ["$first", "$second"] }
+""", first=first.address, second=second.address)
+        with Connection(server.port) as connection:
+            for _ in range(10):
+                assert connection.get("/").status == 200
+        assert (len(first.heads), len(second.heads)) == (5, 5)
+        first.shut()
+        with Connection(server.port) as connection:
+            for number in range(10):
+                connection.request("/", method="POST", body=b"x")
+                assert connection.read().status == 200, number
+        assert len(second.heads) == 15
+
+
+def test_under_load(stage):
+    """Many connections at once, with bodies; every answer belongs to its request."""
+    faults = []
+
+    def ask(number):
+        try:
+            with Connection(stage.port, seconds=20) as connection:
+                for turn in range(20):
+                    body = f"{number} {turn} ".encode() * (1 + 997 * (turn % 3))
+                    connection.request("/digest", method="PUT", body=body)
+                    got = connection.read().body.decode().split("\n")
+                    assert got[:2] == [hashlib.sha256(body).hexdigest(), str(len(body))]
+        except BaseException as fault:
+            faults.append(fault)
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(30)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not faults, faults[:3]
