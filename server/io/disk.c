@@ -59,6 +59,7 @@ struct disk {
 	bool keeper_sleeps; /* without a time: nothing runs */
 	bool stopping;
 	bool abandoned; /* what ends now is not told: the loops are gone */
+	bool orphaned;  /* disk_stop has returned: the last thread frees */
 };
 
 static uint64_t now_ms(void)
@@ -154,6 +155,28 @@ static void finish_job(struct disk *disk, struct io_thread *thread, struct disk_
 	pthread_mutex_lock(&disk->lock);
 }
 
+/* Whether a thread of the given kind is left: any, or one that is just about to post. */
+static bool any_left(const struct disk *disk, bool posting)
+{
+	for (size_t i = 0; i < DISK_THREADS; i++) {
+		enum thread_state state = disk->threads[i].state;
+		if (state == THREAD_POSTS ||
+			(!posting && state != THREAD_NONE && state != THREAD_ENDED))
+			return true;
+	}
+	return false;
+}
+
+/* Without the lock, which goes as well. */
+static void free_disk(struct disk *disk)
+{
+	pthread_cond_destroy(&disk->work);
+	pthread_cond_destroy(&disk->keep);
+	pthread_cond_destroy(&disk->ended);
+	pthread_mutex_destroy(&disk->lock);
+	free(disk);
+}
+
 static void *run_jobs(void *context)
 {
 	struct io_thread *thread = context;
@@ -180,7 +203,10 @@ static void *run_jobs(void *context)
 	if (!list_empty(&disk->ready) && disk->idle > 0)
 		pthread_cond_signal(&disk->work);
 	pthread_cond_broadcast(&disk->ended);
+	bool last = disk->orphaned && !any_left(disk, false);
 	pthread_mutex_unlock(&disk->lock);
+	if (last)
+		free_disk(disk);
 	chunk_trim();
 	return NULL;
 }
@@ -335,18 +361,6 @@ bool disk_submit(struct disk *disk, struct loop *loop, struct disk_job *job)
 	return taken;
 }
 
-/* Whether a thread of the given kind is left: any, or one that is just about to post. */
-static bool any_left(const struct disk *disk, bool posting)
-{
-	for (size_t i = 0; i < DISK_THREADS; i++) {
-		enum thread_state state = disk->threads[i].state;
-		if (state == THREAD_POSTS ||
-			(!posting && state != THREAD_NONE && state != THREAD_ENDED))
-			return true;
-	}
-	return false;
-}
-
 void disk_stop(struct disk *disk, uint64_t ms)
 {
 	struct timespec until = at_ms(now_ms() + ms);
@@ -366,22 +380,20 @@ void disk_stop(struct disk *disk, uint64_t ms)
 	while (any_left(disk, true))
 		pthread_cond_wait(&disk->ended, &disk->lock);
 	bool left = any_left(disk, false);
+	disk->orphaned = left;
 	pthread_t ended[DISK_THREADS];
 	size_t count = 0;
 	for (size_t i = 0; i < DISK_THREADS; i++) {
 		if (disk->threads[i].state == THREAD_ENDED)
 			ended[count++] = disk->threads[i].id;
+		else if (disk->threads[i].state != THREAD_NONE)
+			pthread_detach(disk->threads[i].id);
 	}
 	pthread_mutex_unlock(&disk->lock);
 
 	while (count > 0)
 		pthread_join(ended[--count], NULL);
-	/* A thread that is stuck still needs all this when it comes back; the process is about to end. */
-	if (left)
-		return;
-	pthread_cond_destroy(&disk->work);
-	pthread_cond_destroy(&disk->keep);
-	pthread_cond_destroy(&disk->ended);
-	pthread_mutex_destroy(&disk->lock);
-	free(disk);
+	/* A thread that is stuck still needs it when it comes back. */
+	if (!left)
+		free_disk(disk);
 }
