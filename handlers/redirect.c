@@ -28,7 +28,7 @@ static const struct option rows[] = {
 		.type = OPTION_ENUM,
 		.offset = offsetof(struct redirect_settings, status),
 		.words = status_words,
-		.preset = "\"308\"",
+		.preset = "308",
 		.example = "308",
 		.prose = "The status of redirect: 301, 302, 303, 307 or 308."},
 	{0},

@@ -257,4 +257,5 @@ const struct handler static_handler = {
 	.thread_start = start,
 	.thread_stop = stop,
 	.handle = static_handle,
+	.grant = static_grant,
 };

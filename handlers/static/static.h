@@ -34,6 +34,8 @@ extern const struct option_set static_options;
 /* handler.configure: checks the root, makes or shares the table of media types. */
 int static_configure(
 	struct load *load, struct snapshot *snapshot, const struct scope *scope, void *settings);
+/* handler.grant: the roots. */
+void static_grant(const struct snapshot *snapshot, grant_fn *add, void *context);
 /* Seconds for Cache-Control of a path (decoded, with its first "/"); -1: says nothing. */
 int64_t static_max_age(const struct static_settings *settings, const char *path);
 

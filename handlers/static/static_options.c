@@ -178,3 +178,17 @@ int64_t static_max_age(const struct static_settings *settings, const char *path)
 	}
 	return -1;
 }
+
+void static_grant(const struct snapshot *snapshot, grant_fn *add, void *context)
+{
+	for (size_t i = 0; i < snapshot->site_count; i++) {
+		const struct site *site = &snapshot->sites[i];
+		for (size_t k = 0; k <= site->route_count; k++) {
+			const struct scope *scope = k ? &site->routes[k - 1].scope : &site->scope;
+			const struct static_settings *s =
+				handler_scope_settings(snapshot, scope, &static_handler);
+			if (s->root.path.ptr)
+				add(context, s->root.path.ptr, false);
+		}
+	}
+}

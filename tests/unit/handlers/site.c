@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A folder of files made for one test, and a thread that serves it. */
+#include "site.h"
+
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "handlers/redirect.h"
+#include "handlers/static/static.h"
+
+struct site_folder site;
+unsigned site_passed;
+static struct exchange_seen *last;
+
+static enum verdict note_pass(struct request *request)
+{
+	(void)request;
+	site_passed++;
+	return PASS;
+}
+
+static const struct handler behind = {.name = "behind", .handle = note_pass};
+static const struct handler *const table[] = {&redirect_handler, &static_handler, &behind, NULL};
+
+int site_set_up(void **state)
+{
+	(void)state;
+	snprintf(site.path, sizeof site.path, "/tmp/weir-site-XXXXXX");
+	site_passed = 0;
+	if (!mkdtemp(site.path))
+		return -1;
+	site_folder("www");
+	return 0;
+}
+
+static int remove_one(const char *path, const struct stat *s, int type, struct FTW *where)
+{
+	(void)s, (void)type, (void)where;
+	return remove(path);
+}
+
+int site_tear_down(void **state)
+{
+	(void)state;
+	if (last)
+		loopback_free(last);
+	last = NULL;
+	if (site.loopback)
+		loopback_stop(site.loopback);
+	site.loopback = NULL;
+	return nftw(site.path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+void site_start(const char *keys, bool watching)
+{
+	struct buffer yaml = {NULL, 0, 0};
+	buffer_format(&yaml, "sites:\n  - listen: \"http://127.0.0.1:80\"\n    %s\n", keys);
+	buffer_append(&yaml, "", 1);
+	site.loopback = loopback_start(table, yaml.ptr, site.path, watching);
+	buffer_free(&yaml);
+}
+
+const char *site_path(const char *path)
+{
+	static char paths[4][PATH_MAX];
+	static unsigned turn;
+	char *to = paths[turn++ % 4];
+	snprintf(to, PATH_MAX, "%s/%s", site.path, path);
+	return to;
+}
+
+void site_write(const char *path, const char *content, size_t length)
+{
+	if (length == SIZE_MAX)
+		length = strlen(content);
+	int fd = open(site_path(path), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	assert_true(fd >= 0);
+	for (size_t done = 0; done < length;) {
+		ssize_t n = write(fd, content + done, length - done);
+		assert_true(n > 0);
+		done += (size_t)n;
+	}
+	close(fd);
+}
+
+void site_folder(const char *path)
+{
+	assert_int_equal(mkdir(site_path(path), 0755), 0);
+}
+
+void site_link(const char *path, const char *target)
+{
+	assert_int_equal(symlink(target, site_path(path)), 0);
+}
+
+void site_rename(const char *from, const char *to)
+{
+	assert_int_equal(rename(site_path(from), site_path(to)), 0);
+}
+
+void site_remove(const char *path)
+{
+	assert_int_equal(remove(site_path(path)), 0);
+}
+
+struct exchange_seen *site_ask(const char *method, const char *target, const char *fields)
+{
+	if (last)
+		loopback_free(last);
+	if (site.loopback->thread.watch) /* as the loop does before it reads a request */
+		watch_drain(site.loopback->thread.watch);
+	last = loopback_ask(site.loopback, method, target, fields);
+	return last;
+}
+
+struct exchange_seen *site_get(const char *target, unsigned status, const char *content)
+{
+	struct exchange_seen *seen = site_ask("GET", target, NULL);
+	if (seen->request.response.status != status)
+		fail_msg("%s: %u, not %u", target, seen->request.response.status, status);
+	if (content) {
+		assert_int_equal(seen->body.len, strlen(content));
+		assert_memory_equal(seen->body.ptr, content, strlen(content));
+	}
+	return seen;
+}
+
+void site_assert_field(struct exchange_seen *seen, const char *name, const char *value)
+{
+	const char *found = loopback_field(seen, name);
+	if (!value && found)
+		fail_msg("%s: \"%s\" should not be there", name, found);
+	if (value && (!found || strcmp(found, value) != 0))
+		fail_msg("%s is \"%s\", not \"%s\"", name, found ? found : "(none)", value);
+}

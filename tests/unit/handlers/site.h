@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A folder of files made for one test, and a thread that serves it. */
+#ifndef WEIR_TESTS_HANDLERS_SITE_H
+#define WEIR_TESTS_HANDLERS_SITE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "../loopback.h"
+
+struct site_folder {
+	char path[64];             /* holds www/, the root of the sites in the tests */
+	struct loopback *loopback; /* NULL: not started */
+};
+extern struct site_folder site;
+
+/* For cmocka: an empty folder; all goes afterwards. */
+int site_set_up(void **state);
+int site_tear_down(void **state);
+
+/* Starts serving: `keys` are lines of the site below listen, such as "root: www\n    max_age: 1h". */
+void site_start(const char *keys, bool watching);
+/* Answers of the handlers behind static and redirect: what passes is noted and answered 404 or 405 at the end. */
+extern unsigned site_passed;
+
+/* Paths are relative to the folder. Contents of length SIZE_MAX: up to the NUL. */
+void site_write(const char *path, const char *content, size_t length);
+void site_folder(const char *path);
+void site_link(const char *path, const char *target);
+void site_rename(const char *from, const char *to);
+void site_remove(const char *path);
+const char *site_path(const char *path);
+
+/* Asks; the answer is valid until the next call or the end of the test. */
+struct exchange_seen *site_ask(const char *method, const char *target, const char *fields);
+/* GET, with what must come. content NULL: not looked at. */
+struct exchange_seen *site_get(const char *target, unsigned status, const char *content);
+void site_assert_field(struct exchange_seen *seen, const char *name, const char *value);
+
+#define SITE_TEST(function) cmocka_unit_test_setup_teardown(function, site_set_up, site_tear_down)
+
+#endif

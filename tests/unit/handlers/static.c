@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Static files as DESIGN 3 says: what is answered, what passes, what is refused, and with which fields. */
+#include "site.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static void small_file(void **state)
+{
+	(void)state;
+	site_write("www/page.html", "<p>hello", SIZE_MAX);
+	site_start("root: www", true);
+	struct exchange_seen *seen = site_get("/page.html", 200, "<p>hello");
+	assert_true(seen->ready); /* DESIGN 6: from memory, by one call */
+	site_assert_field(seen, "Content-Type", "text/html; charset=utf-8");
+	site_assert_field(seen, "X-Content-Type-Options", "nosniff");
+	site_assert_field(seen, "Accept-Ranges", "bytes");
+	site_assert_field(seen, "Cache-Control", NULL);
+	assert_non_null(loopback_field(seen, "Last-Modified"));
+	assert_int_equal(strlen(loopback_field(seen, "ETag")), 34);
+	/* RFC 9110, 9.3.2: HEAD has the fields of GET and no content */
+	seen = site_ask("HEAD", "/page.html", NULL);
+	assert_int_equal(seen->request.response.status, 200);
+	assert_int_equal(seen->request.response.length, 8);
+	assert_int_equal(seen->body.len, 0);
+	site_assert_field(seen, "Content-Type", "text/html; charset=utf-8");
+	assert_int_equal(site_passed, 0);
+}
+
+static void empty_file(void **state)
+{
+	(void)state;
+	site_write("www/empty.css", "", 0);
+	site_start("root: www", true);
+	struct exchange_seen *seen = site_get("/empty.css", 200, "");
+	assert_int_equal(seen->request.response.length, 0);
+	seen = site_ask("GET", "/empty.css", "Range: bytes=0-\n");
+	assert_int_equal(seen->request.response.status, 416);
+}
+
+static void large_file(void **state)
+{
+	(void)state;
+	size_t length = 5 * 1024 * 1024 + 321;
+	char *content = test_malloc(length);
+	for (size_t i = 0; i < length; i++)
+		content[i] = (char)(i * 7 + i / 251);
+	site_write("www/large.bin", content, length);
+	site_start("root: www", true);
+	struct exchange_seen *seen = site_get("/large.bin", 200, NULL);
+	assert_false(seen->ready);
+	assert_int_equal(seen->body.len, length);
+	assert_memory_equal(seen->body.ptr, content, length);
+	assert_int_equal(seen->file_spans, 6); /* DESIGN 6: never copied, in large quanta */
+	seen = site_ask("HEAD", "/large.bin", NULL);
+	assert_int_equal(seen->request.response.length, length);
+	assert_int_equal(seen->body.len, 0);
+	seen = site_ask("GET", "/large.bin", "Range: bytes=1048570-1048580\n");
+	assert_int_equal(seen->request.response.status, 206);
+	assert_memory_equal(seen->body.ptr, content + 1048570, 11);
+	test_free(content);
+}
+
+/* DESIGN 3: a missing file, a directory without index, a hidden name, another kind of file pass. */
+static void what_passes(void **state)
+{
+	(void)state;
+	static const char *const targets[] = {
+		"/missing",
+		"/missing/deeper/x.html",
+		"/page.html/",
+		"/page.html/x",
+		"/bare/",
+		"/bare",
+		"/.hidden",
+		"/.git/config",
+		"/docs/.secret",
+		"/fifo",
+		"/socket",
+		"/loop",
+		"/dangling",
+		"//page.html",
+		"/docs//index.html",
+		"/%2e%70age.html",
+		"/docs%2Findex.html",
+	};
+	site_write("www/page.html", "x", 1);
+	site_write("www/.hidden", "secret", 6);
+	site_folder("www/.git");
+	site_write("www/.git/config", "secret", 6);
+	site_folder("www/bare");
+	site_folder("www/docs");
+	site_write("www/docs/index.html", "docs", 4);
+	site_write("www/docs/.secret", "secret", 6);
+	assert_int_equal(mkfifo(site_path("www/fifo"), 0644), 0);
+	site_link("www/loop", "loop");
+	site_link("www/dangling", "nowhere");
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	snprintf(address.sun_path, sizeof address.sun_path, "%s", site_path("www/socket"));
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+	site_start("root: www", true);
+	for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
+		site_passed = 0;
+		site_get(targets[i], 404, NULL);
+		assert_int_equal(site_passed, 1);
+		site_get(targets[i], 404, NULL); /* and the second time, when it is known */
+		assert_int_equal(site_passed, 2);
+	}
+	close(fd);
+}
+
+/* Names that no file system holds are as good as missing. */
+static void long_names_pass(void **state)
+{
+	(void)state;
+	static const size_t lengths[] = {256, 300, 4095, 7000};
+	site_start("root: www", true);
+	for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+		char *target = test_malloc(lengths[i] + 2);
+		memset(target, 'a', lengths[i] + 1);
+		target[0] = '/';
+		target[lengths[i] + 1] = '\0';
+		site_get(target, 404, NULL);
+		test_free(target);
+	}
+	char deep[2001];
+	for (size_t i = 0; i < 1000; i++)
+		memcpy(deep + 2 * i, "/a", 3);
+	site_get(deep, 404, NULL);
+}
+
+static void hidden_files_on(void **state)
+{
+	(void)state;
+	site_write("www/.hidden", "shown", 5);
+	site_folder("www/.well-known");
+	site_write("www/.well-known/token", "token", 5);
+	site_start("root: www\n    hidden_files: on", true);
+	site_get("/.hidden", 200, "shown");
+	site_get("/.well-known/token", 200, "token");
+}
+
+/* DESIGN 2: names that begin with a dot, .well-known apart. */
+static void well_known_is_not_hidden(void **state)
+{
+	(void)state;
+	site_folder("www/.well-known");
+	site_write("www/.well-known/token", "token", 5);
+	site_write("www/.well-known/.secret", "secret", 6);
+	site_start("root: www", true);
+	site_get("/.well-known/token", 200, "token");
+	site_get("/.well-known/.secret", 404, NULL);
+}
+
+static void index_of_directory(void **state)
+{
+	(void)state;
+	site_write("www/index.html", "home", 4);
+	site_folder("www/docs");
+	site_write("www/docs/index.htm", "docs", 4);
+	site_folder("www/odd");
+	site_folder("www/odd/index.html"); /* a folder is no index */
+	site_start("root: www\n    index: [index.html, index.htm]", true);
+	struct exchange_seen *seen = site_get("/", 200, "home");
+	site_assert_field(seen, "Content-Type", "text/html; charset=utf-8");
+	site_get("/docs/", 200, "docs");
+	site_get("/odd/", 404, NULL);
+	site_get("/odd", 404, NULL);
+}
+
+/* DESIGN 3: a 308 to the slash, path and query kept. */
+static void directory_without_slash(void **state)
+{
+	(void)state;
+	site_folder("www/docs");
+	site_folder("www/docs/a b");
+	site_write("www/docs/index.html", "docs", 4);
+	site_write("www/docs/a b/index.html", "a b", 3);
+	site_start("root: www", true);
+	site_assert_field(site_get("/docs", 308, NULL), "Location", "/docs/");
+	site_assert_field(site_get("/docs?a=1&b=//x", 308, NULL), "Location", "/docs/?a=1&b=//x");
+	site_assert_field(site_get("/docs/a%20b", 308, NULL), "Location", "/docs/a%20b/");
+	struct exchange_seen *seen = site_ask("HEAD", "/docs", NULL);
+	assert_int_equal(seen->request.response.status, 308);
+	/* no other host can be named: an empty segment names nothing */
+	site_get("//docs", 404, NULL);
+	site_get("//docs/..//docs", 404, NULL);
+	seen = site_ask("POST", "/docs", NULL);
+	assert_int_equal(seen->request.response.status, 405);
+}
+
+/* DESIGN 3: another method passes; where nothing is left, 405 with Allow (RFC 9110, 15.5.6). */
+static void other_methods(void **state)
+{
+	(void)state;
+	static const char *const methods[] = {"POST", "PUT", "DELETE", "PATCH", "PROPFIND", "get"};
+	site_write("www/page.html", "x", 1);
+	site_start("root: www", true);
+	for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
+		site_passed = 0;
+		struct exchange_seen *seen = site_ask(methods[i], "/page.html", NULL);
+		assert_int_equal(site_passed, 1);
+		assert_int_equal(seen->request.response.status, 405);
+		site_assert_field(seen, "Allow", "GET, HEAD, OPTIONS");
+		seen = site_ask(methods[i], "/missing", NULL);
+		assert_int_equal(seen->request.response.status, 404);
+	}
+	struct exchange_seen *seen = site_ask("OPTIONS", "/page.html", NULL);
+	assert_int_equal(seen->request.response.status, 204);
+	site_assert_field(seen, "Allow", "GET, HEAD, OPTIONS");
+}
+
+/* DESIGN 3: a file that exists but cannot be read is a 403 and never passes. */
+static void unreadable(void **state)
+{
+	(void)state;
+	site_write("www/closed.html", "x", 1);
+	site_folder("www/closed");
+	site_write("www/closed/index.html", "x", 1);
+	site_folder("www/dark");
+	site_write("www/dark/index.html", "found", 5);
+	assert_int_equal(chmod(site_path("www/closed.html"), 0), 0);
+	assert_int_equal(chmod(site_path("www/closed"), 0), 0);
+	assert_int_equal(chmod(site_path("www/dark"), 0311), 0);
+	if (geteuid() == 0) {
+		assert_int_equal(chmod(site.path, 0755), 0);
+		assert_int_equal(seteuid(65534), 0);
+	}
+	site_start("root: www", true);
+	site_get("/closed.html", 403, NULL);
+	site_get("/closed/", 403, NULL);
+	site_get("/closed/other", 403, NULL);
+	assert_int_equal(site_ask("POST", "/closed.html", NULL)->request.response.status, 403);
+	assert_int_equal(site_passed, 0);
+	/* a folder that may be searched but not listed has its index all the same */
+	site_get("/dark/", 200, "found");
+	site_get("/dark", 308, NULL);
+	assert_int_equal(seteuid(getuid()), 0);
+	assert_int_equal(chmod(site_path("www/closed"), 0755), 0);
+	assert_int_equal(chmod(site_path("www/dark"), 0755), 0);
+}
+
+static void make_links(void)
+{
+	site_write("outside.html", "outside", 7);
+	site_folder("www/real");
+	site_write("www/real/page.html", "inside", 6);
+	site_link("www/relative", "real");
+	site_link("www/page", "real/page.html");
+	site_link("www/absolute", site_path("www/real"));
+	site_link("www/away", "../outside.html");
+	site_link("www/gone", site_path("outside.html"));
+}
+
+/* DESIGN 2: symlinks, inside the root by default. */
+static void links_inside(void **state)
+{
+	(void)state;
+	make_links();
+	site_start("root: www", true);
+	site_get("/relative/page.html", 200, "inside");
+	site_get("/page", 200, "inside");
+	site_get("/absolute/page.html", 200, "inside");
+	site_get("/away", 403, NULL);
+	site_get("/gone", 403, NULL);
+	assert_int_equal(site_passed, 0);
+}
+
+static void links_off(void **state)
+{
+	(void)state;
+	make_links();
+	site_start("root: www\n    symlinks: off", true);
+	site_get("/real/page.html", 200, "inside");
+	site_get("/relative/page.html", 403, NULL);
+	site_get("/page", 403, NULL);
+	site_get("/away", 403, NULL);
+}
+
+static void links_anywhere(void **state)
+{
+	(void)state;
+	make_links();
+	site_start("root: www\n    symlinks: anywhere", true);
+	site_get("/relative/page.html", 200, "inside");
+	site_get("/absolute/page.html", 200, "inside");
+	site_get("/away", 200, "outside");
+	site_get("/gone", 200, "outside");
+}
+
+/* DESIGN 3: a path that cannot name a file is a 400 and reaches no backend. */
+static void bad_paths(void **state)
+{
+	(void)state;
+	static const char *const targets[] = {"/a%00b", "/../etc/passwd", "/%zz", "/a%2"};
+	site_start("root: www", true);
+	for (size_t i = 0; i < sizeof targets / sizeof *targets; i++)
+		site_get(targets[i], 400, NULL);
+	assert_int_equal(site_passed, 0);
+}
+
+static void encoded_names(void **state)
+{
+	(void)state;
+	site_write("www/a b.html", "space", 5);
+	site_write("www/\xc3\xa4.html", "umlaut", 6);
+	site_write("www/100%.txt", "percent", 7);
+	site_start("root: www", true);
+	site_get("/a%20b.html", 200, "space");
+	site_get("/%c3%a4.html", 200, "umlaut");
+	site_get("/%C3%A4.html", 200, "umlaut");
+	site_get("/100%25.txt", 200, "percent");
+	site_get("/a+b.html", 404, NULL);
+}
+
+/* DESIGN 3: text says charset=utf-8 where it is; unknown names never get an active type. */
+static void types(void **state)
+{
+	(void)state;
+	site_write("www/utf8.txt", "na\xc3\xafve", SIZE_MAX);
+	site_write("www/latin.txt", "na\xefve", SIZE_MAX);
+	site_write("www/LICENSE", "<html>not a page", SIZE_MAX);
+	site_write("www/blob", "\x00\x01\x02", 3);
+	site_write("www/data.json", "{}", 2);
+	site_start("root: www", true);
+	site_assert_field(
+		site_get("/utf8.txt", 200, NULL), "Content-Type", "text/plain; charset=utf-8");
+	site_assert_field(site_get("/latin.txt", 200, NULL), "Content-Type", "text/plain");
+	site_assert_field(
+		site_get("/LICENSE", 200, NULL), "Content-Type", "text/plain; charset=utf-8");
+	site_assert_field(site_get("/blob", 200, NULL), "Content-Type", "application/octet-stream");
+	site_assert_field(site_get("/data.json", 200, NULL), "Content-Type", "application/json");
+}
+
+static void max_age(void **state)
+{
+	(void)state;
+	site_folder("www/assets");
+	site_write("www/assets/app.js", "x", 1);
+	site_write("www/style.css", "x", 1);
+	site_write("www/live.css", "x", 1);
+	site_write("www/index.html", "x", 1);
+	site_start(
+		"root: www\n    max_age: { live.css: 0, \"*.css\": 7d, \"/assets/*\": 1h }", true);
+	site_assert_field(site_get("/assets/app.js", 200, NULL), "Cache-Control", "max-age=3600");
+	site_assert_field(site_get("/style.css", 200, NULL), "Cache-Control", "max-age=604800");
+	site_assert_field(site_get("/live.css", 200, NULL), "Cache-Control", "no-cache");
+	site_assert_field(site_get("/", 200, NULL), "Cache-Control", NULL);
+}
+
+/* DESIGN 3: the five preconditions in RFC 9110's order (13.2.2). */
+static void conditions(void **state)
+{
+	(void)state;
+	site_write("www/page.html", "<p>hello", SIZE_MAX);
+	site_start("root: www\n    max_age: 1h", true);
+	char etag[64], fields[256];
+	snprintf(
+		etag, sizeof etag, "%s", loopback_field(site_get("/page.html", 200, NULL), "ETag"));
+	snprintf(fields, sizeof fields, "If-None-Match: W/\"x\", %s\n", etag);
+	struct exchange_seen *seen = site_ask("GET", "/page.html", fields);
+	assert_int_equal(seen->request.response.status, 304);
+	assert_int_equal(seen->body.len, 0);
+	site_assert_field(seen, "ETag", etag);
+	site_assert_field(seen, "Cache-Control", "max-age=3600"); /* RFC 9110, 15.4.5 */
+	site_assert_field(seen, "Content-Type", NULL);
+	seen = site_ask("GET", "/page.html", "If-None-Match: \"other\"\n");
+	assert_int_equal(seen->request.response.status, 200);
+	seen = site_ask("GET", "/page.html", "If-Match: \"other\"\n");
+	assert_int_equal(seen->request.response.status, 412);
+	site_assert_field(seen, "Content-Type", "text/html; charset=utf-8");
+	site_assert_field(seen, "Cache-Control", NULL);
+	seen = site_ask("GET", "/page.html", "If-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT\n");
+	/* RFC 9110, 13.1.3: later than now is still a date; the file is not newer */
+	assert_int_equal(seen->request.response.status, 304);
+}
+
+/* RFC 9110, 8.8.2.1: never later than Date. */
+static void modified_in_the_future(void **state)
+{
+	(void)state;
+	site_write("www/page.html", "x", 1);
+	struct timespec times[2] = {{4102444800, 0}, {4102444800, 0}};
+	assert_int_equal(utimensat(AT_FDCWD, site_path("www/page.html"), times, 0), 0);
+	site_start("root: www", true);
+	struct exchange_seen *seen = site_get("/page.html", 200, NULL);
+	assert_non_null(loopback_field(seen, "Last-Modified"));
+	assert_null(strstr(loopback_field(seen, "Last-Modified"), "2100"));
+	seen = site_ask("GET", "/page.html", "Range: bytes=0-0\n");
+	assert_null(strstr(loopback_field(seen, "Last-Modified"), "2100"));
+}
+
+/* DESIGN 3: ETags come from content, equal on every machine, unchanged by a rebuild that changed nothing. */
+static void etag_is_of_content(void **state)
+{
+	(void)state;
+	char first[64];
+	site_write("www/a.html", "<p>the same", SIZE_MAX);
+	site_folder("www/sub");
+	site_write("www/sub/b.html", "<p>the same", SIZE_MAX);
+	site_write("www/c.html", "<p>another", SIZE_MAX);
+	site_start("root: www", true);
+	snprintf(first, sizeof first, "%s", loopback_field(site_get("/a.html", 200, NULL), "ETag"));
+	site_assert_field(site_get("/sub/b.html", 200, NULL), "ETag", first);
+	assert_string_not_equal(loopback_field(site_get("/c.html", 200, NULL), "ETag"), first);
+	site_write("www/new", "<p>the same", SIZE_MAX);
+	site_rename("www/new", "www/a.html");
+	site_assert_field(site_get("/a.html", 200, NULL), "ETag", first);
+}
+
+/* An error's page has the error's status and neither conditions nor validators (RFC 9110, 8.8 is of the page asked for). */
+static void error_page(void **state)
+{
+	(void)state;
+	site_write("www/404.html", "<p>not here", SIZE_MAX);
+	site_start("root: www\n    max_age: 1h\n    errors: { 404: /404.html }", true);
+	struct exchange_seen *seen =
+		site_ask("GET", "/missing", "Range: bytes=0-1\nIf-None-Match: *\n");
+	assert_int_equal(seen->request.response.status, 404);
+	assert_int_equal(seen->body.len, 11);
+	site_assert_field(seen, "ETag", NULL);
+	site_assert_field(seen, "Cache-Control", NULL);
+	site_assert_field(seen, "Content-Type", "text/html; charset=utf-8");
+}
+
+static void headers_of_the_site(void **state)
+{
+	(void)state;
+	site_write("www/page.html", "x", 1);
+	site_start("root: www\n    headers: { set: { X-Own: yes-sir }, remove: [ETag] }", true);
+	struct exchange_seen *seen = site_get("/page.html", 200, "x");
+	assert_true(seen->ready);
+	site_assert_field(seen, "X-Own", "yes-sir");
+	site_assert_field(seen, "ETag", NULL);
+}
+
+static void routes_have_roots(void **state)
+{
+	(void)state;
+	site_folder("images");
+	site_folder("images/img");
+	site_write("images/img/a.txt", "image", 5);
+	site_folder("www/off");
+	site_write("www/off/a.txt", "no", 2);
+	site_start(
+		"root: www\n    routes: { /img/: { root: images }, /off/: { root: off } }", true);
+	site_get("/img/a.txt", 200, "image");
+	site_get("/off/a.txt", 404, NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		SITE_TEST(small_file),
+		SITE_TEST(empty_file),
+		SITE_TEST(large_file),
+		SITE_TEST(what_passes),
+		SITE_TEST(long_names_pass),
+		SITE_TEST(hidden_files_on),
+		SITE_TEST(well_known_is_not_hidden),
+		SITE_TEST(index_of_directory),
+		SITE_TEST(directory_without_slash),
+		SITE_TEST(other_methods),
+		SITE_TEST(unreadable),
+		SITE_TEST(links_inside),
+		SITE_TEST(links_off),
+		SITE_TEST(links_anywhere),
+		SITE_TEST(bad_paths),
+		SITE_TEST(encoded_names),
+		SITE_TEST(types),
+		SITE_TEST(max_age),
+		SITE_TEST(conditions),
+		SITE_TEST(modified_in_the_future),
+		SITE_TEST(etag_is_of_content),
+		SITE_TEST(error_page),
+		SITE_TEST(headers_of_the_site),
+		SITE_TEST(routes_have_roots),
+	};
+	return cmocka_run_group_tests_name("handlers/static", tests, NULL, NULL);
+}
