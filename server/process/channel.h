@@ -12,6 +12,10 @@
 #define CHANNEL_PAYLOAD_MAX 16384
 #define CHANNEL_FDS_MAX     64
 
+/* Descriptors that a worker finds when it starts. */
+#define WORKER_CHANNEL 3
+#define WORKER_BIRTH   4 /* a memory file for what it has to say until it is READY */
+
 enum channel_type {
 	/* Supervisor to worker. */
 	CHANNEL_HELLO = 1,     /* struct channel_hello, path of the configuration file */

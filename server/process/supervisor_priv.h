@@ -22,10 +22,6 @@
 #define STEADY_MS     10000 /* a worker that served this long is restarted at once again */
 #define OPENINGS_MAX  64
 
-/* Descriptors that a worker finds when it starts. */
-#define WORKER_CHANNEL 3
-#define WORKER_BIRTH   4 /* a memory file for what it has to say until it is READY */
-
 /* A worker process. */
 struct child {
 	struct link link; /* oldest first */

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The program: the table of commands, and the one place where the handlers meet the rest. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "command.h"
+#include "handlers/table.h"
+#include "http/route.h"
+#include "io/loop.h"
+#include "process/sandbox.h"
+#include "settings/library.h"
+
+#define FILE_HELP \
+	"  -c FILE   the configuration; " WEIR_SYSCONFDIR "/weir/weir.yaml if it is not given\n"
+
+static int run_worker(const struct command *command, const struct program *program, int argc, char **argv)
+{
+	(void)command;
+	(void)argc;
+	(void)argv;
+	return worker_run(program);
+}
+
+static const struct command commands[] = {
+	{"run", "[-c FILE]", "runs in the foreground",
+		"Runs with a configuration until it is told to stop: by `weir stop` or a signal.\n\n" FILE_HELP
+		"\nSignals: HUP reload; TERM, QUIT stop gracefully; INT, or a second TERM, stop at once;\n"
+		"USR1 open the logs anew.\n",
+		command_run},
+	{"serve", "[DIR] [-l ADDRESS]... [-p BACKEND]...", "serves a folder without a configuration",
+		"Serves DIR (the working folder if it is not given); what it lacks goes to BACKEND.\n\n"
+		"  -l ADDRESS   where to listen: 8080, localhost:8080, :8080, http://127.0.0.1:8080\n"
+		"               (http://localhost:8080 if it is not given)\n"
+		"  -p BACKEND   an application: 3000, 127.0.0.1:3000, unix:/run/app.sock\n",
+		command_serve},
+	{"check", "[-c FILE]", "tells whether a configuration is good",
+		"Reads a configuration as `weir run` would, and tells all that is wrong with it.\n"
+		"Exit code 0: it is good; 1: it is not.\n\n" FILE_HELP,
+		command_check},
+	{"reload", "[-c FILE]", "makes the running one take up its configuration",
+		"Makes the weir that runs with FILE read it again, and tells what became of it: 0 it is served,\n"
+		"1 it is not good and the old one is served on.\n\n" FILE_HELP,
+		command_reload},
+	{"stop", "[-c FILE]", "stops the running one",
+		"Stops the weir that runs with FILE: what is under way is finished, within `drain`.\n"
+		"Returns when it is gone.\n\n" FILE_HELP,
+		command_stop},
+	{"status", "[-c FILE] [--json]", "tells how the running one does",
+		"Tells processes, connections and requests of the weir that runs with FILE.\n\n" FILE_HELP
+		"  --json    for scripts\n",
+		command_status},
+	{"worker", "", NULL, "", run_worker},
+};
+
+static const struct command *find(const char *name)
+{
+	for (size_t i = 0; i < COUNT_OF(commands); i++) {
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	}
+	return NULL;
+}
+
+static int unknown(const char *name)
+{
+	const char *names[COUNT_OF(commands)];
+	size_t count = 0;
+	for (size_t i = 0; i < COUNT_OF(commands); i++) {
+		if (commands[i].summary)
+			names[count++] = commands[i].name;
+	}
+	const char *near = value_nearest(slice_of(name), names, count);
+	fprintf(stderr, "weir: there is no command %s%s%s%s: see weir --help\n", name,
+		near ? " (did you mean " : "", near ? near : "", near ? "?)" : "");
+	return EXIT_USAGE;
+}
+
+static void help(FILE *to)
+{
+	fprintf(to, "usage: weir COMMAND [OPTION]...\n\n");
+	for (size_t i = 0; i < COUNT_OF(commands); i++) {
+		if (commands[i].summary)
+			fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].summary);
+	}
+	fprintf(to, "\nweir COMMAND --help tells more; weir --version tells version and features.\n"
+		    "To begin with: weir serve DIR\n");
+}
+
+static void version(void)
+{
+	char seccomp[32];
+	sandbox_library(seccomp);
+	printf("weir %s\n", PACKAGE_VERSION);
+	printf("libraries: libev %d.%d, libfyaml %s, libseccomp %s\n", ev_version_major(), ev_version_minor(),
+		settings_library(), seccomp);
+	printf("features: http1 static proxy\n");
+}
+
+int main(int argc, char **argv)
+{
+	const struct option_set *sets[2 * HANDLERS_MAX + 1] = {NULL};
+	if (argc < 2) {
+		help(stderr);
+		return EXIT_USAGE;
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+		help(stdout);
+		return EXIT_GOOD;
+	}
+	if (strcmp(argv[1], "--version") == 0) {
+		version();
+		return EXIT_GOOD;
+	}
+	const struct command *command = find(argv[1]);
+	if (!command)
+		return unknown(argv[1]);
+	route_option_sets(handler_table, sets);
+	const struct option_sets all = {
+		.sets = sets, .finish = route_prepare, .context = (void *)(uintptr_t)handler_table};
+	const struct program program = {.table = handler_table, .sets = &all};
+	return command->run(command, &program, argc - 1, argv + 1);
+}

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The sandbox of a worker. Landlock is called by number and with structs of our own, since the headers of the system that weir is
+ * built on may be older than the kernel that it runs on; rights that the kernel does not know are masked out by its version.
+ * seccomp answers EPERM to what is not on the list: what a library then does without is seen in tests, and a worker lives on. */
+#include "process/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <seccomp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/log.h"
+
+/* --- What is granted. --- */
+
+static void grant(struct grants *grants, const char *path, bool writable)
+{
+	for (unsigned i = 0; i < grants->count; i++) {
+		if (strcmp(grants->list[i].path, path) == 0) {
+			grants->list[i].writable |= writable;
+			return;
+		}
+	}
+	if (grants->count == GRANTS_MAX) {
+		log_warn("sandbox: more than %d folders: %s is out of reach", GRANTS_MAX, path);
+		return;
+	}
+	grants->list[grants->count].path = must_strdup(path);
+	grants->list[grants->count++].writable = writable;
+}
+
+static void grant_folder_of(struct grants *grants, const char *path, bool writable)
+{
+	char *folder = must_strdup(path);
+	char *slash = strrchr(folder, '/');
+	bool top = !slash || slash == folder;
+	if (!top)
+		*slash = 0;
+	grant(grants, top ? path : folder, writable);
+	free(folder);
+}
+
+void grants_add(struct grants *grants, const char *path, bool writable)
+{
+	char target[PATH_MAX];
+	if (writable) {
+		grant(grants, path, true);
+		return;
+	}
+	grant_folder_of(grants, path, false);
+	if (realpath(path, target) && strcmp(target, path) != 0)
+		grant_folder_of(grants, target, false);
+}
+
+void grants_clear(struct grants *grants)
+{
+	for (unsigned i = 0; i < grants->count; i++)
+		free(grants->list[i].path);
+	grants->count = 0;
+}
+
+/* --- Landlock. --- */
+
+#define LANDLOCK_CREATE  444 /* the same on all architectures */
+#define LANDLOCK_ADD     445
+#define LANDLOCK_ENTER   446
+#define LANDLOCK_BENEATH 1   /* a rule of a path */
+#define LANDLOCK_VERSION 1u
+
+enum {
+	FS_EXECUTE = 1 << 0,
+	FS_WRITE_FILE = 1 << 1,
+	FS_READ_FILE = 1 << 2,
+	FS_READ_DIR = 1 << 3,
+	FS_REMOVE_DIR = 1 << 4,
+	FS_REMOVE_FILE = 1 << 5,
+	FS_MAKE_DIR = 1 << 7,
+	FS_MAKE_REG = 1 << 8,
+	FS_ALL_1 = (1 << 13) - 1,
+	FS_REFER = 1 << 13,     /* from version 2 */
+	FS_TRUNCATE = 1 << 14,  /* 3 */
+	FS_IOCTL_DEV = 1 << 15, /* 5 */
+	NET_BIND_TCP = 1 << 0,  /* 4 */
+	SCOPE_SIGNAL = 1 << 1,  /* 6 */
+};
+
+struct ruleset {
+	uint64_t fs, net, scoped;
+};
+
+struct __attribute__((packed)) rule {
+	uint64_t allowed;
+	int32_t folder;
+};
+
+static struct ruleset handled(long version)
+{
+	struct ruleset set = {.fs = FS_ALL_1};
+	if (version >= 2)
+		set.fs |= FS_REFER;
+	if (version >= 3)
+		set.fs |= FS_TRUNCATE;
+	if (version >= 4)
+		set.net = NET_BIND_TCP; /* all that is listened on was bound before */
+	if (version >= 5)
+		set.fs |= FS_IOCTL_DEV;
+	if (version >= 6)
+		set.scoped = SCOPE_SIGNAL;
+	return set;
+}
+
+static size_t ruleset_size(long version)
+{
+	return version >= 6 ? 24 : version >= 4 ? 16 : 8;
+}
+
+/* A path that is not there is no error: what is looked for beneath it is not there either. */
+static int add_rule(int ruleset, const char *path, uint64_t allowed)
+{
+	struct stat st;
+	int fd = open(path, O_PATH | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	if (fstat(fd, &st) == 0 && !S_ISDIR(st.st_mode))
+		allowed &= FS_READ_FILE | FS_WRITE_FILE | FS_TRUNCATE;
+	struct rule rule = {allowed, fd};
+	int result = (int)syscall(LANDLOCK_ADD, ruleset, LANDLOCK_BENEATH, &rule, 0);
+	close(fd);
+	return result;
+}
+
+static int landlock(const struct grants *grants)
+{
+	long version = syscall(LANDLOCK_CREATE, NULL, 0, LANDLOCK_VERSION);
+	if (version < 1)
+		return -1;
+	struct ruleset set = handled(version);
+	int ruleset = (int)syscall(LANDLOCK_CREATE, &set, ruleset_size(version), 0);
+	if (ruleset < 0)
+		return -1;
+	int result = 0;
+	for (unsigned i = 0; i < grants->count && result == 0; i++) {
+		uint64_t allowed = FS_READ_FILE | FS_READ_DIR;
+		if (grants->list[i].writable)
+			allowed |= FS_WRITE_FILE | FS_REMOVE_FILE | FS_REMOVE_DIR | FS_MAKE_REG |
+				FS_MAKE_DIR | FS_TRUNCATE | FS_REFER;
+		result = add_rule(ruleset, grants->list[i].path, allowed & set.fs);
+	}
+	if (result == 0)
+		result = (int)syscall(LANDLOCK_ENTER, ruleset, 0);
+	int error = errno;
+	close(ruleset);
+	errno = error;
+	return result;
+}
+
+/* --- seccomp. --- */
+
+/* What a worker's threads may call, whatever the arguments. Names, since not every kernel and library knows all of them. */
+static const char *const calls[] = {
+	/* bytes */
+	"read", "write", "readv", "writev", "pread64", "pwrite64", "preadv", "preadv2", "pwritev", "pwritev2",
+	"sendfile", "splice", "tee", "copy_file_range", "pipe2",
+	/* sockets: socket() itself is below */
+	"sendto", "sendmsg", "sendmmsg", "recvfrom", "recvmsg", "recvmmsg", "accept4", "accept", "connect", "bind",
+	"shutdown", "setsockopt", "getsockopt", "getsockname", "getpeername", "close", "close_range",
+	/* waiting */
+	"epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll", "select", "pselect6",
+	"eventfd2", "timerfd_create", "timerfd_settime", "timerfd_gettime", "futex", "futex_waitv", "nanosleep",
+	"clock_nanosleep", "sched_yield", "restart_syscall",
+	/* files */
+	"open", "openat", "openat2", "stat", "lstat", "fstat", "newfstatat", "statx", "statfs", "fstatfs", "access",
+	"faccessat", "faccessat2", "readlink", "readlinkat", "getdents64", "getcwd", "lseek", "fadvise64", "readahead",
+	"cachestat", "fcntl", "dup", "dup2", "dup3", "unlink", "unlinkat", "rename", "renameat", "renameat2", "mkdir",
+	"mkdirat", "ftruncate", "fallocate", "fsync", "fdatasync", "fchmod", "umask", "memfd_create", "inotify_init1",
+	"inotify_add_watch", "inotify_rm_watch",
+	/* memory: mmap and mprotect are below */
+	"munmap", "mremap", "madvise", "brk", "mincore", "mlock", "munlock", "membarrier",
+	/* threads and signals: no exec, no new processes by fork or vfork */
+	"clone", "clone3", "set_robust_list", "get_robust_list", "rseq", "set_tid_address", "gettid", "getpid", "getppid",
+	"tgkill", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "rt_sigtimedwait", "sigaltstack", "exit",
+	"exit_group", "sched_getaffinity", "sched_setaffinity", "sched_getparam", "sched_getscheduler", "getpriority",
+	"setpriority", "arch_prctl",
+	/* the time, and what one may know */
+	"clock_gettime", "clock_getres", "gettimeofday", "time", "getrandom", "getrusage", "prlimit64", "getrlimit",
+	"sysinfo", "uname", "getuid", "geteuid", "getgid", "getegid", "getgroups",
+};
+
+/* What is allowed with certain values of one argument only: (argument & mask) == value. */
+static const struct {
+	const char *name;
+	unsigned argument;
+	uint64_t mask, value;
+} narrow_calls[] = {
+	{"socket", 0, UINT32_MAX, AF_UNIX},
+	{"socket", 0, UINT32_MAX, AF_INET},
+	{"socket", 0, UINT32_MAX, AF_INET6},
+	{"socketpair", 0, UINT32_MAX, AF_UNIX},
+	{"mmap", 2, PROT_EXEC, 0},
+	{"mprotect", 2, PROT_EXEC, 0},
+	{"ioctl", 1, UINT32_MAX, FIONREAD},
+	{"ioctl", 1, UINT32_MAX, FIONBIO},
+	{"ioctl", 1, UINT32_MAX, TCGETS},
+	{"prctl", 0, UINT32_MAX, PR_SET_NAME},
+};
+
+static int add_calls(scmp_filter_ctx filter)
+{
+	for (size_t i = 0; i < COUNT_OF(calls); i++) {
+		int number = seccomp_syscall_resolve_name(calls[i]);
+		if (number >= 0 && seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, number, 0, NULL))
+			return -1;
+	}
+	for (size_t i = 0; i < COUNT_OF(narrow_calls); i++) {
+		int number = seccomp_syscall_resolve_name(narrow_calls[i].name);
+		struct scmp_arg_cmp only = {narrow_calls[i].argument, SCMP_CMP_MASKED_EQ,
+			narrow_calls[i].mask, narrow_calls[i].value};
+		if (number >= 0 && seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, number, 1, &only))
+			return -1;
+	}
+	return 0;
+}
+
+/* TSYNC: threads that a library may have started already are bound as well. */
+static int seccomp_enter(void)
+{
+	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+	if (!filter)
+		return -1;
+	seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
+	seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+	int result = add_calls(filter);
+	if (result == 0) {
+		result = seccomp_load(filter);
+		if (result < 0)
+			errno = -result;
+	}
+	seccomp_release(filter);
+	return result;
+}
+
+/* --- Both. --- */
+
+/* Sanitizers and coverage read and write what no worker should: such builds are locked in only when that is required. */
+#if defined(WEIR_SANITIZERS) || defined(WEIR_COVERAGE)
+#define INSTRUMENTED 1
+#else
+#define INSTRUMENTED 0
+#endif
+
+static int lacking(enum sandbox_mode mode, const char *what)
+{
+	if (mode == SANDBOX_REQUIRE) {
+		log_error("sandbox: %s: %m; `sandbox: require` refuses to go on", what);
+		return -1;
+	}
+	log_warn("sandbox: this kernel lacks a part, the worker goes on without: %s: %m", what);
+	return 0;
+}
+
+int sandbox_enter(enum sandbox_mode mode, const struct grants *grants)
+{
+	if (mode == SANDBOX_OFF || (INSTRUMENTED && mode == SANDBOX_ON))
+		return 0;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) && lacking(mode, "no_new_privs"))
+		return -1;
+	if (landlock(grants) && lacking(mode, "Landlock"))
+		return -1;
+	if (seccomp_enter() && lacking(mode, "seccomp"))
+		return -1;
+	return 0;
+}
+
+void sandbox_library(char to[32])
+{
+	const struct scmp_version *version = seccomp_version();
+	snprintf(to, 32, "%u.%u.%u", version->major, version->minor, version->micro);
+}

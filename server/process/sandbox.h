@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* How a worker locks itself in: no new privileges, Landlock, seccomp. */
+#ifndef WEIR_PROCESS_SANDBOX_H
+#define WEIR_PROCESS_SANDBOX_H
+
+#include <stdbool.h>
+
+#include "settings/snapshot.h"
+
+#define GRANTS_MAX 512
+
+/* What is left open to the worker on disk. All zero is nothing. */
+struct grants {
+	struct {
+		char *path;
+		bool writable;
+	} list[GRANTS_MAX];
+	unsigned count;
+};
+
+/* Opens up the folder that holds the path's last link and the one that holds what it leads to; never "/": then the path itself. */
+void grants_add(struct grants *grants, const char *path, bool writable);
+void grants_clear(struct grants *grants);
+
+/* Before any thread is started, for Landlock binds only the caller and its children to come. What the kernel lacks is said in the
+ * log and, with SANDBOX_REQUIRE, an error. 0 or -1. */
+int sandbox_enter(enum sandbox_mode mode, const struct grants *grants);
+
+/* The version of libseccomp that runs. */
+void sandbox_library(char to[32]);
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The loop threads of a worker. A connection lives and dies on one of them; they are told what to do by messages. */
+#ifndef WEIR_PROCESS_THREAD_H
+#define WEIR_PROCESS_THREAD_H
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+
+#include "process/tally.h"
+#include "wire/wire.h"
+
+struct disk;
+struct line_log;
+struct watch;
+
+/* A listening socket of the worker. Several threads may watch one: the last that lets go of it closes it. */
+struct listening {
+	char text[128]; /* the address, as the supervisor knows it */
+	const struct listener_settings *settings;
+	int fd;
+	atomic_uint users;
+};
+
+/* Which sockets are emptied, by accepting all that waits, before they are closed: nobody else accepts from them. */
+struct drain_order {
+	bool all;
+	struct slice removed; /* texts of addresses, a NUL behind each */
+};
+
+struct thread;
+
+/* What the threads of a worker share. */
+struct crew {
+	const struct handler *const *table;
+	const struct snapshot *snapshot;
+	struct disk *disk;
+	struct watch *watch;
+	struct line_log *access;
+	struct tally *tally;
+	unsigned place;
+	int bell; /* an eventfd: rung when a thread has become empty */
+	struct wire_shared wire;
+	struct listening *listening;
+	unsigned listening_count;
+	struct drain_order order; /* set once, before thread_drain */
+	struct thread *threads;
+	unsigned count;
+};
+
+/* Starts the threads and waits until each has all that it needs. Nothing is accepted yet. 0, or -1 after a message. */
+int crew_start(struct crew *crew);
+/* Begins to accept. */
+void crew_listen(struct crew *crew);
+/* Stops accepting as crew->order says, and finishes what is under way. */
+void crew_drain(struct crew *crew);
+/* Whether a draining crew has no connection left. */
+bool crew_empty(const struct crew *crew);
+/* Cuts what is left; the threads go on until crew_end, so that answers of the I/O threads find them. */
+void crew_cut(struct crew *crew);
+/* Ends the threads and frees them. */
+void crew_end(struct crew *crew);
+
+#endif

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The life of a worker: its own thread hears the supervisor and waits for the end, the threads of its crew serve. */
+#include "process/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/line_log.h"
+#include "base/log.h"
+#include "io/disk.h"
+#include "io/watch.h"
+#include "process/worker_priv.h"
+
+#define LOOK_MS      30000 /* how often lost log lines are counted */
+#define DISK_STOP_MS 500
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* The supervisor speaks by the channel. Signals to the whole group (Ctrl-C) are its business. */
+static void ignore_signals(void)
+{
+	static const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGPIPE};
+	for (size_t i = 0; i < COUNT_OF(ignored); i++)
+		signal(ignored[i], SIG_IGN);
+	signal(SIGCHLD, SIG_DFL);
+}
+
+static bool has_channel(void)
+{
+	int type = 0;
+	socklen_t length = sizeof(type);
+	return getsockopt(WORKER_CHANNEL, SOL_SOCKET, SO_TYPE, &type, &length) == 0 &&
+		type == SOCK_SEQPACKET && fcntl(WORKER_BIRTH, F_GETFD) >= 0;
+}
+
+static int hear_hello(struct worker *w)
+{
+	if (worker_answer(w, CHANNEL_HELLO) || channel_head(&w->message, &w->hello, sizeof(w->hello)))
+		return -1;
+	w->file = must_strdup(w->message.payload + sizeof(w->hello));
+	return w->hello.place < PLACES_MAX ? 0 : -1;
+}
+
+/* The new file takes the old one's number, so that whoever writes need not know. */
+static void reopen(struct worker *w)
+{
+	struct channel_file file;
+	if (channel_head(&w->message, &file, sizeof(file)) || file.number >= WORKER_FILE_COUNT)
+		return;
+	if (file.error != 0 || w->message.fd_count != 1)
+		log_error("a log cannot be opened anew, the old one is kept: %s", strerror(file.error));
+	else if (w->files[file.number] >= 0 &&
+		dup3(w->message.fds[0], w->files[file.number], O_CLOEXEC) < 0)
+		log_error("a log cannot be opened anew: %m");
+}
+
+struct life {
+	bool draining;
+	uint64_t deadline; /* ms; of a drain */
+};
+
+/* Addresses that are to be emptied are named in the first order only; later ones only change the time. */
+static void drain(struct worker *w, struct life *life, bool all, uint64_t ms, struct slice removed)
+{
+	life->deadline = now_ms() + ms;
+	if (life->draining)
+		return;
+	life->draining = true;
+	struct buffer copy = {0};
+	buffer_slice(&copy, removed);
+	w->crew.order = (struct drain_order){all, {copy.ptr, copy.len}};
+	if (ms > 0)
+		crew_drain(&w->crew);
+}
+
+static void obey(struct worker *w, struct life *life)
+{
+	struct channel_drain order;
+	if (w->message.type == CHANNEL_FILE)
+		reopen(w);
+	else if (w->message.type == CHANNEL_DRAIN && channel_head(&w->message, &order, sizeof(order)) == 0)
+		drain(w, life, order.all != 0, order.milliseconds,
+			(struct slice){w->message.payload + sizeof(order), w->message.length - sizeof(order)});
+	channel_drop(&w->message);
+}
+
+/* Returns whether somebody is still at the other end. */
+static bool hear(struct worker *w, struct life *life)
+{
+	int got;
+	while ((got = channel_receive(WORKER_CHANNEL, &w->message, false)) == 1)
+		obey(w, life);
+	if (got < 0)
+		return true;
+	log_warn("the supervisor is gone: what is under way is finished");
+	drain(w, life, true, (uint64_t)w->snapshot->core.drain, (struct slice){NULL, 0});
+	return false;
+}
+
+static void count_lost_lines(struct worker *w)
+{
+	struct counters *own = tally_slot(w->crew.tally, w->crew.place, 0);
+	if (!w->crew.access)
+		return;
+	uint64_t lost = line_log_lost(w->crew.access);
+	counter_add(own, COUNTER_LOG_LINES_LOST, (int64_t)(lost - w->lost_lines));
+	w->lost_lines = lost;
+}
+
+static void serve(struct worker *w)
+{
+	struct life life = {0};
+	struct pollfd polls[2] = {
+		{.fd = WORKER_CHANNEL, .events = POLLIN},
+		{.fd = w->crew.bell, .events = POLLIN},
+	};
+	for (;;) {
+		int timeout = LOOK_MS;
+		if (life.draining) {
+			uint64_t now = now_ms();
+			if (crew_empty(&w->crew) || now >= life.deadline)
+				break;
+			if (life.deadline - now < LOOK_MS)
+				timeout = (int)(life.deadline - now);
+		}
+		poll(polls, 2, timeout);
+		if (polls[0].revents && !hear(w, &life))
+			polls[0].fd = -1;
+		uint64_t rings;
+		if (polls[1].revents && read(w->crew.bell, &rings, sizeof(rings)) < 0) {
+			/* somebody was quicker */
+		}
+		count_lost_lines(w);
+	}
+}
+
+static void end(struct worker *w)
+{
+	crew_cut(&w->crew);
+	disk_stop(w->crew.disk, DISK_STOP_MS);
+	crew_end(&w->crew);
+	if (w->crew.access)
+		line_log_stop(w->crew.access);
+	if (w->crew.watch)
+		watch_free(w->crew.watch);
+	tally_unmap(w->crew.tally);
+	free(w->crew.listening);
+	snapshot_free(w->snapshot);
+	free(w->file);
+}
+
+int worker_run(const struct program *program)
+{
+	struct worker *w = must_zalloc(sizeof(*w));
+	if (!has_channel()) {
+		fprintf(stderr, "weir: `weir worker` is started by `weir run` and by nobody else\n");
+		return 2;
+	}
+	w->program = program;
+	prctl(PR_SET_NAME, "weir");
+	fcntl(WORKER_CHANNEL, F_SETFD, FD_CLOEXEC);
+	fcntl(WORKER_BIRTH, F_SETFD, FD_CLOEXEC);
+	ignore_signals();
+	log_open(WORKER_BIRTH, LOG_LEVEL_INFO, "worker");
+	if (hear_hello(w) || worker_start(w))
+		return 1;
+	crew_listen(&w->crew);
+	close(WORKER_BIRTH);
+	serve(w);
+	count_lost_lines(w);
+	end(w);
+	free(w);
+	return 0;
+}

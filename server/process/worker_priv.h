@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A worker's start, for the files that it is made of. */
+#ifndef WEIR_PROCESS_WORKER_PRIV_H
+#define WEIR_PROCESS_WORKER_PRIV_H
+
+#include "process/channel.h"
+#include "process/privilege.h"
+#include "process/sandbox.h"
+#include "process/thread.h"
+#include "process/worker.h"
+
+/* The numbers of its registered files. */
+enum { WORKER_ERROR_LOG, WORKER_ACCESS_LOG, WORKER_FILE_COUNT };
+
+struct worker {
+	const struct program *program;
+	struct channel_hello hello;
+	char *file;
+	struct snapshot *snapshot;
+	int files[WORKER_FILE_COUNT]; /* descriptors that keep their number when a log is opened anew; -1: none */
+	struct account account;
+	struct grants grants;
+	struct grants roots; /* what the handlers named, to be looked at with the worker's own rights */
+	struct crew crew;
+	uint64_t lost_lines; /* of the access log, as far as they are counted */
+	struct channel_message message;
+};
+
+/* --- worker_sockets.c --- */
+
+/* Asks the supervisor for the sockets of each address, binds what it does not have, and sends that up. 0, or -1 after messages about
+ * all addresses that cannot be had. */
+int worker_sockets(struct worker *w);
+/* Listens on all of them: the last act before READY. 0, or -1 after a message. */
+int worker_listen(struct worker *w);
+/* What is served where: "http://127.0.0.1:80 http://[::1]:80". */
+void worker_serving(const struct worker *w, struct buffer *to);
+
+/* --- worker_start.c --- */
+
+/* All that comes before READY. 0, or -1 after messages. */
+int worker_start(struct worker *w);
+
+/* Receives the answer to a question; a message of another type is an error. 0, or -1 after a message. */
+int worker_answer(struct worker *w, enum channel_type type);
+/* Sends to the supervisor, with text as the tail. 0, or -1 after a message. */
+int worker_send(struct worker *w, enum channel_type type, const void *head, size_t length, const char *text,
+	const int *fds, unsigned count);
+
+#endif

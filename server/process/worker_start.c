@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The start of a worker, in the one order that is safe: what needs rights first, then the rights go, then the sandbox, then threads,
+ * and listening last. A configuration that is wrong anywhere ends here, while the old worker serves on. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/line_log.h"
+#include "base/log.h"
+#include "io/disk.h"
+#include "io/watch.h"
+#include "process/keepsake.h"
+#include "process/worker_priv.h"
+
+#define DISK_THREADS 4
+
+/* --- The channel. --- */
+
+int worker_answer(struct worker *w, enum channel_type type)
+{
+	int got = channel_receive(WORKER_CHANNEL, &w->message, true);
+	if (got == 1 && w->message.type == (uint32_t)type)
+		return 0;
+	if (got == 1)
+		channel_drop(&w->message);
+	log_error("the supervisor does not answer: %s", got < 0 ? strerror(errno) : "it is gone");
+	return -1;
+}
+
+int worker_send(struct worker *w, enum channel_type type, const void *head, size_t length, const char *text,
+	const int *fds, unsigned count)
+{
+	(void)w;
+	size_t text_length = text ? strlen(text) : 0;
+	if (length + text_length > CHANNEL_PAYLOAD_MAX) {
+		log_error("a name is too long: %.100s", text);
+		return -1;
+	}
+	if (channel_send(WORKER_CHANNEL, type, head, length, text, text_length, fds, count, true)) {
+		log_error("the supervisor does not listen: %m");
+		return -1;
+	}
+	return 0;
+}
+
+/* A descriptor, -1 when the supervisor has no such keepsake, -2 after a message. */
+static int want_keepsake(struct worker *w, const char *name)
+{
+	if (worker_send(w, CHANNEL_WANT_KEEPSAKE, NULL, 0, name, NULL, 0) || worker_answer(w, CHANNEL_KEEPSAKE))
+		return -2;
+	return w->message.fd_count > 0 ? channel_take(&w->message, 0) : -1;
+}
+
+/* --- The configuration. --- */
+
+static struct snapshot *load_kept(struct worker *w, int fd, struct buffer *said)
+{
+	struct slice kept = keepsake_map(fd);
+	struct snapshot *snapshot =
+		snapshot_load(w->file, kept, w->program->sets, w->hello.unprivileged, said);
+	keepsake_unmap(kept);
+	return snapshot;
+}
+
+/* A text that stands in no file comes as its folder, a NUL, and the text. */
+static struct snapshot *load_text(struct worker *w, int fd, struct buffer *said)
+{
+	struct slice bytes = keepsake_map(fd);
+	size_t folder = strnlen(bytes.ptr, bytes.len);
+	struct snapshot *snapshot = snapshot_load_text(slice_from(bytes, folder + 1), w->file, bytes.ptr,
+		w->program->sets, w->hello.unprivileged, said);
+	keepsake_unmap(bytes);
+	return snapshot;
+}
+
+static int load(struct worker *w)
+{
+	struct buffer said = {0};
+	int kept = w->hello.kind == START_CRASH ? want_keepsake(w, KEEPSAKE_CONFIGURATION) : -1;
+	int text = kept == -1 ? want_keepsake(w, KEEPSAKE_TEXT) : -1;
+	if (kept == -2 || text == -2)
+		return -1;
+	if (kept >= 0)
+		w->snapshot = load_kept(w, kept, &said);
+	else if (text >= 0)
+		w->snapshot = load_text(w, text, &said);
+	else
+		w->snapshot = snapshot_load(w->file, (struct slice){NULL, 0}, w->program->sets,
+			w->hello.unprivileged, &said);
+	if (said.len > 0 && write(WORKER_BIRTH, said.ptr, said.len) < 0) {
+		/* memory is short: there is no other way to tell */
+	}
+	buffer_free(&said);
+	if (kept >= 0)
+		close(kept);
+	if (text >= 0)
+		close(text);
+	return w->snapshot ? 0 : -1;
+}
+
+static int keep(struct worker *w, const char *name, int fd)
+{
+	if (fd < 0) {
+		log_error("keepsake %s: %m", name);
+		return -1;
+	}
+	return worker_send(w, CHANNEL_KEEP_KEEPSAKE, NULL, 0, name, &fd, 1);
+}
+
+static int keep_configuration(struct worker *w)
+{
+	if (w->hello.kind == START_CRASH)
+		return 0;
+	int fd = keepsake_make("weir-configuration", w->snapshot->text);
+	int result = keep(w, KEEPSAKE_CONFIGURATION, fd);
+	if (fd >= 0)
+		close(fd);
+	return result;
+}
+
+static int open_counters(struct worker *w)
+{
+	int fd = want_keepsake(w, KEEPSAKE_COUNTERS);
+	if (fd == -2)
+		return -1;
+	w->crew.tally = fd >= 0 ? tally_map(fd, true) : NULL;
+	if (!w->crew.tally) { /* the first worker, or counters of another form: they begin anew */
+		if (fd >= 0)
+			close(fd);
+		fd = tally_make();
+		if (keep(w, KEEPSAKE_COUNTERS, fd))
+			return -1;
+		w->crew.tally = tally_map(fd, true);
+	}
+	close(fd);
+	if (!w->crew.tally) {
+		log_error("counters: %m");
+		return -1;
+	}
+	w->crew.place = w->hello.place;
+	tally_clear_dead(w->crew.tally, w->hello.live);
+	return 0;
+}
+
+/* --- Logs. --- */
+
+/* Through the supervisor, that can do so again when the worker has no rights any more. */
+static int open_log(struct worker *w, unsigned number, enum file_role role, const char *path)
+{
+	struct channel_register entry = {.number = number,
+		.role = (uint32_t)role,
+		.flags = O_WRONLY | O_APPEND | O_CREAT,
+		.mode = 0640,
+		.uid = (uint32_t)-1,
+		.gid = (uint32_t)-1};
+	struct channel_count wanted = {number};
+	struct channel_file file;
+	w->files[number] = -1;
+	if (strcmp(path, "stdout") == 0 || strcmp(path, "stderr") == 0) {
+		w->files[number] = strcmp(path, "stdout") == 0 ? STDOUT_FILENO : STDERR_FILENO;
+		return 0;
+	}
+	if (worker_send(w, CHANNEL_REGISTER, &entry, sizeof(entry), path, NULL, 0) ||
+		worker_send(w, CHANNEL_OPEN, &wanted, sizeof(wanted), NULL, NULL, 0) ||
+		worker_answer(w, CHANNEL_FILE) || channel_head(&w->message, &file, sizeof(file)))
+		return -1;
+	if (file.error != 0 || w->message.fd_count != 1) {
+		channel_drop(&w->message);
+		log_error("cannot open the log %s: %s", path, strerror(file.error));
+		return -1;
+	}
+	w->files[number] = channel_take(&w->message, 0);
+	return 0;
+}
+
+static int open_logs(struct worker *w)
+{
+	const struct core_settings *core = &w->snapshot->core;
+	w->files[WORKER_ACCESS_LOG] = -1;
+	int result = open_log(w, WORKER_ERROR_LOG, FILE_ERROR_LOG, core->error_log.path.ptr);
+	if (core->access_log.on)
+		result |= open_log(w, WORKER_ACCESS_LOG, FILE_ACCESS_LOG, core->access_log.path.ptr);
+	return result;
+}
+
+/* --- Rights. --- */
+
+static void add_root(void *context, const char *path, bool writable)
+{
+	struct worker *w = context;
+	grants_add(&w->grants, path, writable);
+	if (!writable && w->roots.count < GRANTS_MAX) {
+		w->roots.list[w->roots.count].path = must_strdup(path);
+		w->roots.list[w->roots.count++].writable = false;
+	}
+}
+
+static void collect_grants(struct worker *w)
+{
+	const struct handler *const *table = w->program->table;
+	for (unsigned i = 0; table[i]; i++) {
+		if (table[i]->grant)
+			table[i]->grant(w->snapshot, add_root, w);
+	}
+	if (w->snapshot->core.temp_dir.len > 0)
+		grants_add(&w->grants, w->snapshot->core.temp_dir.ptr, true);
+	/* where names are resolved: both files are replaced while weir runs */
+	grants_add(&w->grants, "/etc/resolv.conf", false);
+	grants_add(&w->grants, "/etc/hosts", false);
+}
+
+/* A root that the worker may not read is an error where somebody starts it or asks for a reload. After a crash the rest is served. */
+static int look_at_roots(struct worker *w)
+{
+	int result = 0;
+	for (unsigned i = 0; i < w->roots.count; i++) {
+		const char *path = w->roots.list[i].path;
+		struct stat st;
+		int need = stat(path, &st) == 0 && S_ISDIR(st.st_mode) ? R_OK | X_OK : R_OK;
+		if (faccessat(AT_FDCWD, path, need, AT_EACCESS) == 0)
+			continue;
+		if (geteuid() == 0 || w->account.name[0] == 0)
+			log_error("cannot read the root %s: %m", path);
+		else
+			log_error("cannot read the root %s: %m for the account %s, which serves it (`user`)",
+				path, w->account.name);
+		result = -1;
+	}
+	grants_clear(&w->roots);
+	return w->hello.kind == START_CRASH ? 0 : result;
+}
+
+static int give_up_rights(struct worker *w)
+{
+	if (geteuid() == 0 && account_find(w->snapshot->core.user.ptr, &w->account))
+		return -1;
+	collect_grants(w);
+	if (geteuid() == 0 && account_take(&w->account))
+		return -1;
+	if (look_at_roots(w))
+		return -1;
+	int result = sandbox_enter((enum sandbox_mode)w->snapshot->core.sandbox, &w->grants);
+	grants_clear(&w->grants);
+	return result;
+}
+
+/* --- Threads. --- */
+
+static unsigned thread_count(const struct core_settings *core)
+{
+	cpu_set_t cpus;
+	int64_t count = core->threads;
+	if (count == 0)
+		count = sched_getaffinity(0, sizeof(cpus), &cpus) == 0 ? CPU_COUNT(&cpus) : 1;
+	return count > THREADS_MAX ? THREADS_MAX : (unsigned)count;
+}
+
+static int open_handlers(struct worker *w)
+{
+	const struct handler *const *table = w->program->table;
+	for (unsigned i = 0; table[i]; i++) {
+		if (table[i]->open && table[i]->open(w->snapshot))
+			return -1;
+	}
+	return 0;
+}
+
+static int start_threads(struct worker *w)
+{
+	struct crew *crew = &w->crew;
+	crew->table = w->program->table;
+	crew->snapshot = w->snapshot;
+	crew->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	crew->disk = disk_start(DISK_THREADS);
+	crew->watch = watch_new();
+	if (crew->bell < 0 || !crew->disk) {
+		log_error("cannot start the I/O threads: %m");
+		return -1;
+	}
+	if (!crew->watch)
+		log_warn("no inotify (%m): files are checked by time");
+	if (w->files[WORKER_ACCESS_LOG] >= 0) {
+		crew->access = line_log_start(w->files[WORKER_ACCESS_LOG], crew->count);
+		if (!crew->access) {
+			log_error("cannot start the log's thread: %m");
+			return -1;
+		}
+	}
+	return crew_start(crew);
+}
+
+/* --- READY. --- */
+
+static int say_ready(struct worker *w)
+{
+	const struct core_settings *core = &w->snapshot->core;
+	struct channel_ready ready = {.drain = core->drain,
+		.linger = core->linger,
+		.log_level = (uint32_t)core->error_log.level,
+		.threads = w->crew.count};
+	struct buffer text = {0};
+	struct buffer serving = {0};
+	buffer_slice(&text, core->pid_file);
+	buffer_append(&text, "", 1);
+	worker_serving(w, &serving);
+	buffer_append(&text, serving.ptr, serving.len);
+	buffer_append(&text, "", 1);
+	/* from here on everything is said in the log */
+	log_open(w->files[WORKER_ERROR_LOG], (enum log_level)core->error_log.level, "worker");
+	int result = text.len + sizeof(ready) > CHANNEL_PAYLOAD_MAX
+		? -1
+		: channel_send(WORKER_CHANNEL, CHANNEL_READY, &ready, sizeof(ready), text.ptr, text.len, NULL, 0,
+			  true);
+	buffer_free(&serving);
+	buffer_free(&text);
+	return result;
+}
+
+int worker_start(struct worker *w)
+{
+	tzset(); /* reads a file that is out of reach later */
+	privilege_raise_files();
+	if (load(w))
+		return -1;
+	w->crew.count = thread_count(&w->snapshot->core);
+	/* these three fail for reasons of their own: whoever starts weir is told all of them at once */
+	int failed = worker_sockets(w);
+	failed |= open_logs(w);
+	failed |= open_handlers(w);
+	if (failed || keep_configuration(w) || open_counters(w) || give_up_rights(w))
+		return -1;
+	if (start_threads(w) || worker_listen(w))
+		return -1;
+	return say_ready(w);
+}
