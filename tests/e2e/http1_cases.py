@@ -65,12 +65,10 @@ def content_lengths():
     case("cl-twice-other-case", post(b"Content-Length: 5\r\ncontent-length: 0", b"hello"), "refuse")
     case("cl-twice-apart", post(b"Content-Length: 0\r\nX: y\r\nContent-Length: 35", SMUGGLED), "refuse")
     for value in (b"+5", b"-5", b"-0", b"+0", b"0x5", b"0X5", b"5h", b"5.0", b"5e0", b'"5"', b"'5'", b"",
-            b" ", b"5 5", b"5_0", b"0_5",
-                  b"_5", b"5;a=b", b"five", b"5,", b",5", b",", b"5\x0b", b"\x0b5", b"5\x0c", b"\x0c5",
-                  b"5\x00", b"\x005", b"5\x01",
-                  b"5\x1b", b"5\x7f", b"\xa05", b"5\xa0", b"\x855", b"5\x85", b"\xef\xbc\x95", b"\xb5",
-                  b"\xd9\xa5", b"0b101", b"0o5", b"5/1", b"(5)",
-                  b"5%00", b"%35", b"chunked", b"NaN", b"Infinity"):
+            b" ", b"5 5", b"5_0", b"0_5", b"_5", b"5;a=b", b"five", b"5,", b",5", b",", b"5\x0b", b"\x0b5",
+            b"5\x0c", b"\x0c5", b"5\x00", b"\x005", b"5\x01", b"5\x1b", b"5\x7f", b"\xa05", b"5\xa0",
+            b"\x855", b"5\x85", b"\xef\xbc\x95", b"\xb5", b"\xd9\xa5", b"0b101", b"0o5", b"5/1", b"(5)",
+            b"5%00", b"%35", b"chunked", b"NaN", b"Infinity"):
         case("cl-bad-" + text(value), post(b"Content-Length: " + value, b"hello"), "refuse")
     for name, value in (("2-32", 2**32 + 5), ("2-63", 2**63 + 5), ("2-63-1", 2**63 - 1), ("2-64", 2**64 + 5),
             ("2-64-1", 2**64 - 1), ("2-128", 2**128 + 5), ("9x40", int("9" * 40))):
@@ -123,15 +121,13 @@ def transfer_encodings():
     case("te-te-cl", post(coding + b"chunked\r\n" + coding + b"identity\r\nContent-Length: 5", CHUNKED),
         "refuse")
     for value in (b"xchunked", b"chunkedx", b"chunk", b"chunked-", b"gzip", b"identity", b"deflate", b"x",
-            b"gzip, chunked", b"identity, chunked", b"cow, chunked",
-                  b"chunked, gzip", b"chunked, identity", b"chunked, cow", b"chunked, chunked",
-                  b"chunked chunked", b"chunked;q=1",
-                  b"chunked;a=b", b"chunked ; a", b'"chunked"', b"'chunked'", b"(chunked)", b"chunked\x0b",
-                  b"\x0bchunked", b"chunked\x0c", b"\x0cchunked",
-                  b"chunked\x00", b"\x00chunked", b"chunked\x01", b"chunked\x7f", b"\xa0chunked",
-                  b"chunked\xa0", b"\x85chunked", b"chunked\x85", b"\xc2\xa0chunked", b"ch\xc3\xbcnked",
-                  b"chunked\x1b", b": chunked", b"=chunked", b"ch unked", b"chunked\\", b"chun%6bed",
-                  b"trailers", b"close", b"0", b"5"):
+            b"gzip, chunked", b"identity, chunked", b"cow, chunked", b"chunked, gzip", b"chunked, identity",
+            b"chunked, cow", b"chunked, chunked", b"chunked chunked", b"chunked;q=1", b"chunked;a=b",
+            b"chunked ; a", b'"chunked"', b"'chunked'", b"(chunked)", b"chunked\x0b", b"\x0bchunked",
+            b"chunked\x0c", b"\x0cchunked", b"chunked\x00", b"\x00chunked", b"chunked\x01", b"chunked\x7f",
+            b"\xa0chunked", b"chunked\xa0", b"\x85chunked", b"chunked\x85", b"\xc2\xa0chunked",
+            b"ch\xc3\xbcnked", b"chunked\x1b", b": chunked", b"=chunked", b"ch unked", b"chunked\\",
+            b"chun%6bed", b"trailers", b"close", b"0", b"5"):
         case("te-bad-" + text(value), post(coding + value, CHUNKED), "refuse")
     for value in (b",chunked", b"chunked,", b", chunked", b"chunked ,"):
         case("te-empty-element-" + text(value), post(coding + value, CHUNKED), "either", b"hello")
@@ -194,11 +190,14 @@ def bodies():
     case("upgrade-te", post(b"Connection: Upgrade\r\nUpgrade: foo\r\nTransfer-Encoding: chunked",
         SMUGGLED_CHUNK), "either", SMUGGLED)
     case("upgrade-websocket-refused",
-        get(fields=b"Host: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="), "accept")
+        get(fields=b"Host: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="),
+        "accept")
     case("upgrade-h2c",
-        get(fields=b"Host: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__"), "accept")
+        get(fields=b"Host: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__"),
+        "accept")
     case("upgrade-h2c-body",
-        post(b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\nContent-Length: 35", SMUGGLED), "either", SMUGGLED)
+        post(b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\nContent-Length: 35",
+        SMUGGLED), "either", SMUGGLED)
     case("expect-100", post(b"Expect: 100-continue\r\nContent-Length: 5", b"hello"), "accept", b"hello")
     case("expect-100-case", post(b"Expect: 100-Continue\r\nContent-Length: 5", b"hello"), "accept", b"hello")
     case("expect-100-chunked", post(b"Expect: 100-continue\r\nTransfer-Encoding: chunked", CHUNKED), "accept",
@@ -236,9 +235,9 @@ def chunks():
     chunked("many-zeros", b"0" * 60 + b"5\r\nhello\r\n" + end, "either", b"hello")
     chunked("last-many-zeros", b"5\r\nhello\r\n0000\r\n\r\n", "accept", b"hello")
     for size in (b"0x5", b"0X5", b"x5", b"+5", b"-5", b" 5", b"\t5", b"5 ", b"5\t", b"", b"5_0", b"_5",
-            b"5.0", b".5", b"5.", b"g", b"5g", b"h5", b'"5"', b"(5)",
-                 b"5h", b"5,", b"5 5", b"5 a", b"5,a=b", b"\x005", b"5\x00", b"\x0b5", b"5\x0b", b"5\x0c",
-                 b"\xa05", b"5\xa0", b"\xef\xbc\x95", b"5=a", b"5:", b"%35", b"5/", b"\\x5"):
+            b"5.0", b".5", b"5.", b"g", b"5g", b"h5", b'"5"', b"(5)", b"5h", b"5,", b"5 5", b"5 a", b"5,a=b",
+            b"\x005", b"5\x00", b"\x0b5", b"5\x0b", b"5\x0c", b"\xa05", b"5\xa0", b"\xef\xbc\x95", b"5=a",
+            b"5:", b"%35", b"5/", b"\\x5"):
         chunked("size-" + text(size), size + b"\r\nhello\r\n" + end, "refuse")
     for name, size in (("2-32", b"100000005"), ("2-63", b"8000000000000005"), ("2-63-1", b"7fffffffffffffff"),
             ("2-64", b"10000000000000005"), ("2-64-1", b"ffffffffffffffff"),
@@ -251,18 +250,16 @@ def chunks():
     chunked("last-spaced", b"5\r\nhello\r\n0 \r\n\r\n", "refuse")
     for name, body in (("head-lf", b"5\nhello\r\n" + end), ("head-cr", b"5\rhello\r\n" + end),
             ("head-crcrlf", b"5\r\r\nhello\r\n" + end), ("head-nul", b"5\x00\r\nhello\r\n" + end),
-                       ("head-lfcr", b"5\n\rhello\r\n" + end), ("data-lf", b"5\r\nhello\n" + end),
-                       ("data-cr", b"5\r\nhello\r" + end), ("data-nothing", b"5\r\nhello" + end),
-                       ("data-crcrlf", b"5\r\nhello\r\r\n" + end), ("data-nul", b"5\r\nhello\x00\r\n" + end),
-                       ("data-lflf", b"5\r\nhello\n\n" + end), ("data-spaced", b"5\r\nhello \r\n" + end),
-                       ("data-crnullf", b"5\r\nhello\r\x00\n" + end), ("data-xx", b"5\r\nhelloXX" + end),
-                       ("data-long", b"5\r\nhelloX\r\n" + end), ("data-short", b"5\r\nhell\r\n" + end),
-                       ("data-long-by-line", b"5\r\nhello\r\n\r\n" + end),
-                       ("last-lf", b"5\r\nhello\r\n0\n\r\n"), ("last-lflf", b"5\r\nhello\r\n0\n\n"),
-                       ("end-lf", b"5\r\nhello\r\n0\r\n\n"),
-                       ("end-crcr", b"5\r\nhello\r\n0\r\r"), ("end-cr-x", b"5\r\nhello\r\n0\r\n\rX"),
-                       ("empty-head", b"\r\n5\r\nhello\r\n" + end), ("no-size-ext",
-                       b";a=b\r\nhello\r\n" + end)):
+            ("head-lfcr", b"5\n\rhello\r\n" + end), ("data-lf", b"5\r\nhello\n" + end),
+            ("data-cr", b"5\r\nhello\r" + end), ("data-nothing", b"5\r\nhello" + end),
+            ("data-crcrlf", b"5\r\nhello\r\r\n" + end), ("data-nul", b"5\r\nhello\x00\r\n" + end),
+            ("data-lflf", b"5\r\nhello\n\n" + end), ("data-spaced", b"5\r\nhello \r\n" + end),
+            ("data-crnullf", b"5\r\nhello\r\x00\n" + end), ("data-xx", b"5\r\nhelloXX" + end),
+            ("data-long", b"5\r\nhelloX\r\n" + end), ("data-short", b"5\r\nhell\r\n" + end),
+            ("data-long-by-line", b"5\r\nhello\r\n\r\n" + end), ("last-lf", b"5\r\nhello\r\n0\n\r\n"),
+            ("last-lflf", b"5\r\nhello\r\n0\n\n"), ("end-lf", b"5\r\nhello\r\n0\r\n\n"),
+            ("end-crcr", b"5\r\nhello\r\n0\r\r"), ("end-cr-x", b"5\r\nhello\r\n0\r\n\rX"),
+            ("empty-head", b"\r\n5\r\nhello\r\n" + end), ("no-size-ext", b";a=b\r\nhello\r\n" + end)):
         chunked(name, body, "refuse")
     smuggled_size = b"%x\r\n" % len(SMUGGLED)
     chunked("smuggled-behind-lf-size", b"0\n" + smuggled_size + SMUGGLED + b"\r\n" + end, "refuse")
@@ -306,11 +303,9 @@ def trailers():
     trailer("two", b"X-Sum: abc\r\nX-More: d", "accept")
     trailer("empty-value", b"X-Sum:", "accept")
     for name, line in (("no-colon", b"abc"), ("space-before-colon", b"X : y"), ("leading-space", b" X: y"),
-            ("fold", b"X: y\r\n z"), ("empty-name", b": y"), ("nul", b"X: \x00"),
-                       ("nul-name", b"X\x00: y"), ("lf", b"X: y\nZ: a"), ("cr", b"X: y\rZ: a"),
-                       ("8bit-name", b"X\xe9: y"), ("non-token", b"X(: y"), ("esc", b"X: \x1b"),
-                       ("request", b"GET /smuggled HTTP/1.1"),
-                       ("spaced-name", b"X Y: z")):
+            ("fold", b"X: y\r\n z"), ("empty-name", b": y"), ("nul", b"X: \x00"), ("nul-name", b"X\x00: y"),
+            ("lf", b"X: y\nZ: a"), ("cr", b"X: y\rZ: a"), ("8bit-name", b"X\xe9: y"), ("non-token", b"X(: y"),
+            ("esc", b"X: \x1b"), ("request", b"GET /smuggled HTTP/1.1"), ("spaced-name", b"X Y: z")):
         trailer(name, line, "refuse")
     for line in (b"Content-Length: 35", b"Transfer-Encoding: chunked", b"Transfer-Encoding: identity",
             b"Host: evil", b"Connection: close", b"Authorization: Basic eDp5", b"Cookie: a=b", b"Upgrade: h2c",
@@ -337,22 +332,18 @@ def field_lines():
     line("colon-in-value", b"X: a:b:c", "accept")
     for name, octets in (("space-before-colon", b"X : y"), ("tab-before-colon", b"X\t: y"),
             ("fold-space", b"X: y\r\n z"), ("fold-tab", b"X: y\r\n\tz"), ("fold-empty", b"X: y\r\n "),
-            ("fold-colon", b"X: y\r\n Z: a"),
-                         ("no-colon", b"XY"), ("no-colon-spaced", b"X Y"), ("empty-name", b": y"),
-                         ("only-colon", b":"), ("spaced-name", b"X Y: z"), ("quoted-name", b'"X": y'),
-                         ("nul-in-name", b"X\x00Y: z"),
-                         ("8bit-name", b"X\xe9: y"), ("utf8-name", "Xü: y".encode()),
-                         ("slash-name", b"X/Y: z"), ("paren-name", b"X(: y"), ("at-name", b"X@Y: z"),
-                         ("brace-name", b"{X}: y"), ("esc-name", b"X\x1b: y"),
-                         ("del-name", b"X\x7f: y"), ("comma-name", b"X,Y: z"), ("semicolon-name", b"X;Y: z"),
-                         ("equals-name", b"X=Y: z"), ("nul-value", b"X: a\x00b"),
-                         ("nul-value-end", b"X: a\x00"),
-                         ("cr-value", b"X: a\rb"), ("cr-value-field", b"X: a\rSet-Cookie: b"),
-                         ("cr-value-end", b"X: a\r"), ("esc-value", b"X: a\x1bb"),
-                         ("del-value", b"X: a\x7fb"), ("bs-value", b"X: a\x08b"),
-                         ("vt-value", b"X: a\x0bb"), ("ff-value", b"X: a\x0cb"), ("soh-value", b"X: a\x01b"),
-                         ("us-value", b"X: a\x1fb"), ("lf-value", b"X: a\nY: b"),
-                         ("lf-value-empty", b"X: a\n"), ("space-line", b" "), ("tab-line", b"\t")):
+            ("fold-colon", b"X: y\r\n Z: a"), ("no-colon", b"XY"), ("no-colon-spaced", b"X Y"),
+            ("empty-name", b": y"), ("only-colon", b":"), ("spaced-name", b"X Y: z"),
+            ("quoted-name", b'"X": y'), ("nul-in-name", b"X\x00Y: z"), ("8bit-name", b"X\xe9: y"),
+            ("utf8-name", "Xü: y".encode()), ("slash-name", b"X/Y: z"), ("paren-name", b"X(: y"),
+            ("at-name", b"X@Y: z"), ("brace-name", b"{X}: y"), ("esc-name", b"X\x1b: y"),
+            ("del-name", b"X\x7f: y"), ("comma-name", b"X,Y: z"), ("semicolon-name", b"X;Y: z"),
+            ("equals-name", b"X=Y: z"), ("nul-value", b"X: a\x00b"), ("nul-value-end", b"X: a\x00"),
+            ("cr-value", b"X: a\rb"), ("cr-value-field", b"X: a\rSet-Cookie: b"), ("cr-value-end", b"X: a\r"),
+            ("esc-value", b"X: a\x1bb"), ("del-value", b"X: a\x7fb"), ("bs-value", b"X: a\x08b"),
+            ("vt-value", b"X: a\x0bb"), ("ff-value", b"X: a\x0cb"), ("soh-value", b"X: a\x01b"),
+            ("us-value", b"X: a\x1fb"), ("lf-value", b"X: a\nY: b"), ("lf-value-empty", b"X: a\n"),
+            ("space-line", b" "), ("tab-line", b"\t")):
         line(name, octets, "refuse")
     case("field-first-leading-space", b"GET /echo HTTP/1.1\r\n Host: x\r\n\r\n", "refuse")
     case("field-first-leading-space-two", b"GET /echo HTTP/1.1\r\n X: y\r\nHost: x\r\n\r\n", "refuse")
@@ -374,14 +365,14 @@ def line_ends():
     for name, raw in (("lf-all", b"GET /echo HTTP/1.1\nHost: x\n\n"),
             ("lf-first", b"GET /echo HTTP/1.1\nHost: x\r\n\r\n"), ("lf-field",
             b"GET /echo HTTP/1.1\r\nHost: x\n\r\n"), ("lf-last", b"GET /echo HTTP/1.1\r\nHost: x\r\n\n"),
-                      ("lf-both-last", b"GET /echo HTTP/1.1\r\nHost: x\n\n"),
-                      ("crcrlf-first", b"GET /echo HTTP/1.1\r\r\nHost: x\r\n\r\n"),
-                      ("crcrlf-field", b"GET /echo HTTP/1.1\r\nHost: x\r\r\n\r\n"),
-                      ("crcrlf-last", b"GET /echo HTTP/1.1\r\nHost: x\r\n\r\r\n"),
-                      ("lfcr", b"GET /echo HTTP/1.1\n\rHost: x\n\r\n\r"),
-                      ("lf-second-field", b"GET /echo HTTP/1.1\r\nHost: x\r\nX: y\nZ: a\r\n\r\n"),
-                      ("nul-line", b"GET /echo HTTP/1.1\r\nHost: x\r\n\x00\r\n\r\n"),
-                      ("nul-end", b"GET /echo HTTP/1.1\r\nHost: x\r\n\r\x00\n\r\n")):
+            ("lf-both-last", b"GET /echo HTTP/1.1\r\nHost: x\n\n"),
+            ("crcrlf-first", b"GET /echo HTTP/1.1\r\r\nHost: x\r\n\r\n"),
+            ("crcrlf-field", b"GET /echo HTTP/1.1\r\nHost: x\r\r\n\r\n"),
+            ("crcrlf-last", b"GET /echo HTTP/1.1\r\nHost: x\r\n\r\r\n"),
+            ("lfcr", b"GET /echo HTTP/1.1\n\rHost: x\n\r\n\r"), ("lf-second-field",
+            b"GET /echo HTTP/1.1\r\nHost: x\r\nX: y\nZ: a\r\n\r\n"),
+            ("nul-line", b"GET /echo HTTP/1.1\r\nHost: x\r\n\x00\r\n\r\n"),
+            ("nul-end", b"GET /echo HTTP/1.1\r\nHost: x\r\n\r\x00\n\r\n")):
         case("ends-" + name, raw, "refuse")
     case("ends-cr-all", b"GET /echo HTTP/1.1\rHost: x\r\r", "refuse")
     case("ends-cr-then-lf", b"GET /echo HTTP/1.1\rHost: x\r\r\n\r\n", "refuse")
@@ -399,8 +390,8 @@ def line_ends():
     case("post-tail-crlf", post(b"Content-Length: 5", b"hello\r\n"), "accept", b"hello")
     for name, cut in (("line", b"GET /ec"), ("line-cr", b"GET /echo HTTP/1.1\r"),
             ("line-crlf", b"GET /echo HTTP/1.1\r\n"), ("field", b"GET /echo HTTP/1.1\r\nHost: x"),
-            ("fields", b"GET /echo HTTP/1.1\r\nHost: x\r\n"),
-                      ("last-cr", b"GET /echo HTTP/1.1\r\nHost: x\r\n\r")):
+            ("fields", b"GET /echo HTTP/1.1\r\nHost: x\r\n"), ("last-cr",
+            b"GET /echo HTTP/1.1\r\nHost: x\r\n\r")):
         case("cut-head-" + name, cut, "cut", alone=True)
 
 
@@ -424,10 +415,9 @@ def hosts():
     host("two-one-empty", b"Host: x\r\nHost:", "refuse")
     for value in (b"", b"a b", b"a\tb", b"a,b", b"x, y", b"a/b", b"/", b"a?b", b"a#b", b"u@x", b"u:p@x",
             b"x:port", b"x:99999", b"x:65536", b"x:-1", b"x:+80", b"x:80:80", b"x:8 0", b"[::1", b"::1",
-            b"[::g]", b"[]", b"[::1]x", b"[::1]:x",
-                  b":80", b":", b"a\\b", b"http://x", b"http://x/", b"a\x00", b"a\x01b", b"a\x7fb", b"a%zz",
-                  b"a%", b"a%00", b"a%2fb", b"a%0d%0ab", b"<x>", b'"x"', b"{x}", b"a|b", b"a^b", b"a`b",
-                  b"x\xe9", "ü".encode(), b"a@", b"@a", b"[x", b"x]", b"..%2f"):
+            b"[::g]", b"[]", b"[::1]x", b"[::1]:x", b":80", b":", b"a\\b", b"http://x", b"http://x/",
+            b"a\x00", b"a\x01b", b"a\x7fb", b"a%zz", b"a%", b"a%00", b"a%2fb", b"a%0d%0ab", b"<x>", b'"x"',
+            b"{x}", b"a|b", b"a^b", b"a`b", b"x\xe9", "ü".encode(), b"a@", b"@a", b"[x", b"x]", b"..%2f"):
         host("bad-" + text(value), b"Host: " + value, "refuse"
             if value not in (b"a%00", b"a%2fb", b"a%0d%0ab", b"..%2f", b"x\xe9", "ü".encode()) else "either")
     host("long", b"Host: " + b"a" * 300, "either")
@@ -446,14 +436,12 @@ def targets():
 
     for name, target, want in (("absolute", b"http://x/echo", "/echo"),
             ("absolute-case", b"HTTP://X/echo", "/echo"), ("absolute-port", b"http://x:80/echo", "/echo"),
-            ("absolute-no-path", b"http://x", "/"),
-                               ("query", b"/echo?a=b&c=%20", "/echo?a=b&c=%20"),
-                               ("question", b"/echo?", "/echo?"), ("query-slashes", b"/echo?a=/../b",
-                               "/echo?a=/../b"), ("query-questions", b"/echo?a?b", "/echo?a?b"),
-                               ("encoded", b"/%41%20b", "/%41%20b"),
-                               ("sub-delims", b"/a!$&'()*+,;=:@b", "/a!$&'()*+,;=:@b"),
-                               ("dot-segments", b"/a/./b/../echo", "/a/echo"), ("slashes", b"/a//b", "/a//b"),
-                               ("encoded-slash", b"/a%2Fb", "/a%2Fb"), ("case-kept", b"/%c3%BC", "/%c3%BC")):
+            ("absolute-no-path", b"http://x", "/"), ("query", b"/echo?a=b&c=%20", "/echo?a=b&c=%20"),
+            ("question", b"/echo?", "/echo?"), ("query-slashes", b"/echo?a=/../b", "/echo?a=/../b"),
+            ("query-questions", b"/echo?a?b", "/echo?a?b"), ("encoded", b"/%41%20b", "/%41%20b"),
+            ("sub-delims", b"/a!$&'()*+,;=:@b", "/a!$&'()*+,;=:@b"),
+            ("dot-segments", b"/a/./b/../echo", "/a/echo"), ("slashes", b"/a//b", "/a//b"),
+            ("encoded-slash", b"/a%2Fb", "/a%2Fb"), ("case-kept", b"/%c3%BC", "/%c3%BC")):
         line(name, b"GET " + target + b" HTTP/1.1", "accept", target=want)
     line("absolute-query", b"GET http://x?a=b HTTP/1.1", "either", target="/?a=b")
     line("absolute-other-host", b"GET http://y/echo HTTP/1.1", "either", target="/echo")
@@ -463,13 +451,12 @@ def targets():
     line("absolute-https", b"GET https://x/echo HTTP/1.1", "either")
     for target in (b"http://u:p@x/echo", b"http://u@x/echo", b"http://@x/echo", b"ftp://x/echo",
             b"file:///etc/passwd", b"javascript:alert(1)", b"http:///echo", b"http://", b"http:/x", b"http:x",
-            b"http:", b"http://x:99999/", b"http://x:a/", b"http://a b/",
-                   b"http://[::1/", b"http://:80/", b"://x/", b"//", b"http://x\\y/", b"http://x#f", b"x:80",
-                   b"x", b"echo", b"*", b"/echo#f", b"#", b"?", b"?a", b"", b".", b"..", b"../echo",
-                   b"\\echo", b"/a\\b", b"/echo b", b"/echo\tb", b"/ec\x00ho", b"/ec\x01ho",
-                   b"/ec\x7fho", b"/ec\x0bho", b"/ec\x1bho", b"/ec\rho", b"/ec\nho", b"/%", b"/%4", b"/%zz",
-                   b"/%4z", b"/%u0041", b"/%00", b"/a%00b", b"/a?b#c", b"*echo", b"*/", b"/..", b"/../echo",
-                   b"/a/../../echo", b"/%2e%2e/echo", b"/a/%2E./../../echo"):
+            b"http:", b"http://x:99999/", b"http://x:a/", b"http://a b/", b"http://[::1/", b"http://:80/",
+            b"://x/", b"//", b"http://x\\y/", b"http://x#f", b"x:80", b"x", b"echo", b"*", b"/echo#f", b"#",
+            b"?", b"?a", b"", b".", b"..", b"../echo", b"\\echo", b"/a\\b", b"/echo b", b"/echo\tb",
+            b"/ec\x00ho", b"/ec\x01ho", b"/ec\x7fho", b"/ec\x0bho", b"/ec\x1bho", b"/ec\rho", b"/ec\nho",
+            b"/%", b"/%4", b"/%zz", b"/%4z", b"/%u0041", b"/%00", b"/a%00b", b"/a?b#c", b"*echo", b"*/",
+            b"/..", b"/../echo", b"/a/../../echo", b"/%2e%2e/echo", b"/a/%2E./../../echo"):
         line("bad-" + text(target), b"GET " + target + b" HTTP/1.1", "either" if target == b"//" else "refuse")
     for target in (b"/ec\xe9ho", "/ü".encode(), b'/a"b', b"/a<b>", b"/a|b", b"/a^b", b"/a`b", b"/{a}",
             b"/a[b]", b"/a?b|c{}\"<>", b"/a?b\\c", b"/a?%zz", b"/a?%00", b"/a%0d%0ab",
@@ -516,14 +503,13 @@ def request_lines():
     for name, octets in (("two-spaces", b"GET  /echo HTTP/1.1"),
             ("two-spaces-version", b"GET /echo  HTTP/1.1"), ("tab", b"GET\t/echo HTTP/1.1"),
             ("tab-version", b"GET /echo\tHTTP/1.1"), ("tail-space", b"GET /echo HTTP/1.1 "),
-            ("tail-tab", b"GET /echo HTTP/1.1\t"),
-                         ("tail-words", b"GET /echo HTTP/1.1 x"), ("vt", b"GET\x0b/echo HTTP/1.1"),
-                         ("ff", b"GET /echo\x0cHTTP/1.1"), ("nbsp", b"GET\xa0/echo HTTP/1.1"),
-                         ("nul", b"GET\x00/echo HTTP/1.1"), ("cr", b"GET /echo\rHTTP/1.1"),
-                         ("only-method", b"GET"), ("words-4", b"GET /echo /b HTTP/1.1"),
-                         ("no-space", b"GET/echo HTTP/1.1"), ("no-space-version", b"GET /echoHTTP/1.1"),
-                         ("reversed", b"HTTP/1.1 200 OK"), ("version-first", b"HTTP/1.1 GET /echo"),
-                         ("question", b"GET ? HTTP/1.1")):
+            ("tail-tab", b"GET /echo HTTP/1.1\t"), ("tail-words", b"GET /echo HTTP/1.1 x"),
+            ("vt", b"GET\x0b/echo HTTP/1.1"), ("ff", b"GET /echo\x0cHTTP/1.1"),
+            ("nbsp", b"GET\xa0/echo HTTP/1.1"), ("nul", b"GET\x00/echo HTTP/1.1"),
+            ("cr", b"GET /echo\rHTTP/1.1"), ("only-method", b"GET"), ("words-4", b"GET /echo /b HTTP/1.1"),
+            ("no-space", b"GET/echo HTTP/1.1"), ("no-space-version", b"GET /echoHTTP/1.1"),
+            ("reversed", b"HTTP/1.1 200 OK"), ("version-first", b"HTTP/1.1 GET /echo"),
+            ("question", b"GET ? HTTP/1.1")):
         line(name, octets, "refuse")
 
 

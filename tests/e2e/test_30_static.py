@@ -64,9 +64,9 @@ def build(folder, root):
     file("rootsecret.txt", SECRET, folder)
     links = {"inside.txt": "ten.txt", "outside.txt": "../secret.txt",
         "absolute.txt": str(folder / "secret.txt"), "outdir": "../root-sibling", "dangling": "nothing",
-        "loop": "loop", "loop-a": "loop-b", "loop-b": "loop-a",
-             "indir": "sub", "up": "..", "passwd": "/etc/passwd", "sub/back.txt": "../ten.txt",
-             "sub/far.txt": "../../secret.txt", "chain": "inside.txt"}
+        "loop": "loop", "loop-a": "loop-b", "loop-b": "loop-a", "indir": "sub", "up": "..",
+        "passwd": "/etc/passwd", "sub/back.txt": "../ten.txt", "sub/far.txt": "../../secret.txt",
+        "chain": "inside.txt"}
     for name, target in links.items():
         os.symlink(target, root / name)
     os.mkfifo(root / "fifo")
@@ -80,23 +80,19 @@ def build(folder, root):
     os.chmod(root / "closed", 0)
 
 
-TYPES = {
-    "a.html": "text/html; charset=utf-8", "a.htm": "text/html; charset=utf-8",
+TYPES = {"a.html": "text/html; charset=utf-8", "a.htm": "text/html; charset=utf-8",
     "a.css": "text/css; charset=utf-8", "a.js": "text/javascript; charset=utf-8",
-    "a.mjs": "text/javascript; charset=utf-8",
-    "a.json": "application/json", "a.txt": "text/plain; charset=utf-8", "a.svg": "image/svg+xml",
-    "a.png": "image/png", "a.jpg": "image/jpeg", "a.jpeg": "image/jpeg", "a.JPG": "image/jpeg",
-    "a.gif": "image/gif",
+    "a.mjs": "text/javascript; charset=utf-8", "a.json": "application/json",
+    "a.txt": "text/plain; charset=utf-8", "a.svg": "image/svg+xml", "a.png": "image/png",
+    "a.jpg": "image/jpeg", "a.jpeg": "image/jpeg", "a.JPG": "image/jpeg", "a.gif": "image/gif",
     "a.webp": "image/webp", "a.avif": "image/avif", "a.ico": ("image/x-icon", "image/vnd.microsoft.icon"),
     "a.woff": "font/woff", "a.woff2": "font/woff2", "a.ttf": "font/ttf", "a.otf": "font/otf",
-    "a.mp4": "video/mp4", "a.webm": "video/webm",
-    "a.mp3": "audio/mpeg", "a.ogg": "audio/ogg", "a.wasm": "application/wasm", "a.pdf": "application/pdf",
-    "a.xml": ("text/xml; charset=utf-8", "application/xml", "text/xml", "application/xml; charset=utf-8"),
-    "a.zip": "application/zip",
+    "a.mp4": "video/mp4", "a.webm": "video/webm", "a.mp3": "audio/mpeg", "a.ogg": "audio/ogg",
+    "a.wasm": "application/wasm", "a.pdf": "application/pdf", "a.xml": ("text/xml; charset=utf-8",
+    "application/xml", "text/xml", "application/xml; charset=utf-8"), "a.zip": "application/zip",
     "a.webmanifest": "application/manifest+json", "a.map": "application/json",
     "a.md": ("text/markdown; charset=utf-8", "text/plain; charset=utf-8"), "a.csv": "text/csv; charset=utf-8",
-    "a.tar.gz": ("application/gzip", "application/x-gzip"), "a.b.css": "text/css; charset=utf-8",
-}
+    "a.tar.gz": ("application/gzip", "application/x-gzip"), "a.b.css": "text/css; charset=utf-8",}
 
 
 @pytest.fixture(scope="module")
@@ -135,30 +131,26 @@ def test_files_by_curl(server, proto):
         assert got.get("X-Content-Type-Options") == "nosniff"
 
 
-@pytest.mark.parametrize("target, content", [
-    ("/", b"<!doctype html><title>front</title>"), ("/index.html", b"<!doctype html><title>front</title>"),
-    ("/sub/", b"<!doctype html><title>sub</title>"), ("/ten.txt?a=b", TEN), ("/./ten.txt", TEN),
-    ("/sub/../ten.txt", TEN), ("/%74en.txt", TEN), ("/ten%2Etxt", TEN),
-    ("/with%20space.txt", b"space"), ("/%C3%BCml%C3%A4ut/%E6%97%A5%E6%9C%AC.txt", b"utf8"),
-    ("/100%25.txt", b"percent"), ("/a+b&c=d;e,f!.txt", b"delims"),
+@pytest.mark.parametrize("target, content", [("/", b"<!doctype html><title>front</title>"),
+    ("/index.html", b"<!doctype html><title>front</title>"), ("/sub/", b"<!doctype html><title>sub</title>"),
+    ("/ten.txt?a=b", TEN), ("/./ten.txt", TEN), ("/sub/../ten.txt", TEN), ("/%74en.txt", TEN),
+    ("/ten%2Etxt", TEN), ("/with%20space.txt", b"space"), ("/%C3%BCml%C3%A4ut/%E6%97%A5%E6%9C%AC.txt",
+    b"utf8"), ("/100%25.txt", b"percent"), ("/a+b&c=d;e,f!.txt", b"delims"),
     ("/a%2Bb%26c%3Dd%3Be%2Cf%21.txt", b"delims"), ("/ques%3Ftion%23.txt", b"question"),
-    ("/quo%22te%3C%3E.txt", b"quote"),
-    ("/latin%E9.txt", b"latin1"), ("/...", b"three dots"), ("/" + "x" * 250 + ".txt", b"long"),
-    ("/" + "d/" * 40 + "deep.txt", b"deep"), ("/.well-known/security.txt", b"contact"), ("/inside.txt", TEN),
-    ("/indir/", b"<!doctype html><title>sub</title>"), ("/sub/back.txt", TEN), ("/chain", TEN),
-])
+    ("/quo%22te%3C%3E.txt", b"quote"), ("/latin%E9.txt", b"latin1"), ("/...", b"three dots"),
+    ("/" + "x" * 250 + ".txt", b"long"), ("/" + "d/" * 40 + "deep.txt", b"deep"),
+    ("/.well-known/security.txt", b"contact"), ("/inside.txt", TEN),
+    ("/indir/", b"<!doctype html><title>sub</title>"), ("/sub/back.txt", TEN), ("/chain", TEN),])
 def test_found(server, target, content):
     response = get(server, target)
     assert (response.status, response.body) == (200, content)
 
 
-@pytest.mark.parametrize("target", [
-    "/missing", "/missing/", "/ten.txt/", "/ten.txt/x", "/noindex/", "/noindex", "/index-is-a-folder/",
-    "/.hidden", "/.git/config", "/.git/", "/.git", "/sub/.env", "/dangling", "/" + "y" * 256, "/" + "y" * 255,
-    "/" + "z" * 4000, "/" + "d/" * 300, "/TEN.TXT",
+@pytest.mark.parametrize("target", ["/missing", "/missing/", "/ten.txt/", "/ten.txt/x", "/noindex/",
+    "/noindex", "/index-is-a-folder/", "/.hidden", "/.git/config", "/.git/", "/.git", "/sub/.env",
+    "/dangling", "/" + "y" * 256, "/" + "y" * 255, "/" + "z" * 4000, "/" + "d/" * 300, "/TEN.TXT",
     "/ten.txt%20", "/ten.txt.", "/%20ten.txt", "/ten", "/a%2fb.txt", "/sub%2findex.html", "/.%2fhidden",
-    "/%2ehidden", "/%2Egit/config", "/%252e%252e/secret.txt", "/...." , "/index.htm", "/types",
-])
+    "/%2ehidden", "/%2Egit/config", "/%252e%252e/secret.txt", "/...." , "/index.htm", "/types",])
 def test_not_found(server, target):
     response = get(server, target)
     assert response.status == 404, response
@@ -210,33 +202,27 @@ def test_no_open_redirect(server, target):
 
 # --- Nothing above the root ---
 
-TRAVERSALS = [
-    "/../secret.txt", "/../../secret.txt", "/..//secret.txt", "/./../secret.txt", "/sub/../../secret.txt",
-    "/sub/../../../../../../etc/passwd", "/../root-sibling/secret.txt", "/../rootsecret.txt", "/..", "/../",
-    "/sub/..%2f../secret.txt",
-    "/%2e%2e/secret.txt", "/%2E%2E/secret.txt", "/.%2e/secret.txt", "/%2e./secret.txt",
-    "/%2e%2e%2fsecret.txt", "/..%2fsecret.txt", "/..%2Fsecret.txt", "/%2e%2e%5csecret.txt",
-    "/..%5csecret.txt", "/..\\secret.txt", "/sub\\..\\..\\secret.txt",
-    "/%252e%252e/secret.txt", "/%252e%252e%252fsecret.txt", "/..%252fsecret.txt",
+TRAVERSALS = ["/../secret.txt", "/../../secret.txt", "/..//secret.txt", "/./../secret.txt",
+    "/sub/../../secret.txt", "/sub/../../../../../../etc/passwd", "/../root-sibling/secret.txt",
+    "/../rootsecret.txt", "/..", "/../", "/sub/..%2f../secret.txt", "/%2e%2e/secret.txt",
+    "/%2E%2E/secret.txt", "/.%2e/secret.txt", "/%2e./secret.txt", "/%2e%2e%2fsecret.txt", "/..%2fsecret.txt",
+    "/..%2Fsecret.txt", "/%2e%2e%5csecret.txt", "/..%5csecret.txt", "/..\\secret.txt",
+    "/sub\\..\\..\\secret.txt", "/%252e%252e/secret.txt", "/%252e%252e%252fsecret.txt", "/..%252fsecret.txt",
     "/%25252e%25252e/secret.txt", "/..%c0%afsecret.txt", "/%c0%ae%c0%ae/secret.txt",
     "/%c0%ae%c0%ae%c0%afsecret.txt", "/%c1%9c..%c1%9csecret.txt", "/%e0%80%ae%e0%80%ae/secret.txt",
-    "/%f0%80%80%ae%f0%80%80%ae/secret.txt",
-    "/%uff0e%uff0e/secret.txt", "/..%u2215secret.txt", "/%u002e%u002e/secret.txt", "/..;/secret.txt",
-    "/..;a=b/secret.txt", "/sub/..;/..;/secret.txt", "/%2e%2e;/secret.txt", "/..%00/secret.txt",
-    "/..%00.txt/secret.txt", "/secret.txt%00", "/sub/..%00/../secret.txt",
-    "/.../../secret.txt", "/.%20./secret.txt", "/..%20/secret.txt", "/..%09/secret.txt", "/..%0a/secret.txt",
-    "/..%0d/secret.txt", "/..%01/secret.txt", "/....//secret.txt", "/..././secret.txt", "/up/secret.txt",
-    "/up/root-sibling/secret.txt", "/outside.txt", "/absolute.txt", "/outdir/secret.txt", "/outdir/",
-    "/sub/far.txt", "/passwd",
-    "http://localhost/../secret.txt", "http://localhost/%2e%2e/secret.txt",
-    "http://localhost/..%2fsecret.txt", "//../secret.txt", "/sub//../../secret.txt",
-    "/sub/%2e%2e/%2e%2e/secret.txt", "-sibling/secret.txt", "/?/../../secret.txt", "/..%ef%bc%8fsecret.txt",
-    "/%ef%bc%8e%ef%bc%8e/secret.txt",
-    "//etc/passwd", "///etc/passwd", "/%2fetc%2fpasswd", "/%2Fetc/passwd", "/proc/self/environ",
-    "/sub/..%2f..%2fsecret.txt", "/sub/%2e%2e%2f%2e%2e%2fsecret.txt", "/.%00./secret.txt",
-    "/%2e%2e%2f%2e%2e%2f%2e%2e%2fetc%2fpasswd", "/....\\\\secret.txt", "/%5c../secret.txt",
-    "/..%5c..%5c..%5csecret.txt", "/.git/../../secret.txt",
-]
+    "/%f0%80%80%ae%f0%80%80%ae/secret.txt", "/%uff0e%uff0e/secret.txt", "/..%u2215secret.txt",
+    "/%u002e%u002e/secret.txt", "/..;/secret.txt", "/..;a=b/secret.txt", "/sub/..;/..;/secret.txt",
+    "/%2e%2e;/secret.txt", "/..%00/secret.txt", "/..%00.txt/secret.txt", "/secret.txt%00",
+    "/sub/..%00/../secret.txt", "/.../../secret.txt", "/.%20./secret.txt", "/..%20/secret.txt",
+    "/..%09/secret.txt", "/..%0a/secret.txt", "/..%0d/secret.txt", "/..%01/secret.txt", "/....//secret.txt",
+    "/..././secret.txt", "/up/secret.txt", "/up/root-sibling/secret.txt", "/outside.txt", "/absolute.txt",
+    "/outdir/secret.txt", "/outdir/", "/sub/far.txt", "/passwd", "http://localhost/../secret.txt",
+    "http://localhost/%2e%2e/secret.txt", "http://localhost/..%2fsecret.txt", "//../secret.txt",
+    "/sub//../../secret.txt", "/sub/%2e%2e/%2e%2e/secret.txt", "-sibling/secret.txt", "/?/../../secret.txt",
+    "/..%ef%bc%8fsecret.txt", "/%ef%bc%8e%ef%bc%8e/secret.txt", "//etc/passwd", "///etc/passwd",
+    "/%2fetc%2fpasswd", "/%2Fetc/passwd", "/proc/self/environ", "/sub/..%2f..%2fsecret.txt",
+    "/sub/%2e%2e%2f%2e%2e%2fsecret.txt", "/.%00./secret.txt", "/%2e%2e%2f%2e%2e%2f%2e%2e%2fetc%2fpasswd",
+    "/....\\\\secret.txt", "/%5c../secret.txt", "/..%5c..%5c..%5csecret.txt", "/.git/../../secret.txt",]
 
 
 @pytest.mark.parametrize("target", TRAVERSALS)
@@ -335,9 +321,9 @@ def test_not_modified(server, target):
     for fields in ({"If_None_Match": etag}, {"If_None_Match": "*"}, {"If_None_Match": f'"x", {etag}'},
             {"If_None_Match": "W/" + etag}, {"If_None_Match": f'"a","b" , W/{etag}'},
             {"If_Modified_Since": date(0)}, {"If_Modified_Since": date(10)},
-                   {"If_Modified_Since": time.strftime("%A, %d-%b-%y %H:%M:%S GMT", time.gmtime(PAST))},
-                   {"If_Modified_Since": time.asctime(time.gmtime(PAST))},
-                   {"If_None_Match": etag, "If_Modified_Since": date(-1000)}):
+            {"If_Modified_Since": time.strftime("%A, %d-%b-%y %H:%M:%S GMT", time.gmtime(PAST))},
+            {"If_Modified_Since": time.asctime(time.gmtime(PAST))},
+            {"If_None_Match": etag, "If_Modified_Since": date(-1000)}):
         for method in ("GET", "HEAD"):
             response = get(server, target, method, **fields)
             assert (response.status, response.body) == (304, b""), fields
@@ -349,9 +335,8 @@ def test_not_modified(server, target):
 @pytest.mark.parametrize("fields", [{"If_None_Match": '"x"'}, {"If_None_Match": '"x", "y"'},
     {"If_Modified_Since": date(-1)}, {"If_None_Match": '"x"', "If_Modified_Since": date(10)},
     {"If_Modified_Since": "yesterday"}, {"If_Modified_Since": ""},
-    {"If_Modified_Since": date(0) + ", " + date(0)},
-                                    {"If_Modified_Since": "0"},
-                                    {"If_Modified_Since": "Tue, 31 Feb 2026 00:00:00 GMT"}])
+    {"If_Modified_Since": date(0) + ", " + date(0)}, {"If_Modified_Since": "0"},
+    {"If_Modified_Since": "Tue, 31 Feb 2026 00:00:00 GMT"}])
 def test_modified(server, fields):
     """If-None-Match beats If-Modified-Since; a date that is none is ignored."""
     response = get(server, "/ten.txt", **fields)
