@@ -26,6 +26,8 @@
 		IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_EXCL_UNLINK)
 /* A name stands for something else now. */
 #define NAME_CHANGED (IN_MOVED_FROM | IN_MOVED_TO | IN_CREATE | IN_DELETE)
+/* A name that may have been a link, by which others beneath were reached. */
+#define LINK_CHANGED (IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE)
 /* The watched directory itself has left its path. */
 #define SELF_GONE    (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED)
 
@@ -205,6 +207,31 @@ static void visit_all(struct table_entry *entry, void *list)
 	doom(list, container_of(entry, struct object, by_path));
 }
 
+/* Something happened to a name in a directory. */
+static void take_name(struct private *w, struct node *node, const struct inotify_event *event)
+{
+	struct link named, others;
+	list_init(&named);
+	list_init(&others);
+	bool link_changed = (event->mask & LINK_CHANGED) && !(event->mask & IN_ISDIR);
+	list_each (link, &node->objects) {
+		struct object *object = container_of(link, struct object, of_node);
+		rise(object);
+		list_each (below, &object->children) {
+			struct object *child = container_of(below, struct edge, of_parent)->child;
+			if (leads_to(object, child, event->name))
+				doom(&named, child);
+			else if (link_changed)
+				doom(&others, child);
+		}
+	}
+	if (event->mask & NAME_CHANGED)
+		kill_all(w, &named);
+	else
+		rise_all(&named);
+	rise_all(&others);
+}
+
 static void take_event(struct private *w, const struct inotify_event *event)
 {
 	struct link list;
@@ -234,20 +261,7 @@ static void take_event(struct private *w, const struct inotify_event *event)
 		rise_all(&list);
 		return;
 	}
-	list_each (link, &node->objects) {
-		struct object *object = container_of(link, struct object, of_node);
-		rise(object);
-		list_each (edge_link, &object->children) {
-			struct object *child =
-				container_of(edge_link, struct edge, of_parent)->child;
-			if (leads_to(object, child, event->name))
-				doom(&list, child);
-		}
-	}
-	if (event->mask & NAME_CHANGED)
-		kill_all(w, &list);
-	else
-		rise_all(&list);
+	take_name(w, node, event);
 }
 
 /* With the lock held. Reads as much as is queued at the beginning: whoever goes on writing cannot hold us. */

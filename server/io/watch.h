@@ -19,8 +19,8 @@ struct watch {
 
 /* A directory that is watched. Shared by the threads; lives as long as somebody holds it, and while the watch lives. */
 struct watched {
-	/* Rises when something changed in the directory, or with its name or the rights of its ancestors up to the top one that
-	 * is watched. 0: cannot be watched (limit, network file system), or not any more (it was moved, deleted or replaced, or
+	/* Rises when something changed in the directory, or when in one of its ancestors, up to the top one that is watched, something
+	 * changed that may lead here: a name that leads here, rights, any name that may have been a link. 0: cannot be watched (limit, network file system), or not any more (it was moved, deleted or replaced, or
 	 * events were lost): check by time instead, and ask for the path anew when checking. Once 0 it stays 0. */
 	_Atomic uint32_t generation;
 };
