@@ -200,8 +200,12 @@ static enum verdict proxy_handle(struct request *request)
 {
 	struct backends *backends = handler_state(request->thread, &proxy_handler);
 	struct backend *backend = backends->by_scope[request->scope->id];
-	if (!backend || request->method == METHOD_CONNECT || forward_ends_here(request))
+	if (!backend || request->method == METHOD_CONNECT)
 		return PASS;
+	if (forward_ends_here(request)) {
+		respond_method(request);
+		return TAKEN;
+	}
 	struct passage *p = arena_zalloc(&request->arena, sizeof *p);
 	p->request = request;
 	p->upstream = backend->upstream;

@@ -159,14 +159,16 @@ class Origin:
             os.chmod(self.path, 0o777)
             self.listener.listen(512)
         else:
-            self.listener = socket.create_server((self.host, self.port), backlog=512)
+            family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+            self.listener = socket.create_server((self.host, self.port), family=family, backlog=512)
             self.port = self.listener.getsockname()[1]
         threading.Thread(target=self.run, args=(self.listener,), daemon=True).start()
 
     def shut(self):
         """Listens no more and cuts all connections."""
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
+        if self.listener.fileno() >= 0:
+            self.listener.shutdown(socket.SHUT_RDWR)
+            self.listener.close()
         with self.lock:
             peers, self.peers = self.peers, set()
         for peer in peers:

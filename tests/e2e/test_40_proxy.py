@@ -259,12 +259,12 @@ def test_events_arrive_at_once(stage):
     assert sorted(late)[len(late) // 2] < 0.02, late
 
 
-def resident(pid):
+def memory(pid, kind="VmRSS"):
     with open(f"/proc/{pid}/status", encoding="ascii") as file:
         for line in file:
-            if line.startswith("VmRSS:"):
+            if line.startswith(kind + ":"):
                 return int(line.split()[1]) * 1024
-    raise AssertionError("no VmRSS")
+    raise AssertionError(f"no {kind}")
 
 
 def test_memory_of_stalled_transfers(weir):
@@ -278,7 +278,7 @@ def test_memory_of_stalled_transfers(weir):
     with Origin({"stalled": stalled}) as origin:
         server = another(weir, CONFIG.replace("response: 2s", "response: 30s").replace("send: 5s", "send: 60s"), address=origin.address)
         size, clients = 20 << 20, []
-        before = resident(server.worker())
+        before = memory(server.worker())
         for number in range(40):
             connection = Connection(server.port, seconds=30)
             clients.append(connection)
@@ -295,11 +295,11 @@ def test_memory_of_stalled_transfers(weir):
                     time.sleep(0.005)
                     idle += 1
             assert sent < size, "weir swallowed it all"
-            connection.sent = sent
         time.sleep(0.5)
-        grown = resident(server.worker()) - before
+        grown = memory(server.worker()) - before
         limit = 40 * 320 * 1024
-        assert grown < limit or "AddressSanitizer" in server.log(), f"{grown >> 10} KiB more"
+        # an address sanitizer keeps what was freed; its shadow takes terabytes of addresses
+        assert grown < limit or memory(server.worker(), "VmSize") > 1 << 40, f"{grown >> 10} KiB more"
         release.set()
         for connection in clients[1:6:2]:
             response = connection.read()
@@ -428,20 +428,17 @@ def test_unix_socket(weir, tmp_path):
 
 
 def test_localhost(weir):
-    """Both addresses of localhost are tried."""
-    try:
-        origin = Origin(host="::1")
-    except OSError:
-        pytest.skip("no IPv6 here")
-    origin.listener.close()
-    listener = socket.create_server(("::1", 0), family=socket.AF_INET6, backlog=64)
-    origin.listener, origin.port = listener, listener.getsockname()[1]
-    threading.Thread(target=origin.run, args=(listener,), daemon=True).start()
-    with origin:
-        server = another(weir, CONFIG, address=f"localhost:{origin.port}")
-        for _ in range(3):
-            with Connection(server.port) as connection:
-                assert connection.get("/").status == 200
+    """Both addresses of localhost are tried, where there are two."""
+    for host in ("127.0.0.1", "::1"):
+        try:
+            origin = Origin(host=host)
+        except OSError:
+            continue  # no IPv6 here
+        with origin:
+            server = another(weir, CONFIG, address=f"localhost:{origin.port}")
+            for _ in range(3):
+                with Connection(server.port) as connection:
+                    assert connection.get("/").status == 200
 
 
 def test_several_servers(weir):
