@@ -8,13 +8,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 from tree import SOURCES, TOP, files, line_of, read, report, without_comments
 
 # Unbounded, unchecked or shared state behind the caller's back.
-BANNED = """strcpy strcat stpcpy strncpy strncat sprintf vsprintf gets scanf sscanf fscanf strtok atoi atol atoll atof
+BANNED = """strcpy strcat stpcpy strncpy strncat sprintf vsprintf gets scanf fscanf strtok atoi atol atoll atof
     alloca tmpnam tempnam mktemp system popen localtime gmtime ctime asctime rand srand setlocale usleep
     gethostbyname inet_ntoa inet_addr assert exit_group""".split()
 CALL = re.compile(r"(?<![\w.>])(%s)\s*\(" % "|".join(BANNED))
 # Split, so that this file does not find itself.
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X(?=[:\s])|HA" r"CK|st" r"ub|(?<!waited )for " r"now)\b")
-MACHINE = re.compile(r"(?<![\w.])/(?:wo" r"rk|ro" r"ot|home/\w+)/|regis" r"try\.[a-z]+\.\w+")
+MACHINE = re.compile(r"(?<![\w.])/(?:wo" r"rk|ro" r"ot)/|regis" r"try\.[a-z]+\.\w+")
 TEXTS = (".c", ".h", ".py", ".sh", ".am", ".ac", ".m4", ".inc", ".in", ".md", ".html", ".css", ".js", ".json", ".yaml")
 
 

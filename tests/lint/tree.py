@@ -7,7 +7,7 @@ from pathlib import Path
 TOP = Path(os.environ.get("WEIR_SRCDIR") or Path(__file__).resolve().parents[2])
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.MULTILINE)
 SOURCES = ("server", "handlers")
-SKIPPED = re.compile(r"build(-.*)?|weir-[\d.]+|autom4te\.cache|node_modules|__pycache__|corpus|\.git|\.deps")
+SKIPPED = re.compile(r"build(-.*)?|weir-[\d.]+|autom4te\.cache|node_modules|__pycache__|corpus|seeds|\.git|\.deps")
 # What autogen.sh makes, where it is run in the tree itself or lies in a distribution.
 GENERATED = re.compile(r"aclocal\.m4|Makefile\.in|config\.h\.in|configure")
 
