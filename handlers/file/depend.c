@@ -99,15 +99,11 @@ static int follow(struct walk *w, size_t link_length)
 	if (length <= 0 || (size_t)length + 1 + left >= sizeof w->rest)
 		return -1;
 	target[length] = '\0';
-	bool away = target[0] == '/' || strstr(target, "..");
-	if (away)
-		end_way(w);
+	end_way(w); /* a way of its own: the target's does not depend on the name that is the link's */
 	memmove(w->rest + length + 1, w->rest + w->at, left + 1);
 	memcpy(w->rest, target, (size_t)length);
 	w->rest[length] = '/';
 	w->at = 0;
-	if (!away && w->here)
-		return 0;
 	if (target[0] == '/') {
 		w->length = 0;
 		w->real[0] = '\0';

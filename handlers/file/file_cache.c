@@ -231,7 +231,6 @@ static void take_outcome(
 		entry->ttl_ms = TTL_BY_TIME_MS;
 	else
 		entry->ttl_ms = TTL_WATCHED_MS;
-	entry->used = true;
 	shelve(cache, entry);
 }
 

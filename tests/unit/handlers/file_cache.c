@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the file cache knows is true (DESIGN 3: changed on disk, the next request sees the change; DESIGN 4: checked by a generation),
+ * costs nothing when it is known (DESIGN 6), and stays within its bounds. */
+#include "site.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "handlers/file/file_cache.h"
+#include "handlers/static/static.h"
+
+static struct file_cache *cache(void)
+{
+	return handler_state(&site.loopback->thread, &static_handler);
+}
+
+static unsigned known(enum file_shelf shelf)
+{
+	return cache()->shelves[shelf].count;
+}
+
+/* Is the answer there before anything was waited for? */
+static bool at_once(const char *target)
+{
+	watch_drain(site.loopback->thread.watch);
+	struct exchange_seen *seen = loopback_begin(site.loopback, "GET", target, NULL);
+	bool ended = seen->ended;
+	loopback_free(seen);
+	return ended;
+}
+
+/* --- Fresh. --- */
+
+static void known_is_at_once(void **state)
+{
+	(void)state;
+	site_write("www/page.html", "one", 3);
+	site_folder("www/docs");
+	site_write("www/docs/index.html", "docs", 4);
+	struct timespec old[2] = {{1000000000, 0}, {1000000000, 0}};
+	assert_int_equal(utimensat(AT_FDCWD, site_path("www/page.html"), old, 0), 0);
+	site_start("root: www", true);
+	assert_false(at_once("/page.html"));
+	site_get("/page.html", 200, "one");
+	site_get("/missing", 404, NULL);
+	site_get("/docs", 308, NULL);
+	assert_true(at_once("/page.html"));
+	assert_true(at_once("/missing"));
+	assert_true(at_once("/docs"));
+	assert_true(at_once("/.hidden"));
+}
+
+/* A file is replaced, written, removed and made again: each is seen by the very next request. */
+static void changes_are_seen(void **state)
+{
+	(void)state;
+	site_write("www/page.html", "one", 3);
+	site_start("root: www", true);
+	site_get("/page.html", 200, "one");
+	site_write("www/new", "two", 3);
+	site_rename("www/new", "www/page.html");
+	site_get("/page.html", 200, "two");
+	site_write("www/page.html", "333", 3); /* in place, the same length */
+	site_get("/page.html", 200, "333");
+	site_remove("www/page.html");
+	site_get("/page.html", 404, NULL);
+	site_write("www/page.html", "back", 4);
+	site_get("/page.html", 200, "back");
+	assert_int_equal(chmod(site_path("www/page.html"), 0600), 0);
+	site_get("/page.html", 200, "back");
+}
+
+/* Writes within one tick of the file system's clock look alike from outside: the content counts. */
+static void quick_writes_are_seen(void **state)
+{
+	(void)state;
+	site_write("www/page.html", "0000", 4);
+	site_start("root: www", true);
+	for (int i = 1; i < 300; i++) {
+		char content[16];
+		snprintf(content, sizeof content, "%04d", i);
+		site_write("www/page.html", content, 4);
+		site_get("/page.html", 200, content);
+	}
+}
+
+static void missing_folders_appear(void **state)
+{
+	(void)state;
+	site_start("root: www", true);
+	site_get("/a/b/page.html", 404, NULL);
+	site_folder("www/a");
+	site_get("/a/b/page.html", 404, NULL);
+	site_folder("www/a/b");
+	site_get("/a/b/page.html", 404, NULL);
+	site_write("www/a/b/page.html", "deep", 4);
+	site_get("/a/b/page.html", 200, "deep");
+	site_get("/a/b/", 404, NULL);
+	site_get("/a/b", 404, NULL);
+	site_write("www/a/b/index.html", "index", 5);
+	site_get("/a/b/", 200, "index");
+	site_get("/a/b", 308, NULL);
+	site_remove("www/a/b/index.html");
+	site_get("/a/b", 404, NULL);
+}
+
+/* An entry depends on all folders up to the root and the one that holds it. */
+static void folders_are_replaced(void **state)
+{
+	(void)state;
+	site_folder("www/a");
+	site_folder("www/a/b");
+	site_write("www/a/b/page.html", "old", 3);
+	site_folder("next");
+	site_folder("next/b");
+	site_write("next/b/page.html", "new", 3);
+	site_start("root: www", true);
+	site_get("/a/b/page.html", 200, "old");
+	site_rename("www/a", "was");
+	site_rename("next", "www/a");
+	site_get("/a/b/page.html", 200, "new");
+	site_write("www/a/b/page.html", "newer", 5);
+	site_get("/a/b/page.html", 200, "newer");
+	/* the root itself */
+	site_rename("www", "gone");
+	site_get("/a/b/page.html", 404, NULL);
+	site_rename("gone", "www");
+	site_get("/a/b/page.html", 200, "newer");
+}
+
+/* DESIGN 3: a root that is a symbolic link may be switched by a deploy, and is followed at once. */
+static void root_link_is_switched(void **state)
+{
+	(void)state;
+	site_folder("releases");
+	site_folder("releases/1");
+	site_write("releases/1/page.html", "one", 3);
+	site_folder("releases/2");
+	site_write("releases/2/page.html", "two", 3);
+	site_link("current", "releases/1");
+	site_start("root: current", true);
+	for (int i = 0; i < 20; i++) {
+		site_get("/page.html", 200, "one");
+		site_get("/none.html", 404, NULL);
+		site_link("next", "releases/2");
+		site_rename("next", "current");
+		site_get("/page.html", 200, "two");
+		site_link("next", "releases/1");
+		site_rename("next", "current");
+	}
+	site_write("releases/1/page.html", "1.1", 3);
+	site_get("/page.html", 200, "1.1");
+	site_write("releases/1/none.html", "now", 3);
+	site_get("/none.html", 200, "now");
+}
+
+/* The target of a link inside of the root, and each link on the way. */
+static void links_are_switched(void **state)
+{
+	(void)state;
+	site_folder("www/v1");
+	site_write("www/v1/app.js", "one", 3);
+	site_folder("www/v2");
+	site_write("www/v2/app.js", "two", 3);
+	site_folder("www/deep");
+	site_link("www/deep/live", "../v1");
+	site_link("www/latest", "deep/live");
+	site_start("root: www", true);
+	site_get("/latest/app.js", 200, "one");
+	site_link("www/next", "../v2");
+	site_rename("www/next", "www/deep/live");
+	site_get("/latest/app.js", 200, "two");
+	site_write("www/v2/app.js", "2.1", 3);
+	site_get("/latest/app.js", 200, "2.1");
+	site_rename("www/v2", "www/v3");
+	site_get("/latest/app.js", 404, NULL);
+	site_rename("www/v3", "www/v2");
+	site_get("/latest/app.js", 200, "2.1");
+}
+
+static void sleep_ms(long ms)
+{
+	struct timespec time = {ms / 1000, ms % 1000 * 1000000};
+	nanosleep(&time, NULL);
+}
+
+/* DESIGN 4: without inotify entries are checked again after a second. */
+static void by_time(void **state)
+{
+	(void)state;
+	site_write("www/page.html", "one", 3);
+	site_start("root: www", false);
+	site_get("/page.html", 200, "one");
+	site_write("www/page.html", "two!", 4);
+	assert_true(at_once("/page.html"));
+	sleep_ms(1100);
+	assert_false(at_once("/page.html"));
+	site_get("/page.html", 200, "two!");
+}
+
+/* A look that finds the same version keeps it. */
+static void unchanged_is_kept(void **state)
+{
+	(void)state;
+	site_write("www/page.html", "one", 3);
+	site_start("root: www", true);
+	sleep_ms(100); /* older than a tick of the file system's clock */
+	site_get("/page.html", 200, "one");
+	struct file_entry *entry =
+		container_of(cache()->shelves[SHELF_SMALL].entries.next, struct file_entry, link);
+	struct file *before = entry->file;
+	site_write("www/neighbour", "x", 1);
+	assert_false(at_once("/page.html"));
+	site_get("/page.html", 200, "one");
+	assert_ptr_equal(entry->file, before);
+}
+
+/* --- One look for many. --- */
+
+static void requests_share_a_look(void **state)
+{
+	(void)state;
+	struct exchange_seen *seen[20];
+	site_write("www/page.html", "shared", 6);
+	site_start("root: www", true);
+	for (int i = 0; i < 20; i++)
+		seen[i] = loopback_begin(site.loopback, "GET", "/page.html", NULL);
+	assert_false(list_empty(&cache()->jobs));
+	assert_ptr_equal(cache()->jobs.next, cache()->jobs.prev);
+	loopback_gone(seen[0]); /* the one that began it */
+	loopback_gone(seen[7]);
+	for (int i = 0; i < 20; i++) {
+		if (i == 0 || i == 7)
+			continue;
+		loopback_await(seen[i]);
+		assert_int_equal(seen[i]->request.response.status, 200);
+		assert_memory_equal(seen[i]->body.ptr, "shared", 6);
+	}
+	for (int i = 0; i < 20; i++)
+		loopback_free(seen[i]);
+}
+
+/* A request that comes while a look is under way sees what was changed before it came. */
+static void late_requests_see_the_newer(void **state)
+{
+	(void)state;
+	site_write("www/page.html", "0", 1);
+	site_start("root: www", true);
+	for (int i = 0; i < 100; i++) {
+		char content[8];
+		struct exchange_seen *first =
+			loopback_begin(site.loopback, "GET", "/page.html", NULL);
+		int length = snprintf(content, sizeof content, "%d", i);
+		site_write("www/page.html", content, (size_t)length);
+		watch_drain(site.loopback->thread.watch);
+		struct exchange_seen *second =
+			loopback_begin(site.loopback, "GET", "/page.html", NULL);
+		loopback_await(second);
+		assert_int_equal(second->body.len, length);
+		assert_memory_equal(second->body.ptr, content, (size_t)length);
+		loopback_await(first);
+		loopback_free(first);
+		loopback_free(second);
+	}
+}
+
+static void stopped_while_looking(void **state)
+{
+	(void)state;
+	site_write("www/page.html", "x", 1);
+	site_start("root: www", true);
+	struct exchange_seen *seen = loopback_begin(site.loopback, "GET", "/page.html", NULL);
+	loopback_free(seen);
+}
+
+/* --- Versions. --- */
+
+static void fill(const char *path, size_t length, char with)
+{
+	char *content = test_malloc(length);
+	memset(content, with, length);
+	site_write(path, content, length);
+	test_free(content);
+}
+
+static struct exchange_seen *begin_slowly(const char *target)
+{
+	struct exchange_seen *seen = loopback_begin(site.loopback, "GET", target, NULL);
+	seen->quantum = 1;
+	while (!seen->bodies && !seen->aborted)
+		loopback_turn(site.loopback);
+	return seen;
+}
+
+/* DESIGN 3: replaced while it is sent: the old one, whole. */
+static void replaced_while_sent(void **state)
+{
+	(void)state;
+	size_t length = 3 * 1024 * 1024;
+	fill("www/large.bin", length, 'a');
+	fill("next", length, 'b');
+	site_start("root: www", true);
+	struct exchange_seen *seen = begin_slowly("/large.bin");
+	site_rename("next", "www/large.bin");
+	site_get("/large.bin", 200, NULL);
+	loopback_await(seen);
+	assert_false(seen->aborted);
+	assert_int_equal(seen->body.len, length);
+	for (size_t i = 0; i < length; i++)
+		assert_int_equal(seen->body.ptr[i], 'a');
+	loopback_free(seen);
+}
+
+/* DESIGN 3: written in place or truncated: the connection ends, nothing is mixed or padded. */
+static void written_while_sent(void **state)
+{
+	(void)state;
+	size_t length = 3 * 1024 * 1024;
+	for (int how = 0; how < 3; how++) {
+		fill("www/large.bin", length, 'a');
+		if (how == 0)
+			site_start("root: www", true);
+		struct exchange_seen *seen = begin_slowly("/large.bin");
+		if (how == 0)
+			fill("www/large.bin", length, 'b');
+		else
+			assert_int_equal(
+				truncate(site_path("www/large.bin"), how == 1 ? 100 : 0), 0);
+		watch_drain(site.loopback->thread.watch);
+		loopback_await(seen);
+		assert_true(seen->aborted);
+		assert_false(seen->ended);
+		for (size_t i = 0; i < seen->body.len; i++)
+			assert_int_equal(seen->body.ptr[i], 'a');
+		loopback_free(seen);
+	}
+}
+
+static void client_goes_while_sent(void **state)
+{
+	(void)state;
+	fill("www/large.bin", 3 * 1024 * 1024, 'a');
+	site_start("root: www", true);
+	struct exchange_seen *seen = begin_slowly("/large.bin");
+	loopback_gone(seen);
+	loopback_free(seen);
+	site_get("/large.bin", 200, NULL);
+}
+
+/* DESIGN 4: cold pages are read by an I/O thread. Dropping the page cache of a file needs no rights. */
+static void cold_pages_are_read_ahead(void **state)
+{
+	(void)state;
+	size_t length = 9 * 1024 * 1024; /* more than what is read for its entity tag */
+	fill("www/large.bin", length, 'c');
+	int fd = open(site_path("www/large.bin"), O_RDONLY | O_CLOEXEC);
+	assert_int_equal(fsync(fd), 0);
+	site_start("root: www", true);
+	for (int i = 0; i < 3; i++) {
+		posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+		struct exchange_seen *seen = site_get("/large.bin", 200, NULL);
+		assert_int_equal(seen->body.len, length);
+		assert_int_equal(seen->body.ptr[length - 1], 'c');
+	}
+	close(fd);
+}
+
+/* --- Bounds. --- */
+
+static unsigned open_descriptors(void)
+{
+	unsigned count = 0;
+	DIR *folder = opendir("/proc/self/fd");
+	assert_non_null(folder);
+	while (readdir(folder))
+		count++;
+	closedir(folder);
+	return count;
+}
+
+static void bounds_are_kept(void **state)
+{
+	(void)state;
+	fill("www/medium", 40000, 'm');
+	char name[64];
+	for (int i = 0; i < 60; i++) {
+		snprintf(name, sizeof name, "www/%d.bin", i);
+		assert_int_equal(link(site_path("www/medium"), site_path(name)), 0);
+		snprintf(name, sizeof name, "www/%d.txt", i);
+		site_write(name, "small", 5);
+	}
+	site_start("root: www", true);
+	unsigned before = open_descriptors();
+	cache()->shelves[SHELF_OPEN].count_max = 10;
+	cache()->shelves[SHELF_SMALL].bytes_max = 20000;
+	cache()->shelves[SHELF_MISSES].count_max = 7;
+	for (int i = 0; i < 60; i++) {
+		snprintf(name, sizeof name, "/%d.bin", i);
+		site_get(name, 200, NULL);
+		snprintf(name, sizeof name, "/%d.txt", i);
+		site_get(name, 200, "small");
+		snprintf(name, sizeof name, "/%d.none", i);
+		site_get(name, 404, NULL);
+		assert_true(known(SHELF_OPEN) <= 10);
+		assert_true(known(SHELF_MISSES) <= 7);
+		assert_true(cache()->shelves[SHELF_SMALL].bytes <= 20000);
+	}
+	assert_true(known(SHELF_SMALL) > 5);
+	assert_true(open_descriptors() <= before + 11);
+}
+
+/* What is asked for again and again stays. */
+static void used_entries_stay(void **state)
+{
+	(void)state;
+	site_write("www/page.html", "popular", 7);
+	site_start("root: www", true);
+	cache()->shelves[SHELF_SMALL].count_max = 4;
+	char name[64];
+	for (int i = 0; i < 30; i++) {
+		snprintf(name, sizeof name, "www/%d.txt", i);
+		site_write(name, "x", 1);
+	}
+	site_get("/page.html", 200, "popular");
+	for (int i = 0; i < 30; i++) {
+		snprintf(name, sizeof name, "/%d.txt", i);
+		assert_true(at_once("/page.html"));
+		site_get(name, 200, "x");
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		SITE_TEST(known_is_at_once),
+		SITE_TEST(changes_are_seen),
+		SITE_TEST(quick_writes_are_seen),
+		SITE_TEST(missing_folders_appear),
+		SITE_TEST(folders_are_replaced),
+		SITE_TEST(root_link_is_switched),
+		SITE_TEST(links_are_switched),
+		SITE_TEST(by_time),
+		SITE_TEST(unchanged_is_kept),
+		SITE_TEST(requests_share_a_look),
+		SITE_TEST(late_requests_see_the_newer),
+		SITE_TEST(stopped_while_looking),
+		SITE_TEST(replaced_while_sent),
+		SITE_TEST(written_while_sent),
+		SITE_TEST(client_goes_while_sent),
+		SITE_TEST(cold_pages_are_read_ahead),
+		SITE_TEST(bounds_are_kept),
+		SITE_TEST(used_entries_stay),
+	};
+	return cmocka_run_group_tests_name("handlers/file_cache", tests, NULL, NULL);
+}
