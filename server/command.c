@@ -4,6 +4,7 @@
 
 #include <getopt.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "process/control.h"
 
@@ -18,11 +19,12 @@ int command_usage(const struct command *command)
 
 void command_help(const struct command *command)
 {
-	printf("usage: weir %s%s%s\n\n%s", command->name, command->arguments[0] ? " " : "", command->arguments,
-		command->help);
+	printf("usage: weir %s%s%s\n\n%s", command->name, command->arguments[0] ? " " : "",
+		command->arguments, command->help);
 }
 
-int command_options(const struct command *command, int argc, char **argv, struct command_options *options)
+int command_options(
+	const struct command *command, int argc, char **argv, struct command_options *options)
 {
 	static const struct option known[] = {
 		{"help", no_argument, NULL, 'h'},

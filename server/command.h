@@ -3,7 +3,11 @@
 #ifndef WEIR_COMMAND_H
 #define WEIR_COMMAND_H
 
-#include "process/worker.h"
+#include <stdbool.h>
+
+struct program;
+
+/* No room's header but the process's is needed here: getopt.h and settings/option.h each have a `struct option`. */
 
 /* Exit codes. */
 enum { EXIT_GOOD, EXIT_FAILED, EXIT_USAGE };
@@ -14,10 +18,12 @@ struct command {
 	const char *arguments; /* for the line of usage */
 	const char *summary;   /* for --help; NULL: not shown */
 	const char *help;      /* for COMMAND --help, lines */
-	int (*run)(const struct command *command, const struct program *program, int argc, char **argv);
+	int (*run)(const struct command *command, const struct program *program, int argc,
+		char **argv);
 };
 
-typedef int command_fn(const struct command *command, const struct program *program, int argc, char **argv);
+typedef int command_fn(
+	const struct command *command, const struct program *program, int argc, char **argv);
 
 command_fn command_run, command_serve, command_check, command_reload, command_stop, command_status;
 
@@ -28,7 +34,8 @@ struct command_options {
 };
 
 /* Reads -c FILE, --help and, if the command's arguments name it, --json. Returns -1 to go on, else the exit code. */
-int command_options(const struct command *command, int argc, char **argv, struct command_options *options);
+int command_options(
+	const struct command *command, int argc, char **argv, struct command_options *options);
 /* "usage: weir …" on standard error; returns EXIT_USAGE. */
 int command_usage(const struct command *command);
 void command_help(const struct command *command);

@@ -5,6 +5,7 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -204,7 +205,8 @@ static int read_arguments(const struct command *command, int argc, char **argv, 
 	return -1;
 }
 
-int command_serve(const struct command *command, const struct program *program, int argc, char **argv)
+int command_serve(
+	const struct command *command, const struct program *program, int argc, char **argv)
 {
 	struct serve serve = {0};
 	struct buffer text = {0};
@@ -213,9 +215,10 @@ int command_serve(const struct command *command, const struct program *program, 
 	int result = read_arguments(command, argc, argv, &serve);
 	if (result >= 0)
 		return result;
-	if (!serve.folder || stat(serve.folder, &st) || (!S_ISDIR(st.st_mode) && (errno = ENOTDIR))) {
-		fprintf(stderr, "weir: %s: %s\n", serve.folder ? serve.folder : "the working folder",
-			strerror(errno));
+	if (!serve.folder || stat(serve.folder, &st) ||
+		(!S_ISDIR(st.st_mode) && (errno = ENOTDIR))) {
+		fprintf(stderr, "weir: %s: %s\n",
+			serve.folder ? serve.folder : "the working folder", strerror(errno));
 		free(serve.folder);
 		return EXIT_FAILED;
 	}

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -13,7 +14,8 @@
 #include "process/control_client.h"
 #include "process/tally.h"
 
-int command_reload(const struct command *command, const struct program *program, int argc, char **argv)
+int command_reload(
+	const struct command *command, const struct program *program, int argc, char **argv)
 {
 	struct command_options options;
 	struct channel_message message;
@@ -43,7 +45,8 @@ static void await_end(int control, int process)
 		poll(&(struct pollfd){.fd = process, .events = POLLIN}, 1, -1);
 }
 
-int command_stop(const struct command *command, const struct program *program, int argc, char **argv)
+int command_stop(
+	const struct command *command, const struct program *program, int argc, char **argv)
 {
 	struct command_options options;
 	struct channel_message message;
@@ -113,12 +116,14 @@ static void put_text(const struct status *status)
 	put_span(state->uptime);
 	printf("\nconfiguration  %s\nlast reload    %s%s\n", status->file, when,
 		state->reload_failed ? ", failed: the configuration before it is served" : "");
-	printf("connections    %" PRIu64 " open, %" PRIu64 " in all\n", c[COUNTER_OPEN], c[COUNTER_CONNECTIONS]);
+	printf("connections    %" PRIu64 " open, %" PRIu64 " in all\n", c[COUNTER_OPEN],
+		c[COUNTER_CONNECTIONS]);
 	printf("requests       %" PRIu64 " open, %" PRIu64 " in all (2xx %" PRIu64 ", 3xx %" PRIu64
 	       ", 4xx %" PRIu64 ", 5xx %" PRIu64 ")\n",
-		c[COUNTER_REQUESTS_OPEN], c[COUNTER_REQUESTS], c[COUNTER_STATUS_2XX], c[COUNTER_STATUS_3XX],
-		c[COUNTER_STATUS_4XX], c[COUNTER_STATUS_5XX]);
-	printf("bytes          %" PRIu64 " in, %" PRIu64 " out\n", c[COUNTER_BYTES_IN], c[COUNTER_BYTES_OUT]);
+		c[COUNTER_REQUESTS_OPEN], c[COUNTER_REQUESTS], c[COUNTER_STATUS_2XX],
+		c[COUNTER_STATUS_3XX], c[COUNTER_STATUS_4XX], c[COUNTER_STATUS_5XX]);
+	printf("bytes          %" PRIu64 " in, %" PRIu64 " out\n", c[COUNTER_BYTES_IN],
+		c[COUNTER_BYTES_OUT]);
 	for (uint32_t i = 0; i < state->workers; i++) {
 		printf("worker %-7" PRId64 " %s for ", status->workers[i].pid,
 			state_word(status->workers[i].state));
@@ -126,8 +131,8 @@ static void put_text(const struct status *status)
 		printf("\n");
 	}
 	if (state->restarts > 0)
-		printf("%u worker%s died and had to be replaced: see the error log\n", state->restarts,
-			state->restarts == 1 ? "" : "s");
+		printf("%u worker%s died and had to be replaced: see the error log\n",
+			state->restarts, state->restarts == 1 ? "" : "s");
 }
 
 static void put_json_text(const char *text)
@@ -148,7 +153,8 @@ static void put_json_text(const char *text)
 static void put_json(const struct status *status)
 {
 	const struct control_state *state = &status->state;
-	printf("{\"version\":\"%s\",\"pid\":%" PRId64 ",\"stopping\":%s,\"uptime\":%" PRId64 ",\"configuration\":",
+	printf("{\"version\":\"%s\",\"pid\":%" PRId64 ",\"stopping\":%s,\"uptime\":%" PRId64
+	       ",\"configuration\":",
 		PACKAGE_VERSION, state->pid, state->stopping ? "true" : "false", state->uptime);
 	put_json_text(status->file);
 	printf(",\"last_reload\":");
@@ -159,11 +165,13 @@ static void put_json(const struct status *status)
 			state->reload_failed ? "true" : "false");
 	printf(",\"restarts\":%u,\"counters\":{", state->restarts);
 	for (int i = 0; i < COUNTER_COUNT; i++)
-		printf("%s\"%s\":%" PRIu64, i ? "," : "", counter_name((enum counter)i), status->counters[i]);
+		printf("%s\"%s\":%" PRIu64, i ? "," : "", counter_name((enum counter)i),
+			status->counters[i]);
 	printf("},\"workers\":[");
 	for (uint32_t i = 0; i < state->workers; i++)
-		printf("%s{\"pid\":%" PRId64 ",\"state\":\"%s\",\"since\":%" PRId64 "}", i ? "," : "",
-			status->workers[i].pid, state_word(status->workers[i].state), status->workers[i].since);
+		printf("%s{\"pid\":%" PRId64 ",\"state\":\"%s\",\"since\":%" PRId64 "}",
+			i ? "," : "", status->workers[i].pid, state_word(status->workers[i].state),
+			status->workers[i].since);
 	printf("]}\n");
 }
 
@@ -171,9 +179,11 @@ static void put_json(const struct status *status)
 static int read_state(struct status *status, struct channel_message *message)
 {
 	uint32_t live = 0;
-	if (message->type != CONTROL_STATE || channel_head(message, &status->state, sizeof(status->state)) ||
+	if (message->type != CONTROL_STATE ||
+		channel_head(message, &status->state, sizeof(status->state)) ||
 		status->state.workers > PLACES_MAX ||
-		message->length != sizeof(status->state) + sizeof(status->workers[0]) * status->state.workers)
+		message->length !=
+			sizeof(status->state) + sizeof(status->workers[0]) * status->state.workers)
 		return -1;
 	memcpy(status->workers, message->payload + sizeof(status->state),
 		sizeof(status->workers[0]) * status->state.workers);
@@ -189,7 +199,8 @@ static int read_state(struct status *status, struct channel_message *message)
 	return 0;
 }
 
-int command_status(const struct command *command, const struct program *program, int argc, char **argv)
+int command_status(
+	const struct command *command, const struct program *program, int argc, char **argv)
 {
 	struct command_options options;
 	struct channel_message message;

@@ -9,12 +9,14 @@
 #include "http/route.h"
 #include "io/loop.h"
 #include "process/sandbox.h"
+#include "process/worker.h"
 #include "settings/library.h"
 
-#define FILE_HELP \
+#define FILE_HELP                                                                                  \
 	"  -c FILE   the configuration; " WEIR_SYSCONFDIR "/weir/weir.yaml if it is not given\n"
 
-static int run_worker(const struct command *command, const struct program *program, int argc, char **argv)
+static int run_worker(
+	const struct command *command, const struct program *program, int argc, char **argv)
 {
 	(void)command;
 	(void)argc;
@@ -28,7 +30,8 @@ static const struct command commands[] = {
 		"\nSignals: HUP reload; TERM, QUIT stop gracefully; INT, or a second TERM, stop at once;\n"
 		"USR1 open the logs anew.\n",
 		command_run},
-	{"serve", "[DIR] [-l ADDRESS]... [-p BACKEND]...", "serves a folder without a configuration",
+	{"serve", "[DIR] [-l ADDRESS]... [-p BACKEND]...",
+		"serves a folder without a configuration",
 		"Serves DIR (the working folder if it is not given); what it lacks goes to BACKEND.\n\n"
 		"  -l ADDRESS   where to listen: 8080, localhost:8080, :8080, http://127.0.0.1:8080\n"
 		"               (http://localhost:8080 if it is not given)\n"
@@ -92,8 +95,8 @@ static void version(void)
 	char seccomp[32];
 	sandbox_library(seccomp);
 	printf("weir %s\n", PACKAGE_VERSION);
-	printf("libraries: libev %d.%d, libfyaml %s, libseccomp %s\n", ev_version_major(), ev_version_minor(),
-		settings_library(), seccomp);
+	printf("libraries: libev %d.%d, libfyaml %s, libseccomp %s\n", ev_version_major(),
+		ev_version_minor(), settings_library(), seccomp);
 	printf("features: http1 static proxy\n");
 }
 

@@ -63,7 +63,8 @@ int channel_send(int channel, enum channel_type type, const void *head, size_t h
 
 static void take_fds(struct msghdr *from, struct channel_message *message)
 {
-	for (struct cmsghdr *header = CMSG_FIRSTHDR(from); header; header = CMSG_NXTHDR(from, header)) {
+	for (struct cmsghdr *header = CMSG_FIRSTHDR(from); header;
+		header = CMSG_NXTHDR(from, header)) {
 		if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
 			continue;
 		unsigned count = (unsigned)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
@@ -97,8 +98,8 @@ int channel_receive(int channel, struct channel_message *message, bool wait)
 		return 0;
 	take_fds(&from, message);
 	errno = EPROTO;
-	bool whole = !(from.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) && (size_t)n >= sizeof(envelope) &&
-		envelope.magic == CHANNEL_MAGIC;
+	bool whole = !(from.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) &&
+		     (size_t)n >= sizeof(envelope) && envelope.magic == CHANNEL_MAGIC;
 	if (whole && envelope.version != CHANNEL_VERSION) {
 		whole = false;
 		errno = EPROTONOSUPPORT;

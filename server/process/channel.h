@@ -18,28 +18,28 @@
 
 enum channel_type {
 	/* Supervisor to worker. */
-	CHANNEL_HELLO = 1,     /* struct channel_hello, path of the configuration file */
-	CHANNEL_SOCKETS,       /* struct channel_count (more follow), descriptors */
-	CHANNEL_KEEPSAKE,      /* no payload; one descriptor, or none when there is no such keepsake */
-	CHANNEL_FILE,          /* struct channel_file; one descriptor unless there was an error */
-	CHANNEL_DRAIN,         /* struct channel_drain, then addresses, a NUL behind each */
+	CHANNEL_HELLO = 1, /* struct channel_hello, path of the configuration file */
+	CHANNEL_SOCKETS,   /* struct channel_count (more follow), descriptors */
+	CHANNEL_KEEPSAKE,  /* no payload; one descriptor, or none when there is no such keepsake */
+	CHANNEL_FILE,      /* struct channel_file; one descriptor unless there was an error */
+	CHANNEL_DRAIN,     /* struct channel_drain, then addresses, a NUL behind each */
 	/* Worker to supervisor. */
 	CHANNEL_WANT_SOCKETS,  /* the address's text; answered by CHANNEL_SOCKETS */
 	CHANNEL_KEEP_SOCKETS,  /* the address's text; descriptors */
 	CHANNEL_WANT_KEEPSAKE, /* its name; answered by CHANNEL_KEEPSAKE */
 	CHANNEL_KEEP_KEEPSAKE, /* its name; one descriptor. Counts from READY on */
 	CHANNEL_REGISTER,      /* struct channel_register, path */
-	CHANNEL_OPEN,          /* struct channel_count: the number of a registered file; answered by CHANNEL_FILE */
-	CHANNEL_READY,         /* struct channel_ready, path of the pid file, what is served; a NUL behind each */
-	CHANNEL_RELOAD,        /* no payload: the worker asks for a reload */
+	CHANNEL_OPEN, /* struct channel_count: the number of a registered file; answered by CHANNEL_FILE */
+	CHANNEL_READY, /* struct channel_ready, path of the pid file, what is served; a NUL behind each */
+	CHANNEL_RELOAD, /* no payload: the worker asks for a reload */
 	/* Command to supervisor. */
-	CONTROL_RELOAD,        /* no payload; answered by CONTROL_TEXT… and CONTROL_DONE */
-	CONTROL_STOP,          /* no payload; answered by CONTROL_DONE, then the supervisor ends */
-	CONTROL_STATUS,        /* no payload; answered by CONTROL_STATE */
+	CONTROL_RELOAD, /* no payload; answered by CONTROL_TEXT… and CONTROL_DONE */
+	CONTROL_STOP,   /* no payload; answered by CONTROL_DONE, then the supervisor ends */
+	CONTROL_STATUS, /* no payload; answered by CONTROL_STATE */
 	/* Supervisor to command. */
-	CONTROL_TEXT,          /* a piece of diagnostics */
-	CONTROL_DONE,          /* struct channel_count: exit code; a sentence */
-	CONTROL_STATE,         /* struct control_state, then struct control_worker for each; the counters, if there are any */
+	CONTROL_TEXT, /* a piece of diagnostics */
+	CONTROL_DONE, /* struct channel_count: exit code; a sentence */
+	CONTROL_STATE, /* struct control_state, then struct control_worker for each; the counters, if there are any */
 	CHANNEL_TYPE_END
 };
 
@@ -72,13 +72,14 @@ enum file_role { FILE_ERROR_LOG, FILE_ACCESS_LOG };
 struct channel_register {
 	uint32_t number; /* chosen by the worker, below REGISTRY_FILES_MAX */
 	uint32_t role;
-	int32_t flags;   /* of open() */
+	int32_t flags; /* of open() */
 	uint32_t mode;
 	uint32_t uid, gid; /* of a file that had to be made; (uint32_t)-1: as it comes */
 };
 
 struct channel_drain {
-	uint32_t all; /* every address is emptied before it is closed: nobody else accepts from it any more */
+	uint32_t
+		all; /* every address is emptied before it is closed: nobody else accepts from it any more */
 	uint32_t milliseconds;
 };
 
@@ -96,7 +97,7 @@ struct control_state {
 	int64_t uptime;      /* seconds */
 	int64_t last_reload; /* seconds since the epoch; 0: none yet */
 	uint32_t reload_failed;
-	uint32_t restarts;   /* workers that died unasked */
+	uint32_t restarts; /* workers that died unasked */
 	uint32_t stopping;
 	uint32_t workers;
 };
@@ -122,8 +123,8 @@ int channel_pair(int ends[2]);
 
 /* Sends one message; a head of fixed form, a tail of any. Descriptors stay the caller's. `wait` false: EAGAIN when the other side
  * does not read. 0, or -1 with errno. */
-int channel_send(int channel, enum channel_type type, const void *head, size_t head_length, const void *tail,
-	size_t tail_length, const int *fds, unsigned fd_count, bool wait);
+int channel_send(int channel, enum channel_type type, const void *head, size_t head_length,
+	const void *tail, size_t tail_length, const int *fds, unsigned fd_count, bool wait);
 
 /* Receives one message. 1; 0 when the other side is gone; -1 with errno: EAGAIN, EPROTO for what is no message (dropped),
  * EPROTONOSUPPORT for one of another version. */

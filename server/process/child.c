@@ -114,8 +114,8 @@ struct child *child_start(struct supervisor *s, enum start_kind kind)
 	const char *file = s->options->file;
 	child->birth = memfd_create("weir-birth", MFD_CLOEXEC);
 	if (child->birth < 0 || channel_pair(ends) ||
-		channel_send(ends[0], CHANNEL_HELLO, &hello, sizeof(hello), file, strlen(file), NULL, 0,
-			false))
+		channel_send(ends[0], CHANNEL_HELLO, &hello, sizeof(hello), file, strlen(file),
+			NULL, 0, false))
 		goto failed;
 	child->channel = ends[0];
 	child->pid = fork();
@@ -178,7 +178,8 @@ static int take_file(struct child *child, const struct channel_message *message)
 	return registry_add(&child->files, &entry, message->payload + sizeof(entry));
 }
 
-static int take_ready(struct supervisor *s, struct child *child, const struct channel_message *message)
+static int take_ready(
+	struct supervisor *s, struct child *child, const struct channel_message *message)
 {
 	if (channel_head(message, &child->ready, sizeof(child->ready)) || child->ready.drain < 0 ||
 		child->ready.linger < 0)
@@ -251,7 +252,8 @@ void child_receive(struct supervisor *s, struct child *child)
 		if (got == 1)
 			channel_drop(&message);
 		if (error) {
-			log_error("worker %d broke the rules of its channel: it is killed", (int)child->pid);
+			log_error("worker %d broke the rules of its channel: it is killed",
+				(int)child->pid);
 			child_kill(child);
 			return;
 		}
@@ -260,10 +262,11 @@ void child_receive(struct supervisor *s, struct child *child)
 
 /* --- Drain and end. --- */
 
-void child_drain(struct supervisor *s, struct child *child, uint64_t ms, bool all, struct slice removed)
+void child_drain(
+	struct supervisor *s, struct child *child, uint64_t ms, bool all, struct slice removed)
 {
-	struct channel_drain order = {.all = all,
-		.milliseconds = ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX};
+	struct channel_drain order = {
+		.all = all, .milliseconds = ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX};
 	uint64_t now = supervisor_now();
 	if (s->current == child)
 		s->current = NULL;
@@ -276,8 +279,8 @@ void child_drain(struct supervisor *s, struct child *child, uint64_t ms, bool al
 		removed.len = 0;
 	}
 	if (child->channel >= 0 &&
-		channel_send(child->channel, CHANNEL_DRAIN, &order, sizeof(order), removed.ptr, removed.len,
-			NULL, 0, false)) {
+		channel_send(child->channel, CHANNEL_DRAIN, &order, sizeof(order), removed.ptr,
+			removed.len, NULL, 0, false)) {
 		log_error("worker %d does not listen any more: it is killed", (int)child->pid);
 		child_kill(child);
 	}

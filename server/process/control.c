@@ -64,7 +64,8 @@ char *control_absolute(const char *file)
 	for (int i = 0; i < 2; i++) {
 		for (struct slice rest = parts[i]; rest.len > 0;) {
 			const char *slash = memchr(rest.ptr, '/', rest.len);
-			struct slice part = {rest.ptr, slash ? (size_t)(slash - rest.ptr) : rest.len};
+			struct slice part = {
+				rest.ptr, slash ? (size_t)(slash - rest.ptr) : rest.len};
 			rest = slice_from(rest, part.len + 1);
 			if (part.len == 0 || slice_equal(part, SLICE(".")))
 				continue;
@@ -128,8 +129,8 @@ static int take_lock(struct control *control, const char *file)
 	if (flock(control->lock, LOCK_EX | LOCK_NB)) {
 		ssize_t n = read(control->lock, pid, sizeof(pid) - 1);
 		pid[n > 0 ? n : 0] = 0;
-		log_error("weir is already running with %s (process %s): see `weir status -c %s`", file,
-			pid[0] ? pid : "unknown", file);
+		log_error("weir is already running with %s (process %s): see `weir status -c %s`",
+			file, pid[0] ? pid : "unknown", file);
 		return -1;
 	}
 	int length = snprintf(pid, sizeof(pid), "%d", (int)getpid());
@@ -163,8 +164,9 @@ int control_open(struct control *control, const char *file)
 	control->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	mode_t mask = umask(0177);
 	int bound = control->listener < 0
-		? -1
-		: bind(control->listener, (const struct sockaddr *)&address, sizeof(address));
+			    ? -1
+			    : bind(control->listener, (const struct sockaddr *)&address,
+				      sizeof(address));
 	umask(mask);
 	if (bound || listen(control->listener, CONTROL_CLIENTS_MAX)) {
 		log_error("control socket %s: %m", control->path);
@@ -196,7 +198,7 @@ void control_accept(struct control *control)
 	if (fd < 0)
 		return;
 	bool may = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 &&
-		(peer.uid == 0 || peer.uid == geteuid());
+		   (peer.uid == 0 || peer.uid == geteuid());
 	if (!may)
 		log_warn("control socket: account %u may not speak here", (unsigned)peer.uid);
 	for (unsigned i = 0; may && i < CONTROL_CLIENTS_MAX; i++) {
@@ -221,8 +223,8 @@ void control_drop(struct control_client *client)
 static void done(struct control_client *client, unsigned code, struct slice sentence)
 {
 	struct channel_count count = {code};
-	if (channel_send(client->fd, CONTROL_DONE, &count, sizeof(count), sentence.ptr, sentence.len,
-		    NULL, 0, false)) {
+	if (channel_send(client->fd, CONTROL_DONE, &count, sizeof(count), sentence.ptr,
+		    sentence.len, NULL, 0, false)) {
 		/* it does not listen any more */
 	}
 }
@@ -231,7 +233,8 @@ static void say(struct control_client *client, struct slice text)
 {
 	while (text.len > 0) {
 		size_t length = text.len < CHANNEL_PAYLOAD_MAX ? text.len : CHANNEL_PAYLOAD_MAX;
-		if (channel_send(client->fd, CONTROL_TEXT, text.ptr, length, NULL, 0, NULL, 0, false))
+		if (channel_send(
+			    client->fd, CONTROL_TEXT, text.ptr, length, NULL, 0, NULL, 0, false))
 			return;
 		text = slice_from(text, length);
 	}

@@ -23,7 +23,7 @@ struct control_client {
 /* The supervisor's side. */
 struct control {
 	int listener; /* -1: none */
-	int lock;     /* locked while this supervisor lives: decides who of two is the running one */
+	int lock; /* locked while this supervisor lives: decides who of two is the running one */
 	char path[CONTROL_PATH_MAX];
 	unsigned reload; /* the number of the reload under way, or of the last one */
 	struct control_client clients[CONTROL_CLIENTS_MAX];

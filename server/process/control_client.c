@@ -53,14 +53,16 @@ int control_await(int control, struct channel_message *message, char *sentence, 
 	while ((got = channel_receive(control, message, true)) == 1) {
 		if (message->type == CONTROL_TEXT) {
 			fwrite(message->payload, 1, message->length, stderr);
-		} else if (message->type == CONTROL_DONE && channel_head(message, &code, sizeof(code)) == 0) {
+		} else if (message->type == CONTROL_DONE &&
+			   channel_head(message, &code, sizeof(code)) == 0) {
 			snprintf(sentence, size, "%s", message->payload + sizeof(code));
 			return (int)code.count;
 		}
 		channel_drop(message);
 	}
 	snprintf(sentence, size, "%s",
-		got < 0 && errno == EPROTONOSUPPORT ? "weir of another version is running: restart it"
-						    : "the running weir ended without an answer");
+		got < 0 && errno == EPROTONOSUPPORT
+			? "weir of another version is running: restart it"
+			: "the running weir ended without an answer");
 	return 1;
 }

@@ -11,9 +11,9 @@
 /* The configuration's text as the newest READY worker had read it: what a worker after a crash loads. */
 #define KEEPSAKE_CONFIGURATION "configuration"
 /* The counters of all workers (process/tally.h): written by all of them. */
-#define KEEPSAKE_COUNTERS "counters"
+#define KEEPSAKE_COUNTERS      "counters"
 /* A configuration that stands in no file (weir serve): a folder, a NUL, the text. */
-#define KEEPSAKE_TEXT "text"
+#define KEEPSAKE_TEXT          "text"
 
 /* A memory file with these bytes, which nobody can change any more. A descriptor, or -1 with errno. */
 int keepsake_make(const char *name, struct slice bytes);

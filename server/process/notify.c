@@ -15,7 +15,8 @@ void notify_open(struct notify *notify)
 	const char *path = getenv("NOTIFY_SOCKET");
 	size_t length = path ? strlen(path) : 0;
 	*notify = (struct notify){.fd = -1};
-	if (length > 1 && length < sizeof(notify->address.sun_path) && (path[0] == '/' || path[0] == '@')) {
+	if (length > 1 && length < sizeof(notify->address.sun_path) &&
+		(path[0] == '/' || path[0] == '@')) {
 		notify->address.sun_family = AF_UNIX;
 		memcpy(notify->address.sun_path, path, length);
 		if (path[0] == '@')
@@ -39,8 +40,8 @@ void notify_send(const struct notify *notify, const char *format, ...)
 		return;
 	if ((size_t)length >= sizeof(text))
 		length = (int)sizeof(text) - 1;
-	if (sendto(notify->fd, text, (size_t)length, MSG_NOSIGNAL, (const struct sockaddr *)&notify->address,
-		    notify->length) < 0) {
+	if (sendto(notify->fd, text, (size_t)length, MSG_NOSIGNAL,
+		    (const struct sockaddr *)&notify->address, notify->length) < 0) {
 		/* whoever listened is gone: serving goes on */
 	}
 }

@@ -16,7 +16,8 @@ struct notify {
 /* Reads NOTIFY_SOCKET and takes it out of the environment, so that no child speaks for the supervisor. */
 void notify_open(struct notify *notify);
 /* Sends one message of lines "NAME=value\n"; what cannot be sent is not sent. */
-void notify_send(const struct notify *notify, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void notify_send(const struct notify *notify, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 /* Likewise RELOADING=1 with the time that the protocol asks for. */
 void notify_reloading(const struct notify *notify);
 

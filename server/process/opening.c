@@ -11,7 +11,8 @@
 static void refuse(struct child *child, unsigned number, int error)
 {
 	struct channel_file answer = {.number = number, .error = error};
-	if (channel_send(child->channel, CHANNEL_FILE, &answer, sizeof(answer), NULL, 0, NULL, 0, false))
+	if (channel_send(
+		    child->channel, CHANNEL_FILE, &answer, sizeof(answer), NULL, 0, NULL, 0, false))
 		child_kill(child);
 }
 
@@ -55,8 +56,8 @@ void opening_finish(struct supervisor *s, struct opening *opening)
 		return;
 	if (got == 1 && child && message.type == CHANNEL_FILE &&
 		channel_head(&message, &answer, sizeof(answer)) == 0) {
-		if (channel_send(child->channel, CHANNEL_FILE, &answer, sizeof(answer), NULL, 0, message.fds,
-			    message.fd_count, false))
+		if (channel_send(child->channel, CHANNEL_FILE, &answer, sizeof(answer), NULL, 0,
+			    message.fds, message.fd_count, false))
 			child_kill(child);
 		if (message.fd_count == 1 && opening->role == FILE_ERROR_LOG) {
 			if (child->log >= 0)
@@ -84,7 +85,8 @@ void opening_rotate(struct supervisor *s)
 {
 	list_each (link, &s->children) {
 		struct child *child = container_of(link, struct child, link);
-		for (unsigned i = 0; child->state != WORKER_STARTING && i < REGISTRY_FILES_MAX; i++) {
+		for (unsigned i = 0; child->state != WORKER_STARTING && i < REGISTRY_FILES_MAX;
+			i++) {
 			unsigned role = child->files.files[i].entry.role;
 			if (child->files.files[i].path &&
 				(role == FILE_ERROR_LOG || role == FILE_ACCESS_LOG))

@@ -20,8 +20,9 @@ static unsigned long find_inode(const char *table, unsigned port)
 	while (!found && fgets(line, sizeof(line), file)) {
 		unsigned local, state;
 		unsigned long inode;
-		if (sscanf(line, " %*d: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*d %*d %lu", &local,
-			    &state, &inode) == 3 &&
+		if (sscanf(line,
+			    " %*d: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*d %*d %lu",
+			    &local, &state, &inode) == 3 &&
 			local == port && state == TCP_LISTENING)
 			found = inode;
 	}
@@ -38,7 +39,8 @@ static int holds(const char *pid, const char *socket)
 	if (!folder)
 		return 0;
 	for (const struct dirent *entry; !found && (entry = readdir(folder));) {
-		ssize_t length = readlinkat(dirfd(folder), entry->d_name, target, sizeof(target) - 1);
+		ssize_t length =
+			readlinkat(dirfd(folder), entry->d_name, target, sizeof(target) - 1);
 		if (length < 0)
 			continue;
 		target[length] = 0;
@@ -67,7 +69,8 @@ void port_owner(const struct address *address, char *to, size_t size)
 	to[0] = 0;
 	if (address->any.sa_family != AF_INET && address->any.sa_family != AF_INET6)
 		return;
-	unsigned port = ntohs(address->any.sa_family == AF_INET ? address->v4.sin_port : address->v6.sin6_port);
+	unsigned port = ntohs(
+		address->any.sa_family == AF_INET ? address->v4.sin_port : address->v6.sin6_port);
 	unsigned long inode = find_inode("/proc/net/tcp", port);
 	if (!inode)
 		inode = find_inode("/proc/net/tcp6", port);
@@ -76,7 +79,8 @@ void port_owner(const struct address *address, char *to, size_t size)
 		return;
 	snprintf(socket, sizeof(socket), "socket:[%lu]", inode);
 	for (const struct dirent *entry; to[0] == 0 && (entry = readdir(processes));) {
-		if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' && holds(entry->d_name, socket))
+		if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' &&
+			holds(entry->d_name, socket))
 			describe(entry->d_name, to, size);
 	}
 	closedir(processes);

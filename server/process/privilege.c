@@ -33,7 +33,8 @@ int account_take(const struct account *account)
 {
 	if (geteuid() != 0 || account->uid == 0)
 		return 0;
-	if (initgroups(account->name, account->gid) || setresgid(account->gid, account->gid, account->gid) ||
+	if (initgroups(account->name, account->gid) ||
+		setresgid(account->gid, account->gid, account->gid) ||
 		setresuid(account->uid, account->uid, account->uid)) {
 		log_error("cannot become %s: %m", account->name);
 		return -1;

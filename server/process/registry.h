@@ -7,8 +7,9 @@
 
 #include "process/channel.h"
 
-#define REGISTRY_FILES_MAX  64
-#define REGISTRY_OPENING_MS 10000 /* how long one may take to be opened: a dead network file system must hold nobody up */
+#define REGISTRY_FILES_MAX 64
+#define REGISTRY_OPENING_MS                                                                        \
+	10000 /* how long one may take to be opened: a dead network file system must hold nobody up */
 
 struct registry {
 	struct {

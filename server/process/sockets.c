@@ -57,7 +57,8 @@ struct kept_address *sockets_use(struct sockets *set, const char *text, unsigned
 	return address;
 }
 
-int sockets_keep(struct sockets *set, const char *text, const int *fds, unsigned count, unsigned place)
+int sockets_keep(
+	struct sockets *set, const char *text, const int *fds, unsigned count, unsigned place)
 {
 	struct kept_address *address = find(set, text);
 	if (!address)
@@ -142,7 +143,8 @@ unsigned sockets_adopt(struct sockets *set)
 	uint64_t pid = 0, count = 0;
 	unsigned taken = 0;
 	bool ours = slice_number(slice_of(getenv("LISTEN_PID")), &pid) == 0 &&
-		slice_number(slice_of(getenv("LISTEN_FDS")), &count) == 0 && pid == (uint64_t)getpid();
+		    slice_number(slice_of(getenv("LISTEN_FDS")), &count) == 0 &&
+		    pid == (uint64_t)getpid();
 	unsetenv("LISTEN_PID");
 	unsetenv("LISTEN_FDS");
 	unsetenv("LISTEN_FDNAMES");

@@ -36,7 +36,8 @@ void sockets_init(struct sockets *set);
 /* The address that a worker at `place` asks for and uses from now on, or NULL. */
 struct kept_address *sockets_use(struct sockets *set, const char *text, unsigned place);
 /* Takes over descriptors that a worker made; they stay only once that is READY. 0, or -1 (they are closed): too many. */
-int sockets_keep(struct sockets *set, const char *text, const int *fds, unsigned count, unsigned place);
+int sockets_keep(
+	struct sockets *set, const char *text, const int *fds, unsigned count, unsigned place);
 /* The worker is READY: what it made stays. */
 void sockets_commit(struct sockets *set, unsigned place);
 /* The worker is gone: what it made and was not committed is closed. */

@@ -70,7 +70,8 @@ static void write_pid_file(struct supervisor *s, const char *path)
 	if (s->pid_file && path && strcmp(s->pid_file, path) == 0)
 		return;
 	remove_pid_file(s);
-	if (!path || (size_t)snprintf(temporary, sizeof(temporary), "%s.new", path) >= sizeof(temporary))
+	if (!path ||
+		(size_t)snprintf(temporary, sizeof(temporary), "%s.new", path) >= sizeof(temporary))
 		return;
 	unlink(temporary);
 	int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
@@ -125,7 +126,7 @@ static void restart_later(struct supervisor *s)
 	if (s->stopping || s->restart_at != 0)
 		return;
 	s->restart_at = supervisor_now() + s->restart_delay;
-	s->restart_delay = s->restart_delay == 0        ? 100
+	s->restart_delay = s->restart_delay == 0                ? 100
 			   : s->restart_delay < RESTART_MAX / 2 ? s->restart_delay * 2
 								: RESTART_MAX;
 }
@@ -209,7 +210,8 @@ void supervisor_child_ready(struct supervisor *s, struct child *child)
 	child->state = WORKER_SERVING;
 	if (s->stopping || (child->kind == START_CRASH && old)) {
 		/* a reload was quicker: it has the newer configuration */
-		child_drain(s, child, (uint64_t)child->ready.drain, s->stopping, (struct slice){NULL, 0});
+		child_drain(s, child, (uint64_t)child->ready.drain, s->stopping,
+			(struct slice){NULL, 0});
 		return;
 	}
 	struct buffer said = birth_text(child);
@@ -223,7 +225,8 @@ void supervisor_child_ready(struct supervisor *s, struct child *child)
 	log_info("worker %d serves %s", (int)child->pid, child->serving);
 	if (!s->served) {
 		s->served = true;
-		notify_send(&s->notify, "READY=1\nMAINPID=%d\nSTATUS=%s\n", (int)getpid(), child->serving);
+		notify_send(&s->notify, "READY=1\nMAINPID=%d\nSTATUS=%s\n", (int)getpid(),
+			child->serving);
 		if (s->options->ready)
 			s->options->ready(child->serving, s->options->context);
 	}
@@ -232,12 +235,14 @@ void supervisor_child_ready(struct supervisor *s, struct child *child)
 	buffer_free(&said);
 }
 
-static void starting_gone(struct supervisor *s, struct child *child, const char *why, struct slice said)
+static void starting_gone(
+	struct supervisor *s, struct child *child, const char *why, struct slice said)
 {
 	struct buffer text = {0};
 	buffer_slice(&text, said);
 	if (child->deadline != 0 && child->deadline <= supervisor_now())
-		buffer_format(&text, "weir: the worker was not ready within %d s\n", START_MS / 1000);
+		buffer_format(
+			&text, "weir: the worker was not ready within %d s\n", START_MS / 1000);
 	else if (said.len == 0 || strncmp(why, "ended", 5) != 0)
 		buffer_format(&text, "weir: the worker %s before it was ready\n", why);
 	struct slice all = {text.ptr, text.len};
@@ -253,7 +258,8 @@ static void starting_gone(struct supervisor *s, struct child *child, const char 
 	buffer_free(&text);
 }
 
-void supervisor_child_gone(struct supervisor *s, struct child *child, const char *why, struct slice said)
+void supervisor_child_gone(
+	struct supervisor *s, struct child *child, const char *why, struct slice said)
 {
 	if (child->state == WORKER_STARTING) {
 		starting_gone(s, child, why, said);
@@ -317,6 +323,15 @@ static void reap(struct supervisor *s)
 	}
 }
 
+/* A second one means at once. Whoever signals a process and then its whole group (timeout(1), some shells) means one. */
+static void on_stop_signal(struct supervisor *s)
+{
+	uint64_t now = supervisor_now();
+	if (!s->stopping || now - s->stop_signal >= SAME_SIGNAL_MS)
+		supervisor_stop(s, s->stopping);
+	s->stop_signal = now;
+}
+
 static void on_signal(struct supervisor *s)
 {
 	struct signalfd_siginfo info;
@@ -337,7 +352,7 @@ static void on_signal(struct supervisor *s)
 			break;
 		case SIGTERM:
 		case SIGQUIT:
-			supervisor_stop(s, s->stopping);
+			on_stop_signal(s);
 			break;
 		}
 	}

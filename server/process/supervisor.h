@@ -9,12 +9,14 @@
 #include "base/bytes.h"
 
 struct supervisor_options {
-	const char *file;         /* absolute path of the configuration, or what to call it when there is `text` */
-	struct slice text;        /* a configuration that stands in no file (weir serve), or { NULL, 0 } */
-	const char *folder;       /* with text: what its relative paths count from */
-	bool unprivileged;        /* the presets for another than root */
-	bool control;             /* offer a control socket */
-	void (*ready)(const char *serving, void *context); /* the first worker is READY; NULL: nobody cares */
+	const char *
+		file; /* absolute path of the configuration, or what to call it when there is `text` */
+	struct slice text; /* a configuration that stands in no file (weir serve), or { NULL, 0 } */
+	const char *folder; /* with text: what its relative paths count from */
+	bool unprivileged;  /* the presets for another than root */
+	bool control;       /* offer a control socket */
+	void (*ready)(const char *serving,
+		void *context); /* the first worker is READY; NULL: nobody cares */
 	void *context;
 };
 

@@ -15,12 +15,13 @@
 #include "process/sockets.h"
 #include "process/supervisor.h"
 
-#define START_MS      60000 /* a worker that is not READY by then has failed */
-#define GRACE_MS      2000  /* what a worker gets beyond its deadline before it is killed */
-#define LINGERING_MAX 4     /* workers that may go on for `linger` after a reload */
-#define RESTART_MAX   2000  /* ms between two restarts */
-#define STEADY_MS     10000 /* a worker that served this long is restarted at once again */
-#define OPENINGS_MAX  64
+#define START_MS       60000 /* a worker that is not READY by then has failed */
+#define GRACE_MS       2000  /* what a worker gets beyond its deadline before it is killed */
+#define LINGERING_MAX  4     /* workers that may go on for `linger` after a reload */
+#define RESTART_MAX    2000  /* ms between two restarts */
+#define STEADY_MS      10000 /* a worker that served this long is restarted at once again */
+#define OPENINGS_MAX   64
+#define SAME_SIGNAL_MS 100
 
 /* A worker process. */
 struct child {
@@ -57,7 +58,7 @@ struct supervisor {
 	const struct supervisor_options *options;
 	int signals;
 	struct link children;
-	struct child *current; /* the newest that is READY and not draining */
+	struct child *current;   /* the newest that is READY and not draining */
 	struct child *reloading; /* the one that is to take its place, or NULL */
 	struct link openings;
 	unsigned opening_count;
@@ -68,15 +69,16 @@ struct supervisor {
 	char *pid_file;
 	int log; /* the error log; -1: standard error */
 	uint64_t started;
-	bool served;   /* some worker was READY once */
+	bool served; /* some worker was READY once */
 	bool stopping;
-	bool failed;   /* could not start */
+	bool failed;       /* could not start */
 	bool reload_again; /* asked for during a reload */
 	bool reload_failed;
 	time_t last_reload;
 	unsigned restarts;
 	uint64_t restart_at; /* ms; 0: no restart is due */
 	unsigned restart_delay;
+	uint64_t stop_signal; /* ms: when the last one came */
 };
 
 /* Milliseconds of the monotonic clock. */
@@ -90,7 +92,8 @@ void supervisor_stop(struct supervisor *s, bool at_once);
 /* The worker is READY; its values are in child->ready. */
 void supervisor_child_ready(struct supervisor *s, struct child *child);
 /* The worker is gone; `why` says how, `said` is what it wrote before it was READY. It is freed by the caller. */
-void supervisor_child_gone(struct supervisor *s, struct child *child, const char *why, struct slice said);
+void supervisor_child_gone(
+	struct supervisor *s, struct child *child, const char *why, struct slice said);
 /* A registered error log was opened for a READY worker (or one that becomes it): logs there from now on. */
 void supervisor_log_to(struct supervisor *s, struct child *child);
 struct control_state supervisor_state(const struct supervisor *s);
@@ -104,7 +107,8 @@ void child_receive(struct supervisor *s, struct child *child);
 /* It has ended with this status: what it still had said is heard, then it is freed. */
 void child_reap(struct supervisor *s, struct child *child, int status);
 /* Tells it to drain within `ms`; `removed`: addresses that it has to empty, a NUL behind each; or all. */
-void child_drain(struct supervisor *s, struct child *child, uint64_t ms, bool all, struct slice removed);
+void child_drain(
+	struct supervisor *s, struct child *child, uint64_t ms, bool all, struct slice removed);
 void child_kill(struct child *child);
 struct child *child_find(struct supervisor *s, pid_t pid);
 /* Bits of the places of all that live. */

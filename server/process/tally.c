@@ -23,8 +23,8 @@ struct tally {
 	struct counters slot[PLACES_MAX][TALLY_SLOTS];
 };
 
-static const struct tally_form form = {TALLY_MAGIC, PLACES_MAX, TALLY_SLOTS, COUNTER_COUNT,
-	sizeof(struct counters)};
+static const struct tally_form form = {
+	TALLY_MAGIC, PLACES_MAX, TALLY_SLOTS, COUNTER_COUNT, sizeof(struct counters)};
 
 int tally_make(void)
 {
@@ -41,8 +41,8 @@ struct tally *tally_map(int fd, bool writable)
 	struct stat st;
 	if (fstat(fd, &st) || st.st_size != (off_t)sizeof(struct tally))
 		return NULL;
-	struct tally *tally = mmap(NULL, sizeof(*tally), writable ? PROT_READ | PROT_WRITE : PROT_READ,
-		MAP_SHARED, fd, 0);
+	struct tally *tally = mmap(NULL, sizeof(*tally),
+		writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
 	if (tally == MAP_FAILED)
 		return NULL;
 	if (memcmp(&tally->form, &form, sizeof(form)) != 0) {

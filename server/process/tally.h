@@ -7,8 +7,8 @@
 
 #include "base/counters.h"
 
-#define PLACES_MAX  32  /* workers that live at the same time */
-#define THREADS_MAX 256 /* of one worker */
+#define PLACES_MAX  32                /* workers that live at the same time */
+#define THREADS_MAX 256               /* of one worker */
 #define TALLY_SLOTS (THREADS_MAX + 1) /* the first one is the worker's own, beside its threads */
 
 struct tally;

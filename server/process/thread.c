@@ -15,7 +15,8 @@
 #include "http/exchange.h"
 #include "io/watch.h"
 
-#define EMPTY_MOST 65536 /* connections that are taken from one socket at the end: new ones must not hold a stop up forever */
+#define EMPTY_MOST                                                                                 \
+	65536 /* connections that are taken from one socket at the end: new ones must not hold a stop up forever */
 
 struct thread {
 	pthread_t id;
@@ -77,7 +78,8 @@ static void empty_socket(struct thread *thread, struct listener *listener)
 {
 	for (unsigned i = 0; i < EMPTY_MOST; i++) {
 		struct address peer = {.length = sizeof(peer.local)};
-		int fd = accept4(listener->fd, &peer.any, &peer.length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int fd = accept4(
+			listener->fd, &peer.any, &peer.length, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd < 0 && errno != ECONNABORTED && errno != EINTR)
 			return;
 		if (fd >= 0)
@@ -220,8 +222,10 @@ int crew_start(struct crew *crew)
 		struct thread *thread = &crew->threads[i];
 		thread->crew = crew;
 		thread->index = i;
-		thread->listeners = must_zalloc(sizeof(struct listener) * (crew->listening_count + 1));
-		thread->sockets = must_zalloc(sizeof(struct listening *) * (crew->listening_count + 1));
+		thread->listeners =
+			must_zalloc(sizeof(struct listener) * (crew->listening_count + 1));
+		thread->sockets =
+			must_zalloc(sizeof(struct listening *) * (crew->listening_count + 1));
 		sem_init(&thread->step, 0, 0);
 		thread->listen_message.deliver = on_listen;
 		thread->drain_message.deliver = on_drain;

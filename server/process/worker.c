@@ -44,12 +44,13 @@ static bool has_channel(void)
 	int type = 0;
 	socklen_t length = sizeof(type);
 	return getsockopt(WORKER_CHANNEL, SOL_SOCKET, SO_TYPE, &type, &length) == 0 &&
-		type == SOCK_SEQPACKET && fcntl(WORKER_BIRTH, F_GETFD) >= 0;
+	       type == SOCK_SEQPACKET && fcntl(WORKER_BIRTH, F_GETFD) >= 0;
 }
 
 static int hear_hello(struct worker *w)
 {
-	if (worker_answer(w, CHANNEL_HELLO) || channel_head(&w->message, &w->hello, sizeof(w->hello)))
+	if (worker_answer(w, CHANNEL_HELLO) ||
+		channel_head(&w->message, &w->hello, sizeof(w->hello)))
 		return -1;
 	w->file = must_strdup(w->message.payload + sizeof(w->hello));
 	return w->hello.place < PLACES_MAX ? 0 : -1;
@@ -62,9 +63,10 @@ static void reopen(struct worker *w)
 	if (channel_head(&w->message, &file, sizeof(file)) || file.number >= WORKER_FILE_COUNT)
 		return;
 	if (file.error != 0 || w->message.fd_count != 1)
-		log_error("a log cannot be opened anew, the old one is kept: %s", strerror(file.error));
+		log_error("a log cannot be opened anew, the old one is kept: %s",
+			strerror(file.error));
 	else if (w->files[file.number] >= 0 &&
-		dup3(w->message.fds[0], w->files[file.number], O_CLOEXEC) < 0)
+		 dup3(w->message.fds[0], w->files[file.number], O_CLOEXEC) < 0)
 		log_error("a log cannot be opened anew: %m");
 }
 
@@ -92,9 +94,11 @@ static void obey(struct worker *w, struct life *life)
 	struct channel_drain order;
 	if (w->message.type == CHANNEL_FILE)
 		reopen(w);
-	else if (w->message.type == CHANNEL_DRAIN && channel_head(&w->message, &order, sizeof(order)) == 0)
+	else if (w->message.type == CHANNEL_DRAIN &&
+		 channel_head(&w->message, &order, sizeof(order)) == 0)
 		drain(w, life, order.all != 0, order.milliseconds,
-			(struct slice){w->message.payload + sizeof(order), w->message.length - sizeof(order)});
+			(struct slice){w->message.payload + sizeof(order),
+				w->message.length - sizeof(order)});
 	channel_drop(&w->message);
 }
 
@@ -167,7 +171,8 @@ int worker_run(const struct program *program)
 {
 	struct worker *w = must_zalloc(sizeof(*w));
 	if (!has_channel()) {
-		fprintf(stderr, "weir: `weir worker` is started by `weir run` and by nobody else\n");
+		fprintf(stderr,
+			"weir: `weir worker` is started by `weir run` and by nobody else\n");
 		return 2;
 	}
 	w->program = program;

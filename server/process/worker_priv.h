@@ -17,10 +17,12 @@ struct worker {
 	struct channel_hello hello;
 	char *file;
 	struct snapshot *snapshot;
-	int files[WORKER_FILE_COUNT]; /* descriptors that keep their number when a log is opened anew; -1: none */
+	int files
+		[WORKER_FILE_COUNT]; /* descriptors that keep their number when a log is opened anew; -1: none */
 	struct account account;
 	struct grants grants;
-	struct grants roots; /* what the handlers named, to be looked at with the worker's own rights */
+	struct grants
+		roots; /* what the handlers named, to be looked at with the worker's own rights */
 	struct crew crew;
 	uint64_t lost_lines; /* of the access log, as far as they are counted */
 	struct channel_message message;
@@ -44,7 +46,7 @@ int worker_start(struct worker *w);
 /* Receives the answer to a question; a message of another type is an error. 0, or -1 after a message. */
 int worker_answer(struct worker *w, enum channel_type type);
 /* Sends to the supervisor, with text as the tail. 0, or -1 after a message. */
-int worker_send(struct worker *w, enum channel_type type, const void *head, size_t length, const char *text,
-	const int *fds, unsigned count);
+int worker_send(struct worker *w, enum channel_type type, const void *head, size_t length,
+	const char *text, const int *fds, unsigned count);
 
 #endif

@@ -20,7 +20,8 @@ static void kept_text(const struct listener_settings *settings, char to[128])
 		memmove(to, to + strlen("[::]"), length - strlen("[::]") + 1);
 }
 
-static void add(struct worker *w, const struct listener_settings *settings, const char *text, int fd)
+static void add(
+	struct worker *w, const struct listener_settings *settings, const char *text, int fd)
 {
 	struct crew *crew = &w->crew;
 	crew->listening = must_realloc(
@@ -38,7 +39,8 @@ static int inherit(struct worker *w, const struct listener_settings *settings, c
 	if (worker_send(w, CHANNEL_WANT_SOCKETS, NULL, 0, text, NULL, 0))
 		return -1;
 	do {
-		if (worker_answer(w, CHANNEL_SOCKETS) || channel_head(&w->message, &more, sizeof(more)))
+		if (worker_answer(w, CHANNEL_SOCKETS) ||
+			channel_head(&w->message, &more, sizeof(more)))
 			return -1;
 		for (unsigned i = 0; i < w->message.fd_count; i++, had++)
 			add(w, settings, text, channel_take(&w->message, i));
@@ -55,16 +57,19 @@ static void explain(const struct listener_settings *settings)
 	switch (error) {
 	case EADDRINUSE:
 		port_owner(&settings->address, owner, sizeof(owner));
-		log_error("cannot listen on %s: address already in use%s%s", shown, owner[0] ? " by " : "", owner);
+		log_error("cannot listen on %s: address already in use%s%s", shown,
+			owner[0] ? " by " : "", owner);
 		break;
 	case EACCES:
 	case EPERM:
-		log_error("cannot listen on %s: permission denied; ports below 1024 are root's, or need "
-			  "CAP_NET_BIND_SERVICE",
+		log_error(
+			"cannot listen on %s: permission denied; ports below 1024 are root's, or need "
+			"CAP_NET_BIND_SERVICE",
 			shown);
 		break;
 	case EADDRNOTAVAIL:
-		log_error("cannot listen on %s: no interface of this machine has that address", shown);
+		log_error("cannot listen on %s: no interface of this machine has that address",
+			shown);
 		break;
 	default:
 		log_error("cannot listen on %s: %s", shown, strerror(error));

@@ -34,8 +34,8 @@ int worker_answer(struct worker *w, enum channel_type type)
 	return -1;
 }
 
-int worker_send(struct worker *w, enum channel_type type, const void *head, size_t length, const char *text,
-	const int *fds, unsigned count)
+int worker_send(struct worker *w, enum channel_type type, const void *head, size_t length,
+	const char *text, const int *fds, unsigned count)
 {
 	(void)w;
 	size_t text_length = text ? strlen(text) : 0;
@@ -53,7 +53,8 @@ int worker_send(struct worker *w, enum channel_type type, const void *head, size
 /* A descriptor, -1 when the supervisor has no such keepsake, -2 after a message. */
 static int want_keepsake(struct worker *w, const char *name)
 {
-	if (worker_send(w, CHANNEL_WANT_KEEPSAKE, NULL, 0, name, NULL, 0) || worker_answer(w, CHANNEL_KEEPSAKE))
+	if (worker_send(w, CHANNEL_WANT_KEEPSAKE, NULL, 0, name, NULL, 0) ||
+		worker_answer(w, CHANNEL_KEEPSAKE))
 		return -2;
 	return w->message.fd_count > 0 ? channel_take(&w->message, 0) : -1;
 }
@@ -74,8 +75,8 @@ static struct snapshot *load_text(struct worker *w, int fd, struct buffer *said)
 {
 	struct slice bytes = keepsake_map(fd);
 	size_t folder = strnlen(bytes.ptr, bytes.len);
-	struct snapshot *snapshot = snapshot_load_text(slice_from(bytes, folder + 1), w->file, bytes.ptr,
-		w->program->sets, w->hello.unprivileged, said);
+	struct snapshot *snapshot = snapshot_load_text(slice_from(bytes, folder + 1), w->file,
+		bytes.ptr, w->program->sets, w->hello.unprivileged, said);
 	keepsake_unmap(bytes);
 	return snapshot;
 }
@@ -186,7 +187,8 @@ static int open_logs(struct worker *w)
 	w->files[WORKER_ACCESS_LOG] = -1;
 	int result = open_log(w, WORKER_ERROR_LOG, FILE_ERROR_LOG, core->error_log.path.ptr);
 	if (core->access_log.on)
-		result |= open_log(w, WORKER_ACCESS_LOG, FILE_ACCESS_LOG, core->access_log.path.ptr);
+		result |=
+			open_log(w, WORKER_ACCESS_LOG, FILE_ACCESS_LOG, core->access_log.path.ptr);
 	return result;
 }
 
@@ -229,7 +231,8 @@ static int look_at_roots(struct worker *w)
 		if (geteuid() == 0 || w->account.name[0] == 0)
 			log_error("cannot read the root %s: %m", path);
 		else
-			log_error("cannot read the root %s: %m for the account %s, which serves it (`user`)",
+			log_error(
+				"cannot read the root %s: %m for the account %s, which serves it (`user`)",
 				path, w->account.name);
 		result = -1;
 	}
@@ -315,9 +318,9 @@ static int say_ready(struct worker *w)
 	/* from here on everything is said in the log */
 	log_open(w->files[WORKER_ERROR_LOG], (enum log_level)core->error_log.level, "worker");
 	int result = text.len + sizeof(ready) > CHANNEL_PAYLOAD_MAX
-		? -1
-		: channel_send(WORKER_CHANNEL, CHANNEL_READY, &ready, sizeof(ready), text.ptr, text.len, NULL, 0,
-			  true);
+			     ? -1
+			     : channel_send(WORKER_CHANNEL, CHANNEL_READY, &ready, sizeof(ready),
+				       text.ptr, text.len, NULL, 0, true);
 	buffer_free(&serving);
 	buffer_free(&text);
 	return result;
