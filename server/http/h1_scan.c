@@ -31,7 +31,8 @@ static inline bool ends_at(const char *bytes, size_t at)
 	return lf && (at == 1 || bytes[at - 2] == '\n');
 }
 
-/* The length of what ends with the first empty line, bare CR or bare LF; 0: none of them is there. */
+/* The length of what ends with the first empty line, bare CR or bare LF; 0: none of them is
+ * there. */
 static size_t find_end(const char *bytes, size_t length, size_t *seen)
 {
 	size_t at = *seen;

@@ -3,7 +3,8 @@
  * the whole is sent. */
 #include "http/range.h"
 
-/* Reads 1*DIGIT; stays at the greatest number when there are too many. 0, or -1 when there is none. */
+/* Reads 1*DIGIT; stays at the greatest number when there are too many. 0, or -1 when there
+ * is none. */
 static int read_number(struct slice *s, uint64_t *number)
 {
 	size_t i = 0;

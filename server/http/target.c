@@ -16,10 +16,10 @@ struct path_scan {
 	bool slashes; /* %2F or %5C */
 };
 
-/* The value of "%xy" at p, or -1. */
+/* The octet that "%xy" at p stands for; -1 when there is no such thing. */
 static int encoded_octet(const char *p, const char *end)
 {
-	if (end - p < 3)
+	if (end - p < 3 || *p != '%')
 		return -1;
 	int high = bytes_hex_digit((unsigned char)p[1]), low = bytes_hex_digit((unsigned char)p[2]);
 	return high < 0 || low < 0 ? -1 : high << 4 | low;
@@ -41,7 +41,7 @@ static unsigned scan_path(const char *p, const char *end, struct path_scan *scan
 			p++;
 			continue;
 		}
-		int octet = *p == '%' ? encoded_octet(p, end) : -1;
+		int octet = encoded_octet(p, end);
 		if (octet <= 0)
 			return 400;
 		scan->dots |= begins && octet == '.';

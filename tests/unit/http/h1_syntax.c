@@ -546,7 +546,8 @@ static void trailers(void **state)
 	assert_int_equal(h1_parse_trailers(many, n, &arena, &f), 400);
 }
 
-/* TECHNIQUES 3: SSE2, SWAR and the reference say the same of the same octets, wherever these lie. */
+/* TECHNIQUES 3: SSE2, SWAR and the reference say the same of the same octets, wherever these
+ * lie. */
 static void scanners(void **state)
 {
 	(void)state;

@@ -124,6 +124,8 @@ static void refused_paths(void **state)
 		{TEXT("/%2e%2e;/b")},
 		{TEXT("/a/..%3bx/b")},
 		{TEXT("/a/.;/b")},
+		{TEXT("/.;2ex/b")},
+		{TEXT("/..;2fx/b")},
 		{TEXT("/a\\b")},
 		{TEXT("/..\\..\\etc")},
 		{TEXT("\\etc")},
