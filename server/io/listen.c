@@ -12,6 +12,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "io/watch.h"
 
 #define ACCEPT_BURST 64
 #define ACCEPT_PAUSE 0.1 /* seconds */
@@ -224,6 +225,10 @@ static void on_acceptable(struct ev_loop *ev, ev_io *watch, int events)
 			out_of_descriptors(l, errno);
 			return;
 		}
+		/* Only the first is known to have waited when the loop woke. A later one, or any that others might have
+		 * taken, may be younger than a change of files that the loop has not heard of. */
+		if (i > 0 || peer.any.sa_family == AF_UNIX)
+			watch_drain(l->loop->watch);
 		unmap(&peer);
 		if (!l->accept(l, fd, &peer, l->context))
 			pause_accepting(l);

@@ -42,6 +42,7 @@ struct loop {
 	uint64_t tick;      /* now, in ticks */
 	unsigned filed;     /* deadlines in the wheel: the timer runs only while there are some */
 	unsigned index;     /* of the thread, from 0 */
+	struct watch *watch; /* what watch_attach put into this loop, or NULL */
 	char *scratch;      /* LOOP_SCRATCH bytes, valid only within one callback */
 };
 

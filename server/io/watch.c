@@ -347,6 +347,7 @@ void watch_attach(struct watch *watch, struct loop *loop)
 	ev_io_init(&attachment->watch, on_events, w->fd, EV_READ);
 	ev_set_priority(&attachment->watch, EV_MAXPRI);
 	ev_io_start(loop->ev, &attachment->watch);
+	loop->watch = watch;
 	pthread_mutex_lock(&w->lock);
 	list_append(&w->attachments, &attachment->link);
 	pthread_mutex_unlock(&w->lock);
@@ -370,6 +371,7 @@ void watch_detach(struct watch *watch, struct loop *loop)
 	if (!found)
 		return;
 	ev_io_stop(loop->ev, &found->watch);
+	loop->watch = NULL;
 	free(found);
 }
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "io/listen.h"
+#include "io/watch.h"
 #include "io_test.h"
 
 static struct loop loop;
@@ -337,6 +338,61 @@ static void stopped_listener_loses_nothing(void **state)
 	close(fd);
 }
 
+static struct {
+	struct watch *watch;
+	struct watched *folder;
+	struct address address;
+	const char *path;
+	uint32_t before, seen;
+	int client;
+	unsigned count;
+} younger;
+
+static bool changes_and_connects(
+	struct listener *l, int fd, const struct address *peer, void *context)
+{
+	(void)l, (void)peer, (void)context;
+	close(fd);
+	if (younger.count++ == 0) {
+		younger.before = watch_generation(younger.watch, younger.folder);
+		char path[128];
+		snprintf(path, sizeof(path), "%s/file", younger.path);
+		int file = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+		close(file);
+		younger.client = client_of(&younger.address);
+		return true;
+	}
+	younger.seen = watch_generation(younger.watch, younger.folder);
+	loop_stop(&loop);
+	return true;
+}
+
+/* DESIGN 3: changed on disk, the next request sees it; also one that comes while the loop is busy accepting. */
+static void connection_younger_than_a_change(void **state)
+{
+	(void)state;
+	struct listener_settings settings;
+	int fd;
+	start_listening(&settings, &fd, &younger.address);
+	int first = client_of(&younger.address);
+	younger.path = new_folder();
+	younger.watch = watch_new();
+	watch_attach(younger.watch, &loop);
+	younger.folder = watch_directory(younger.watch, NULL, younger.path);
+	struct listener listener;
+	listener_start(&listener, &loop, fd, &settings, changes_and_connects, NULL);
+	assert_int_equal(run_loop(&loop), 0);
+	assert_true(younger.before != 0);
+	assert_int_not_equal(younger.seen, younger.before);
+	listener_stop(&listener, true);
+	watch_detach(younger.watch, &loop);
+	watch_release(younger.watch, younger.folder);
+	watch_free(younger.watch);
+	remove_folder(younger.path);
+	close(first);
+	close(younger.client);
+}
+
 int main(void)
 {
 	check(loop_init(&loop, 0) == 0);
@@ -348,6 +404,7 @@ int main(void)
 		cmocka_unit_test(pauses_at_a_limit),
 		cmocka_unit_test(out_of_descriptors),
 		cmocka_unit_test(stopped_listener_loses_nothing),
+		cmocka_unit_test(connection_younger_than_a_change),
 	};
 	int result = cmocka_run_group_tests(tests, NULL, NULL);
 	loop_done(&loop);
