@@ -2,6 +2,7 @@
 """Through the proxy: backends that misbehave in each way of CASES.md, bodies of all sizes and framings both ways, tunnels,
 interim answers, kept connections, several servers, memory (DESIGN §3 and §5; RFC 9110, 7 and 15; RFC 9112, 6 to 9)."""
 import hashlib
+import shutil
 import socket
 import threading
 import time
@@ -10,7 +11,7 @@ import pytest
 
 from client import Connection, Ended
 from origin import CUT, POISON, REFUSED, SCRIPTS, Origin, close_idle, pattern, pattern_digest, plain
-from server import Server, wait_for
+from server import Server, new_folder, wait_for
 
 CONFIG = """
 threads: 1
@@ -414,17 +415,16 @@ def test_kept_connections(weir):
         assert origin.connections == 1
 
 
-def test_unix_socket(weir, tmp_path):
-    tmp_path.chmod(0o755)
-    folder = tmp_path
-    while folder != folder.parent and folder.stat().st_uid == 0 and not folder.stat().st_mode & 1:
-        folder.chmod(folder.stat().st_mode | 0o711)
-        folder = folder.parent
-    with Origin(path=tmp_path / "s") as origin:
-        server = another(weir, CONFIG, address=origin.address)
-        with Connection(server.port) as connection:
-            assert connection.get("/", host="example.com").status == 200
-        assert origin.heads[0].all("Host") == ["example.com"]
+def test_unix_socket(weir):
+    folder = new_folder()
+    try:
+        with Origin(path=folder / "s") as origin:
+            server = another(weir, CONFIG, address=origin.address)
+            with Connection(server.port) as connection:
+                assert connection.get("/", host="example.com").status == 200, server.log()
+            assert origin.heads[0].all("Host") == ["example.com"]
+    finally:
+        shutil.rmtree(folder)
 
 
 def test_localhost(weir):
