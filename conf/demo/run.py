@@ -15,21 +15,16 @@ from pathlib import Path
 from app import Application, Server
 
 TEXT = """
-weir serves     {folder}
-at              {url}
-what it lacks   falls through to conf/demo/app.py on http://{backend}
+Behind it stands conf/demo/app.py. Open {url} in a browser, or try:
 
-Open {url} in a browser, or try:
-
-  curl -i {url}/weir.css                         a file: answered here
-  curl -i -r 0-99 {url}/weir.css                 a part of it
-  curl -i {url}/hello                            no such file: the application answers
-  curl -i -d 'some text' {url}/api/echo          so does a POST; see what weir tells it
-  curl -N {url}/api/events                       a stream: each event comes at once
+  curl -i {url}/weir.css                  a file: answered from {folder}
+  curl -i -r 0-99 {url}/weir.css          a part of it
+  curl -i {url}/hello                     no such file: falls through to the application
+  curl -i -d 'some text' {url}/api/echo   so does a POST; see what weir tells the application
+  curl -N {url}/api/events                a stream: each event comes at once
 
 Then put a file named `hello` into {folder}: the next request gets it instead.
-Your own:  {weir} serve FOLDER -p 127.0.0.1:3000
-Ctrl-C ends both.
+Next, your own:  {weir} serve FOLDER -p 127.0.0.1:3000
 """
 
 
@@ -69,7 +64,7 @@ def main():
         signal.signal(signal.SIGTERM, lambda number, frame: child.terminate())
         if wait_until_ready(child, notices):
             url = options[options.index("-l") + 1] if "-l" in options else "http://localhost:8080"
-            print(TEXT.format(folder=shown(folder), url=url, backend=backend, weir=shown(weir)), flush=True)
+            print(TEXT.format(folder=shown(folder), url=url, weir=shown(weir)), flush=True)
         status = child.wait()
     sys.exit(0 if status in (0, -signal.SIGINT, -signal.SIGTERM) else 1)
 

@@ -33,10 +33,10 @@ class Demo:
         self.text = ""
         for line in self.process.stdout:
             self.text += line
-            if "Ctrl-C" in line:
+            if "Next, your own" in line:
                 break
         guard.cancel()
-        assert "Ctrl-C" in self.text, (self.folder / "errors").read_text()
+        assert "Next, your own" in self.text, (self.folder / "errors").read_text()
 
     def kill(self):
         try:
@@ -107,6 +107,7 @@ def test_events_arrive_one_by_one(demo):
 
 def test_what_is_printed_to_try_works(demo):
     """Each address that the text names is answered."""
+    assert demo.url in demo.text and "falls through to 127.0.0.1:" in demo.text and "Ctrl-C" in demo.text
     paths = set(re.findall(re.escape(demo.url) + r"(/[\w./]+)", demo.text)) - {"/api/events"}
     assert len(paths) >= 3
     for path in sorted(paths):
