@@ -107,7 +107,7 @@ def test_events_arrive_one_by_one(demo):
 
 def test_what_is_printed_to_try_works(demo):
     """Each address that the text names is answered."""
-    assert demo.url in demo.text and "falls through to 127.0.0.1:" in demo.text and "Ctrl-C" in demo.text
+    assert demo.url in demo.text and "falls through" in demo.text
     paths = set(re.findall(re.escape(demo.url) + r"(/[\w./]+)", demo.text)) - {"/api/events"}
     assert len(paths) >= 3
     for path in sorted(paths):
