@@ -39,7 +39,7 @@ static bool lists_inner(
 				continue;
 			if (i < from)
 				return false;
-			if (row->type == OPTION_GROUP)
+			if (row->rows)
 				lists_add(inner, row->rows);
 		}
 	}
@@ -71,6 +71,9 @@ static void schema_words(struct buffer *to, const struct option *row)
 	buffer_format(to, "\"enum\": [");
 	for (size_t i = 0; row->words[i]; i++) {
 		buffer_format(to, "%s\"%s\"", i > 0 ? ", " : "", row->words[i]);
+		/* 308 is a number to an editor */
+		if (strspn(row->words[i], "0123456789") == strlen(row->words[i]))
+			buffer_format(to, ", %s", row->words[i]);
 		if (strcmp(row->words[i], "on") == 0)
 			buffer_format(to, "%s", on_words);
 		if (strcmp(row->words[i], "off") == 0)
@@ -97,6 +100,18 @@ static void schema_number(struct buffer *to, const struct option *row)
 }
 
 static void schema_lists(struct buffer *to, const struct lists *lists, unsigned depth);
+
+/* A mapping of names that the user chooses to mappings with these rows. */
+static void schema_members(struct buffer *to, const struct lists *inner, unsigned depth)
+{
+	buffer_format(to, "\"type\": \"object\",");
+	indent(to, depth);
+	buffer_format(to, "\"additionalProperties\": {");
+	indent(to, depth + 1);
+	schema_lists(to, inner, depth + 1);
+	indent(to, depth);
+	buffer_append(to, "}", 1);
+}
 
 /* The members of a schema that say what the value is, without braces. */
 static void schema_type(
@@ -129,6 +144,10 @@ static void schema_type(
 		schema_lists(to, inner, depth);
 		break;
 	case OPTION_CUSTOM:
+		if (!row->schema && row->rows) {
+			schema_members(to, inner, depth);
+			break;
+		}
 		check(row->schema && row->schema[0] == '{');
 		buffer_append(to, row->schema + 1, strlen(row->schema) - 2);
 		break;
@@ -322,10 +341,11 @@ static void manual_lists(struct buffer *to, const struct lists *lists, const cha
 			if (!lists_inner(lists, i, row->name, &inner))
 				continue;
 			manual_row(to, row, prefix);
-			if (row->type != OPTION_GROUP)
+			if (!row->rows)
 				continue;
 			struct buffer path = {0};
-			buffer_format(&path, "%s%s.", prefix, row->name);
+			buffer_format(&path, "%s%s%s.", prefix, row->name,
+				row->type == OPTION_CUSTOM ? ".NAME" : "");
 			buffer_append(&path, "", 1);
 			manual_lists(to, &inner, path.ptr);
 			buffer_free(&path);

@@ -9,7 +9,8 @@
 
 enum { LINE_SHOWN = 120 };
 
-static struct slice format_text(struct load *load, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static struct slice format_text(
+	struct load *load, const char *format, va_list arguments)
 {
 	char text[2048];
 	int length = vsnprintf(text, sizeof(text), format, arguments);

@@ -50,7 +50,7 @@ const char *value_nearest(struct slice written, const char *const *words, size_t
 	const char *best = NULL;
 	if (written.len == 0 || written.len > WORD_MAX)
 		return NULL;
-	unsigned allowed = least(3, (unsigned)(written.len + 2) / 3);
+	unsigned allowed = written.len <= 5 ? 1 : written.len <= 10 ? 2 : 3;
 	for (size_t i = 0; i < count; i++) {
 		struct slice word = slice_of(words[i]);
 		if (word.len > WORD_MAX)

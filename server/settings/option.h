@@ -56,9 +56,10 @@ struct option {
 	int64_t min, max;            /* numbers; both 0: any that is not negative */
 	const char *preset;          /* the default as it would be written; NULL: none (zero bytes) */
 	const char *const *words;    /* enumerations: ended by NULL */
-	const struct option *rows;   /* groups */
+	const struct option *rows;   /* groups; custom ones: the keys of each member, where the value is a mapping of names that the
+				      * user chooses (upstreams): for `parse` to give to load_rows, and for schema and manual */
 	option_parse_fn *parse;      /* custom ones */
-	const char *schema;          /* custom ones: JSON Schema of the value, as JSON text */
+	const char *schema;          /* custom ones without rows: JSON Schema of the value, as JSON text */
 	const char *example;         /* as it would be written */
 	const char *prose;           /* for the manual: one or two sentences, no markup */
 };

@@ -66,10 +66,10 @@ static bool find_in(const struct option *rows, const char *name, struct buffer *
 			return true;
 	}
 	for (const struct option *row = rows; row->name; row++) {
-		if (row->type != OPTION_GROUP)
+		if (!row->rows)
 			continue;
 		size_t before = path->len;
-		buffer_format(path, "%s: ", row->name);
+		buffer_format(path, row->type == OPTION_CUSTOM ? "%s: NAME: " : "%s: ", row->name);
 		if (find_in(row->rows, name, path))
 			return true;
 		path->len = before;

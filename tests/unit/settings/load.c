@@ -117,6 +117,7 @@ static void core_values(void **state)
 		     "  timeouts: { header: 1s, body: 2s, idle: 3s, send: 4s }\n"
 		     "  min_rate: 0\n"
 		     "burst: auto\n"
+		     "members: { a: { weight: 2 }, b: { weight: 3 } }\n"
 		     "sites: [{ listen: \"http://:80\" }]\n");
 	const struct core_settings *core = &snapshot->core;
 	const struct sample_top *top = top_settings(snapshot, &sample_top);
@@ -141,6 +142,7 @@ static void core_values(void **state)
 	assert_int_equal(core->limits.send_timeout, 4000);
 	assert_int_equal(core->limits.min_rate, 0);
 	assert_int_equal(top->burst, 0);
+	assert_int_equal(top->weights, 5);
 	assert_int_equal(top->share, 8); /* a group that two sets have */
 	snapshot_free(snapshot);
 }

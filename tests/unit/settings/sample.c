@@ -97,6 +97,29 @@ static const struct option limit_rows[] = {
 	{0},
 };
 
+static const struct option member_rows[] = {
+	{.name = "weight",
+		.type = OPTION_INTEGER,
+		.offset = 0,
+		.preset = "1",
+		.flags = OPTION_REQUIRED},
+	{0},
+};
+
+/* A mapping of names that the user chooses; the weights are added up. */
+static int read_members(struct load *load, const struct node *node, void *target)
+{
+	int64_t *sum = target, weight;
+	if (node_kind(node) != NODE_MAPPING)
+		return load_error(load, node, "a mapping of names belongs here");
+	for (size_t i = 0; i < node_count(node); i++) {
+		if (load_rows(load, node_item(node, i), member_rows, &weight))
+			return -1;
+		*sum += weight;
+	}
+	return 0;
+}
+
 static const struct option top_rows[] = {
 	{.name = "burst",
 		.type = OPTION_INTEGER,
@@ -109,6 +132,12 @@ static const struct option top_rows[] = {
 		.parse = read_list,
 		.schema = "{\"type\":\"string\"}"},
 	{.name = "limits", .type = OPTION_GROUP, .rows = limit_rows},
+	{.name = "members",
+		.type = OPTION_CUSTOM,
+		.rows = member_rows,
+		.parse = read_members,
+		.offset = offsetof(struct sample_top, weights),
+		.prose = ".a \\ \"b\""},
 	{0},
 };
 

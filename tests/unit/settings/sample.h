@@ -25,6 +25,7 @@ struct sample_top {
 	int64_t burst;
 	struct slice list; /* the contents of a file */
 	int64_t share;     /* in the core's group `limits` */
+	int64_t weights;
 };
 
 extern const struct option_set sample_site, sample_top;

@@ -113,8 +113,8 @@ static void addresses(void **state)
 		"127.0.0.1:000080", "1.2.3:80", "256.0.0.1:80", "::1:80", "[::1]", "[::1",
 		"[::1:80", "[]:80", "[127.0.0.1]:80", "localhost:80", "http://:80",
 		"unix:", "unix:run/x", "[:80",
-		"unix:/0123456789012345678901234567890123456789012345678901234567890123456789"
-		"01234567890123456789012345678901234567890123456789"};
+		("unix:/01234567890123456789012345678901234567890123456789012345678901234567"
+		 "01234567890123456789012345678901234567890123456789")};
 	const char *expected;
 	char text[128];
 	struct address address, other;
@@ -179,7 +179,8 @@ static void near_words(void **state)
 	static const char *const pairs[][2] = {{"threds", "threads"}, {"thraeds", "threads"},
 		{"Threads", "threads"}, {"limit", "limits"}, {"listem", "listen"},
 		{"darin", "drain"}, {"conn", "connections"}, {"offf", "off"}, {"xyzzy", NULL},
-		{"", NULL}, {"l", NULL}, {"t", NULL}, {"wholly-different", NULL}};
+		{"", NULL}, {"l", NULL}, {"t", NULL}, {"clients", NULL},
+		{"wholly-different", NULL}};
 	(void)state;
 	for (size_t i = 0; i < COUNT_OF(pairs); i++) {
 		const char *near = value_nearest(slice_of(pairs[i][0]), words, COUNT_OF(words));
