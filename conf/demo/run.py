@@ -57,11 +57,11 @@ def main():
     with tempfile.TemporaryDirectory() as place, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
         notices.bind(place + "/notify")
         notices.settimeout(0.1)
-        # A key press reaches weir as well as this program: weir decides when it is over.
-        signal.signal(signal.SIGINT, lambda number, frame: None)
         child = subprocess.Popen([str(weir), "serve", str(folder), "-p", backend] + options,
                                  env=dict(os.environ, NOTIFY_SOCKET=place + "/notify"))
-        signal.signal(signal.SIGTERM, lambda number, frame: child.terminate())
+        # Ctrl-C reaches weir as well as this program: weir decides when it is over.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda number, frame: child.send_signal(number))
         if wait_until_ready(child, notices):
             url = options[options.index("-l") + 1] if "-l" in options else "http://localhost:8080"
             print(TEXT.format(folder=shown(folder), url=url, weir=shown(weir)), flush=True)
