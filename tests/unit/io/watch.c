@@ -5,8 +5,10 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "io/watch.h"
 #include "io_test.h"
 
@@ -372,13 +374,8 @@ static unsigned long queue_limit(void)
 	return limit;
 }
 
-/* Events were lost: a move may be among them, so nothing stays valid. */
-static void overflow_ends_all(void **state)
+static void lose_events(void)
 {
-	(void)state;
-	make("a");
-	struct watched *top = watch_directory(watch, NULL, root);
-	struct watched *a = watch_directory(watch, top, in_root("a"));
 	unsigned long limit = queue_limit();
 	assert_true(limit > 0 && limit < 1000000);
 	/* Two names in turn, since equal events that follow each other are one. */
@@ -388,6 +385,16 @@ static void overflow_ends_all(void **state)
 		assert_int_equal(chmod(in_root("f"), 0600), 0);
 		assert_int_equal(chmod(in_root("g"), 0600), 0);
 	}
+}
+
+/* Events were lost: a move may be among them, so nothing stays valid. */
+static void overflow_ends_all(void **state)
+{
+	(void)state;
+	make("a");
+	struct watched *top = watch_directory(watch, NULL, root);
+	struct watched *a = watch_directory(watch, top, in_root("a"));
+	lose_events();
 	assert_int_equal(now(top), 0);
 	assert_int_equal(now(a), 0);
 	assert_int_equal(watch_count(watch), 0);
@@ -398,6 +405,62 @@ static void overflow_ends_all(void **state)
 	put("f", "y");
 	assert_int_not_equal(now(top), before);
 	watch_release(watch, top);
+}
+
+struct looker {
+	struct watched *top;
+	_Atomic bool begun;
+	uint32_t seen;
+};
+
+static void *look(void *context)
+{
+	struct looker *looker = context;
+	atomic_store(&looker->begun, true);
+	looker->seen = watch_generation(watch, looker->top);
+	return NULL;
+}
+
+static void *drain(void *context)
+{
+	(void)context;
+	watch_drain(watch);
+	return NULL;
+}
+
+/* DESIGN 4, A thread's world: who looks while somebody drains waits for the end of it. The drain is held up by its own
+ * message about lost events, which goes into a pipe that is full. */
+static void who_looks_waits_for_who_drains(void **state)
+{
+	(void)state;
+	struct looker looker = {.top = watch_directory(watch, NULL, root)};
+	assert_true(watch_generation(watch, looker.top) != 0);
+	lose_events();
+	int ends[2];
+	static char page[4096];
+	assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+	while (write(ends[1], page, sizeof(page)) > 0)
+		;
+	assert_int_equal(fcntl(ends[1], F_SETFL, 0), 0);
+	log_open(ends[1], LOG_LEVEL_INFO, NULL);
+	pthread_t drainer, looking;
+	assert_int_equal(pthread_create(&drainer, NULL, drain, NULL), 0);
+	while (!(atomic_load(&watch->epoch) & 1))
+		sched_yield();
+	assert_int_equal(pthread_create(&looking, NULL, look, &looker), 0);
+	while (!atomic_load(&looker.begun))
+		sched_yield();
+	struct timespec moment = {0, 30000000}; /* for one that would not wait to show it */
+	nanosleep(&moment, NULL);
+	while (read(ends[0], page, sizeof(page)) > 0)
+		;
+	pthread_join(drainer, NULL);
+	pthread_join(looking, NULL);
+	log_open(2, LOG_LEVEL_INFO, NULL);
+	close(ends[0]);
+	close(ends[1]);
+	assert_int_equal(looker.seen, 0);
+	watch_release(watch, looker.top);
 }
 
 static void held_objects_end_with_the_watch(void **state)
@@ -414,7 +477,8 @@ static void held_objects_end_with_the_watch(void **state)
 }
 
 /* Who sees a request after a change was made sees the generation of after it, whichever loop drains. */
-#define ROUNDS 3000
+#define ROUNDS   2000
+#define CHILDREN 1000 /* make an event in their parent slow, so that somebody is still at it */
 
 struct member {
 	struct loop loop;
@@ -464,19 +528,37 @@ static void no_loop_answers_stale(void **state)
 {
 	(void)state;
 	static struct member members[3];
+	static struct watched *children[CHILDREN];
+	unsigned stale = 0;
 	struct watched *top = watch_directory(watch, NULL, root);
+	for (unsigned i = 0; i < CHILDREN; i++) {
+		char name[32];
+		snprintf(name, sizeof(name), "child-%u", i);
+		make(name);
+		watch_drain(watch); /* its making would end what is watched too early */
+		children[i] = watch_directory(watch, top, in_root(name));
+	}
+	put("busy-1", "x");
+	put("busy-2", "x");
+	watch_drain(watch);
+	assert_true(watch_generation(watch, children[0]) != 0);
 	for (size_t i = 0; i < 3; i++) {
 		struct member *member = &members[i];
+		member->answered = 0;
 		check(loop_init(&member->loop, (unsigned)i) == 0);
-		member->top = top;
+		member->top = children[0];
 		assert_int_equal(pipe2(member->request, O_CLOEXEC | O_NONBLOCK), 0);
 		ev_io_init(&member->requests, on_request, member->request[0], EV_READ);
 		ev_io_start(member->loop.ev, &member->requests);
 		assert_int_equal(pthread_create(&member->thread, NULL, run_member, member), 0);
 	}
-	int fd = open(in_root("f"), O_CREAT | O_RDWR | O_CLOEXEC, 0644);
+	int fd = open(in_root("child-0/f"), O_CREAT | O_RDWR | O_CLOEXEC, 0644);
 	for (uint32_t round = 0; round < ROUNDS; round++) {
 		struct member *asked = &members[round % 3];
+		for (unsigned i = 0; i < 4; i++) {
+			assert_int_equal(chmod(in_root("busy-1"), 0600), 0);
+			assert_int_equal(chmod(in_root("busy-2"), 0600), 0);
+		}
 		assert_int_equal(pwrite(fd, "x", 1, 0), 1);
 		assert_int_equal(write(asked->request[1], "?", 1), 1);
 		uint32_t before = round / 3;
@@ -488,10 +570,13 @@ static void no_loop_answers_stale(void **state)
 		members[i].leave.deliver = on_leave;
 		inbox_post(&members[i].loop.inbox, &members[i].leave);
 		pthread_join(members[i].thread, NULL);
-		assert_int_equal(members[i].stale, 0);
+		stale += members[i].stale;
 		close(members[i].request[0]);
 		close(members[i].request[1]);
 	}
+	assert_int_equal(stale, 0);
+	for (unsigned i = 0; i < CHILDREN; i++)
+		watch_release(watch, children[i]);
 	watch_release(watch, top);
 }
 
@@ -568,6 +653,7 @@ int main(void)
 		EACH(what_cannot_be_watched_has_no_generation),
 		EACH(without_inotify_all_is_unwatched),
 		EACH(overflow_ends_all),
+		EACH(who_looks_waits_for_who_drains),
 		EACH(held_objects_end_with_the_watch),
 		EACH(no_loop_answers_stale),
 		EACH(moves_while_watching),
