@@ -134,7 +134,7 @@ static char plain_size(struct reader *r, uint64_t *size)
 
 static char plain_chunk(struct reader *r, struct budget *b, struct result *result)
 {
-	uint64_t size;
+	uint64_t size = 0;
 	char verdict;
 	b->one = 0;
 	if ((verdict = plain_size(r, &size)) != 'o' || (verdict = plain_extensions(r, b)) != 'o' ||

@@ -81,6 +81,7 @@ static void types(void **state)
 		{"image/*;q=0.5, image/avif;q=0.2, */*", "image/avif", 200, 200},
 		{"image/avif;q=0, image/*", "image/avif", 0, 0},
 		{"image/*;q=0, */*", "image/avif", 0, 0},
+		{"image/avif;q=0, image/avif", "image/avif", 0, 0},
 		{"*/*, image/*;q=0", "image/avif", 0, 0},
 		{"text/*", "image/avif", 0, 0},
 		{"image/a*", "image/avif", 0, 0},
