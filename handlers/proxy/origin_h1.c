@@ -26,6 +26,7 @@ static struct origin *origin_new(struct backend *backend)
 	memset(o, 0, sizeof *o);
 	o->backend = backend;
 	chunks_init(&o->out);
+	chunks_init(&o->held);
 	chunks_init(&o->ready);
 	return o;
 }
@@ -38,6 +39,7 @@ static void origin_free(struct origin *o)
 		server_close(o->conn, true);
 	source_cancel(&o->body);
 	chunks_clear(&o->out);
+	chunks_clear(&o->held);
 	chunks_clear(&o->ready);
 	origin_receive_drop(o);
 	o->next_spare = all->spare_origins;
@@ -117,20 +119,19 @@ void origin_fail(struct origin *o, enum origin_failure why)
 
 void origin_lost(struct origin *o)
 {
-	bool again = o->kept && o->to == 0 && repeatable(o);
-	if (!again) {
+	if (!o->kept || !o->holding || o->to > 0) {
 		origin_fail(o, ORIGIN_CLOSED);
 		return;
 	}
-	close_conn(o, false);
-	chunks_clear(&o->out);
-	o->sending = SENDING_NOTHING;
-	attempt(o, true);
+	chunks_move(&o->held, &o->out);
+	chunks_move(&o->out, &o->held);
+	origin_reconnect(o);
 }
 
 void origin_reconnect(struct origin *o)
 {
 	close_conn(o, false);
+	o->unwritable = false;
 	attempt(o, true);
 }
 
@@ -156,7 +157,8 @@ void origin_watch(struct origin *o)
 {
 	if (!o->conn || o->conn->transport.fd < 0)
 		return;
-	server_watch(o->conn, (o->stalled ? 0 : EV_READ) | (chunks_empty(&o->out) ? 0 : EV_WRITE));
+	bool write = !chunks_empty(&o->out) && !o->unwritable;
+	server_watch(o->conn, (o->stalled ? 0 : EV_READ) | (write ? EV_WRITE : 0));
 }
 
 void origin_expect(struct origin *o)
@@ -263,6 +265,7 @@ static void attempt(struct origin *o, bool fresh)
 	bool once = !method_idempotent(o->request->method_id);
 	o->conn = fresh ? NULL : server_take(pool, once, &told, o);
 	o->kept = o->conn != NULL;
+	o->holding = o->kept && !once;
 	if (!o->conn) {
 		o->conn = server_connect(pool, &told, o);
 		return;

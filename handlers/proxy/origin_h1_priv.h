@@ -51,7 +51,10 @@ struct origin {
 	bool body_paused; /* `wake` is awaited */
 	bool half_closed;
 	struct chunks out;
-	uint64_t sent; /* bytes that went out on this connection */
+	struct chunks held; /* what went out of it while it may have to be sent again */
+	bool holding;       /* everything that went out stands in `held` */
+	bool unwritable;    /* writing failed; what the backend said before is still to be read */
+	uint64_t sent;      /* bytes that went out on this connection */
 
 	/* The answer's way. */
 	enum origin_receiving receiving;
@@ -105,6 +108,8 @@ void origin_release_body(struct origin *o);
 void origin_send_more(struct origin *o);
 /* No more is sent; the body is given back. */
 void origin_send_stop(struct origin *o);
+/* The backend has begun to answer: nothing is sent again. */
+void origin_send_let_go(struct origin *o);
 
 /* --- origin_h1_receive.c --- */
 

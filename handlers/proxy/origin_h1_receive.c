@@ -425,6 +425,8 @@ static void receive_head(struct origin *o)
 		origin_lost(o);
 		return;
 	}
+	if (o->holding)
+		origin_send_let_go(o);
 	while (take_head(o))
 		;
 }

@@ -157,8 +157,15 @@ void origin_release_body(struct origin *o)
 	origin_send_more(o);
 }
 
+void origin_send_let_go(struct origin *o)
+{
+	o->holding = false;
+	chunks_clear(&o->held);
+}
+
 void origin_send_stop(struct origin *o)
 {
+	origin_send_let_go(o);
 	chunks_clear(&o->out);
 	source_cancel(&o->body);
 	o->sending = SENDING_STOPPED;
@@ -183,13 +190,30 @@ static ssize_t write_some(struct origin *o)
 	return t->ops->write(t, iov, count, false);
 }
 
-/* The backend reads no more. What it may have answered before is still to be read: the end of the connection tells. */
+/* The backend reads no more. What it may have answered before is still to be read: the end of the connection tells. A kept
+ * connection that took nothing at all was closed before: so even a POST may go on a new one. */
 static void refused_bytes(struct origin *o)
 {
 	if (o->kept && o->sent == 0 && o->receiving == RECEIVING_HEAD && o->to == 0)
 		origin_reconnect(o);
+	else if (o->holding)
+		o->unwritable = true;
 	else
 		origin_send_stop(o);
+}
+
+static void sent_some(struct origin *o, uint64_t n)
+{
+	if (o->sent > 0 || o->tunnel)
+		origin_expect(o);
+	o->sent += n;
+	if (o->holding && o->sent <= ORIGIN_WINDOW) {
+		chunks_move_some(&o->held, &o->out, n);
+		return;
+	}
+	if (o->holding)
+		origin_send_let_go(o);
+	chunks_consume(&o->out, n);
 }
 
 static void finish_tunnel(struct origin *o)
@@ -203,7 +227,7 @@ static void finish_tunnel(struct origin *o)
 
 void origin_send_more(struct origin *o)
 {
-	if (!o->conn || o->conn->transport.fd < 0)
+	if (!o->conn || o->conn->transport.fd < 0 || o->unwritable)
 		return;
 	for (unsigned writes = 0;; writes++) {
 		pull_body(o);
@@ -220,10 +244,7 @@ void origin_send_more(struct origin *o)
 			refused_bytes(o);
 			break;
 		}
-		if (o->sent > 0 || o->tunnel)
-			origin_expect(o);
-		o->sent += (uint64_t)n;
-		chunks_consume(&o->out, (uint64_t)n);
+		sent_some(o, (uint64_t)n);
 	}
 	finish_tunnel(o);
 	origin_watch(o);

@@ -107,6 +107,30 @@ def test_refused_connection(weir):
     assert f"no connection to 127.0.0.1:{port}" in server.log()
 
 
+def test_connect_timeout(weir):
+    """A server that takes no connection: 504 after `connect`, and the next one answers where there is one."""
+    with socket.socket() as full, Origin() as origin:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        port = full.getsockname()[1]
+        waiting = [socket.socket() for _ in range(4)]
+        for one in waiting:
+            one.setblocking(False)
+            one.connect_ex(("127.0.0.1", port))
+        time.sleep(0.1)
+        server = another(weir, CONFIG, address=f"127.0.0.1:{port}")
+        began = time.monotonic()
+        with Connection(server.port) as connection:
+            assert connection.get("/").status == 504
+        assert 0.5 < time.monotonic() - began < 3
+        server = another(weir, CONFIG.replace('["$address"]', '["$address", "$other"]'), address=f"127.0.0.1:{port}", other=origin.address)
+        with Connection(server.port) as connection:
+            for _ in range(2):
+                assert connection.get("/").status == 200
+        for one in waiting:
+            one.close()
+
+
 def test_early_refusal_of_a_body(stage):
     """A 413 reaches the client although it goes on sending (RFC 9112, 9.5)."""
     with Connection(stage.port) as connection:
@@ -158,7 +182,7 @@ def test_idle_connections_closed(weir):
 
 
 def test_repeated_only_if_idempotent(weir):
-    """A kept connection that is closed by a request: GET and PUT without a body go again, once; POST does not."""
+    """A kept connection that is closed by a request: what is idempotent goes again, once; POST and PATCH do not."""
     def once(peer, head):
         if head.target == "/good":
             return plain(peer, head)

@@ -191,6 +191,54 @@ static void repeated_once(void **state)
 	assert_false(proxy_readable(stage.listening[0]));
 }
 
+/* RFC 9110, 9.2.2: PUT is idempotent, and a small body is still there. */
+static void repeated_with_body(void **state)
+{
+	(void)state;
+	int server = proxy_used_connection();
+	proxy_write(stage.client,
+		"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+	proxy_read(server, "3\r\nabc\r\n");
+	close(server);
+	server = proxy_accept(0);
+	const char *again = proxy_read(server, "\r\n\r\n3\r\nabc\r\n");
+	assert_memory_equal(again, "PUT / HTTP/1.1\r\nHost: a\r\n", 25);
+	proxy_write(stage.client, "2\r\nde\r\n0\r\n\r\n");
+	proxy_read(server, "2\r\nde\r\n0\r\n\r\n");
+	proxy_write(server, OK);
+	proxy_read(stage.client, "ok");
+	proxy_assert_open(server);
+	close(server);
+}
+
+/* Nothing is sent again once an octet of an answer came, nor when too much was sent to be kept. */
+static void not_repeated(void **state)
+{
+	(void)state;
+	static char large[200000];
+	int server = proxy_used_connection();
+	proxy_write(stage.client, GET);
+	proxy_read(server, "\r\n\r\n");
+	proxy_write(server, "HTTP/1.1 103 Early Hints\r\n\r\n");
+	proxy_read(stage.client, "\r\n\r\n");
+	close(server);
+	assert_memory_equal(proxy_read(stage.client, "</html>\n"), "HTTP/1.1 502 ", 13);
+	server = proxy_used_connection();
+	memset(large, 'x', sizeof large - 1);
+	proxy_write(stage.client, "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n");
+	for (size_t got = 0; got < 100000;) {
+		ssize_t n = send(stage.client, large, 10000, MSG_NOSIGNAL);
+		(void)n;
+		assert_true(proxy_turn_until(server, 5000));
+		n = recv(server, large, sizeof large, 0);
+		assert_true(n > 0);
+		got += (size_t)n;
+	}
+	close(server);
+	assert_memory_equal(proxy_read(stage.client, NULL), "HTTP/1.1 502 ", 13);
+	assert_false(proxy_turn_until(stage.listening[0], 50));
+}
+
 static void never_twice(void **state)
 {
 	(void)state;
@@ -277,6 +325,8 @@ int main(void)
 		PROXY_TEST(expectation_ignored),
 		PROXY_TEST(early_answer),
 		PROXY_TEST(repeated_once),
+		PROXY_TEST(repeated_with_body),
+		PROXY_TEST(not_repeated),
 		PROXY_TEST(never_twice),
 		PROXY_TEST(closed_while_idle),
 		PROXY_TEST(next_server),
