@@ -209,14 +209,22 @@ static bool of_one_connection(int error)
 	}
 }
 
+int listen_accept(int fd, struct address *peer)
+{
+	peer->length = sizeof(struct sockaddr_un);
+	int accepted = accept4(fd, &peer->any, &peer->length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (accepted >= 0)
+		unmap(peer);
+	return accepted;
+}
+
 static void on_acceptable(struct ev_loop *ev, ev_io *watch, int events)
 {
 	(void)ev, (void)events;
 	struct listener *l = container_of(watch, struct listener, watch);
 	for (int i = 0; i < ACCEPT_BURST && ev_is_active(&l->watch); i++) {
 		struct address peer;
-		peer.length = sizeof(struct sockaddr_un);
-		int fd = accept4(l->fd, &peer.any, &peer.length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int fd = listen_accept(l->fd, &peer);
 		if (fd < 0) {
 			if (errno == EAGAIN || errno == EWOULDBLOCK)
 				return;
@@ -229,7 +237,6 @@ static void on_acceptable(struct ev_loop *ev, ev_io *watch, int events)
 		 * taken, may be younger than a change of files that the loop has not heard of. */
 		if (i > 0 || peer.any.sa_family == AF_UNIX)
 			watch_drain(l->loop->watch);
-		unmap(&peer);
 		if (!l->accept(l, fd, &peer, l->context))
 			pause_accepting(l);
 	}
@@ -259,7 +266,8 @@ void listener_stop(struct listener *l, bool close_fd)
 	if (l->spare >= 0)
 		close(l->spare);
 	l->spare = -1;
-	if (close_fd)
-		close(l->fd);
+	if (!close_fd)
+		return;
+	close(l->fd);
 	l->fd = -1;
 }

@@ -17,6 +17,9 @@ int listen_bind(const struct listener_settings *settings, int *fds, unsigned cou
 int listen_start(int fd);
 /* The address a socket is bound to (after port 0). 0 or -1. */
 int listen_address(int fd, struct address *address);
+/* Takes one connection, close-on-exec and non-blocking; an IPv4 client's address is one of IPv4 on sockets for both as well.
+ * Returns its descriptor, or -1 with errno. */
+int listen_accept(int fd, struct address *peer);
 
 struct listener;
 /* Takes a connected, non-blocking socket over, in any case. Returns false when it wants no more just now (a limit): accepting
@@ -38,7 +41,8 @@ struct listener {
 
 void listener_start(struct listener *l, struct loop *loop, int fd, const struct listener_settings *settings,
 	listen_accept_fn *accept, void *context);
-/* Accepts no more; the descriptor stays open (the supervisor has it as well) unless close_fd. May be called again. */
+/* Accepts no more; the descriptor stays open (the supervisor has it as well) unless close_fd, and known in l->fd.
+ * May be called again. */
 void listener_stop(struct listener *l, bool close_fd);
 
 #endif
