@@ -211,6 +211,10 @@ int core_headers(struct load *load, const struct node *node, void *target)
 	struct headers_written written = {NULL, NULL};
 	if (node_is_empty(node))
 		return 0;
+	if (node->kind != NODE_MAPPING)
+		return load_error(load, node,
+			"a mapping with set and remove belongs here; for example headers: { set: { "
+			"X-Frame-Options: DENY }, remove: [X-Powered-By] }");
 	int result = load_rows(load, node, rows, &written);
 	if (written.set && set_rules(load, written.set, target))
 		result = -1;

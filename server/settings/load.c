@@ -49,6 +49,11 @@ struct arena *load_arena(struct load *load)
 	return &load->snapshot->arena;
 }
 
+bool load_is_replay(const struct load *load)
+{
+	return load->kept.replay.ptr != NULL;
+}
+
 struct slice load_path(struct load *load, struct slice written)
 {
 	struct slice folder = load->file->folder;

@@ -101,6 +101,9 @@ struct arena *load_arena(struct load *load);
 /* An absolute path: relative ones are taken from the folder of the file that is being read (in `finish`: the main file).
  * NUL-terminated, in the arena, without slashes at its end. */
 struct slice load_path(struct load *load, struct slice written);
+/* Whether a configuration that was good once is loaded again from what was kept of it, by a worker after a crash: what the
+ * disk says now (a folder that is just being exchanged) is no reason to refuse it then. */
+bool load_is_replay(const struct load *load);
 /* Fills a struct by rows from a mapping, as the loader does for groups; presets first. 0 or -1. */
 int load_rows(struct load *load, const struct node *mapping, const struct option *rows, void *target);
 /* Keeps the contents of a file that is configuration too (a list of addresses, a certificate) among what a worker after

@@ -296,6 +296,8 @@ static int not_a_mapping(struct load *load, const struct node *node)
 {
 	if (node->kind == NODE_LIST)
 		return load_error(load, node, "a mapping (key: value) belongs here, not a list");
+	if (node_is_empty(node))
+		return load_error(load, node, "a mapping (key: value) is missing here");
 	if (memchr(node->text.ptr, ':', node->text.len))
 		return load_error(load, node,
 			"a mapping (key: value) belongs here: a space is missing behind the colon");

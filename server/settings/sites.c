@@ -55,6 +55,8 @@ static int scope_read(struct load *load, struct scope *scope, const struct node 
 			parts[count++] = (struct rows_part){
 				set->rows, (char *)(uintptr_t)scope->settings[i]};
 	}
+	if (!written && node_is_empty(node))
+		return 0; /* a route with nothing to change is all its site's */
 	return rows_read(load, node, parts, count, !written);
 }
 

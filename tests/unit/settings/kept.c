@@ -158,6 +158,28 @@ static void same_again_without_the_disk(void **state)
 	snapshot_free(first);
 }
 
+static int note_replay(struct load *load, struct snapshot *snapshot, void *context)
+{
+	(void)snapshot;
+	*(bool *)context = load_is_replay(load);
+	return 0;
+}
+
+static void finish_knows_of_the_replay(void **state)
+{
+	struct place *place = *state;
+	static const char text[] = "sites: [{ listen: \"http://:80\" }]\n";
+	bool replay = true;
+	struct option_sets noting = {sample_list, note_replay, &replay};
+	struct snapshot *first =
+		snapshot_load_text(SLICE(text), "w", "/", &noting, false, &place->told);
+	assert_non_null(first);
+	assert_false(replay);
+	snapshot_free(snapshot_load("w", first->text, &noting, false, &place->told));
+	assert_true(replay);
+	snapshot_free(first);
+}
+
 static void kept_of_a_text(void **state)
 {
 	struct place *place = *state;
@@ -314,6 +336,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(includes_are_read_in_order, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(same_again_without_the_disk, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(finish_knows_of_the_replay, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(kept_of_a_text, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(damaged_keepsakes_are_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(faults_name_their_file, set_up, tear_down),

@@ -186,7 +186,7 @@ static void routes_inherit(void **state)
 		     "      /a/: { root: off, compress: { deep: { age: 5s } } }\n"
 		     "      /b/: { compress: off, index: x.html }\n"
 		     "      /c/: { compress: on }\n"
-		     "      /d/: {}\n"
+		     "      /d/:\n"
 		     "    root: www\n"
 		     "    min_size: 2k\n"
 		     "    compress: { level: 9, deep: { age: 7s } }\n");
