@@ -25,6 +25,7 @@ struct thread {
 	sem_t step; /* posted when it is prepared */
 	bool failed;
 	bool drained;
+	bool letting_go; /* on the thread: connections may come and end while sockets are emptied */
 	atomic_bool empty;
 	struct loop loop;
 	struct exchange_thread exchange;
@@ -47,6 +48,8 @@ static void on_empty(void *context)
 {
 	struct thread *thread = context;
 	uint64_t one = 1;
+	if (thread->letting_go)
+		return;
 	atomic_store(&thread->empty, true);
 	if (write(thread->crew->bell, &one, sizeof(one)) < 0) {
 		/* it rings already */
@@ -105,7 +108,10 @@ static void on_drain(struct message *message, void *loop)
 {
 	struct thread *thread = thread_of(loop);
 	(void)message;
+	thread->exchange.draining = true; /* for those that are taken now as well */
+	thread->letting_go = true;
 	let_go(thread);
+	thread->letting_go = false;
 	wire_drain(thread->wire);
 }
 

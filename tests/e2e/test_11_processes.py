@@ -1,0 +1,485 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Processes (DESIGN §4): rights and sandbox of the worker, crashes, the supervisor's death, stops, logs, the service manager."""
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from client import Connection
+from proc_load import Load
+from server import ROOT, WEIR, Server, children, command, free_port, new_folder, wait_for
+
+CONFIG = """
+sites:
+  - { listen: "http://127.0.0.1:$port", root: $root }
+"""
+
+
+@pytest.fixture
+def server(weir):
+    made = weir(CONFIG)
+    (made.root / "index.html").write_text("hello\n")
+    return made
+
+
+@pytest.fixture
+def mortal():
+    """Servers whose processes the test kills itself: judged by the test alone."""
+    made = []
+
+    def start(config, **options):
+        server = Server(config, **options)
+        made.append(server)
+        server.start()
+        (server.root / "index.html").write_text("hello\n")
+        return server
+
+    yield start
+    for server in made:
+        server.kill()
+        server.remove()
+
+
+def get(port, path="/"):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    body = answer.read()
+    connection.close()
+    return answer.status, body
+
+
+def status(server):
+    return json.loads(command("status", "--json", "-c", server.file).stdout)
+
+
+def field(pid, name):
+    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
+        if line.startswith(name + ":"):
+            return line.split(":", 1)[1].split()
+    raise AssertionError(name)
+
+
+def instrumented():
+    return b"AddressSanitizer" in Path(WEIR).read_bytes() or b"ThreadSanitizer" in Path(WEIR).read_bytes()
+
+
+def gone(pid):
+    """No process, or one that nobody has asked about yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+# --- Rights ---
+
+@pytest.mark.skipif(not ROOT, reason="only root has rights to drop")
+def test_the_worker_has_no_rights(server):
+    worker = server.worker()
+    assert field(worker, "Uid") == ["65534"] * 4
+    assert field(worker, "Gid") == ["65534"] * 4
+    assert set(field(worker, "Groups")) <= {"65534"}
+    for capabilities in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
+        assert int(field(worker, capabilities)[0], 16) == 0
+
+
+@pytest.mark.skipif(instrumented(), reason="sanitizers are not locked in")
+def test_every_thread_of_the_worker_is_locked_in(server):
+    worker = server.worker()
+    threads = os.listdir(f"/proc/{worker}/task")
+    assert len(threads) >= 3
+    for thread in threads:
+        assert field(f"{worker}/task/{thread}", "NoNewPrivs") == ["1"]
+        assert field(f"{worker}/task/{thread}", "Seccomp") == ["2"]
+
+
+def test_the_worker_holds_no_descriptor_of_others(server):
+    """Only what it was given: standard streams, channel, sockets, roots, its own."""
+    for link in Path(f"/proc/{server.worker()}/fd").iterdir():
+        target = os.readlink(link)
+        assert not target.startswith("/memfd:weir-birth"), target
+        assert ".lock" not in target
+
+
+def test_sandbox_require_starts_where_the_kernel_has_all(weir):
+    if instrumented():
+        pytest.skip("sanitizers call what the sandbox forbids")
+    server = weir("sandbox: require\n" + CONFIG)
+    (server.root / "index.html").write_text("hello\n")
+    assert field(server.worker(), "Seccomp") == ["2"]
+    assert get(server.port) == (200, b"hello\n")
+
+
+def test_sandbox_off(weir):
+    server = weir("sandbox: off\n" + CONFIG)
+    assert field(server.worker(), "Seccomp") == ["0"]
+
+
+# --- Crashes ---
+
+def test_a_killed_worker_is_replaced_and_nothing_waits_in_vain(mortal):
+    """Only what the dead worker had accepted is lost: at most one request a client, none of those that waited in the queue."""
+    server = mortal(CONFIG)
+    with Load(server.port, kept=4, fresh=4) as load:
+        for _ in range(3):
+            worker = server.worker()
+            os.kill(worker, signal.SIGKILL)
+            wait_for(lambda: children(server.pid) and children(server.pid) != [worker], what="a new worker")
+            load.progress(200)
+    assert len(load.lost) <= 3 * 8, load.lost
+    assert all("refused" not in what for what in load.lost), load.lost
+    assert "SIGKILL" in server.log()
+    assert status(server)["restarts"] == 3
+
+
+def test_a_replacement_uses_what_was_served_and_not_the_disk(mortal):
+    """DESIGN §4: a crash is not a reload."""
+    server = mortal(CONFIG)
+    server.file.write_text("sites: [[[ half edited")
+    worker = server.worker()
+    os.kill(worker, signal.SIGKILL)
+    wait_for(lambda: worker not in children(server.pid) and children(server.pid), what="a new worker")
+    assert get(server.port) == (200, b"hello\n")
+    os.unlink(server.file)
+    os.kill(server.worker(), signal.SIGKILL)
+    assert get(server.port) == (200, b"hello\n")
+
+
+def test_an_included_file_is_kept_as_well(mortal):
+    folder = new_folder()
+    port = free_port()
+    (folder / "sites.yaml").write_text(f'- {{ listen: "http://127.0.0.1:{port}", root: root }}\n')
+    server = mortal("include: [sites.yaml]", folder=folder)
+    (server.folder / "sites.yaml").write_text("- {{{")
+    os.kill(server.worker(), signal.SIGKILL)
+    assert get(port) == (200, b"hello\n")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_counters_do_not_go_back_after_a_crash(mortal):
+    server = mortal(CONFIG)
+    with Connection(server.port) as kept:
+        for _ in range(5):
+            assert kept.get().status == 200
+        assert status(server)["counters"]["open"] == 1
+        os.kill(server.worker(), signal.SIGKILL)
+        get(server.port)
+    counters = wait_for(lambda: (lambda c: c if c["open"] == 0 else None)(status(server)["counters"]))
+    assert counters["requests"] == 6 and counters["status_2xx"] == 6
+
+
+def test_workers_that_die_again_and_again_are_restarted_with_patience(mortal):
+    """At once first, then with a back-off of at most 2 s: never a storm, never given up."""
+    server = mortal(CONFIG)
+    seen, end = set(), time.monotonic() + 2.5
+    while time.monotonic() < end:
+        for worker in children(server.pid):
+            seen.add(worker)
+            try:
+                os.kill(worker, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        time.sleep(0.002)
+    assert 3 <= len(seen) <= 12, len(seen)
+    assert wait_for(lambda: get_or_none(server.port), seconds=5) == (200, b"hello\n")
+
+
+def get_or_none(port):
+    try:
+        return get(port)
+    except (OSError, http.client.HTTPException):
+        return None
+
+
+def test_a_killed_supervisor_leaves_a_worker_that_finishes(mortal):
+    """DESIGN §4: a worker whose channel closes empties its queues, closes its listeners, and drains."""
+    server = mortal(CONFIG.replace("root: $root", 'proxy: "127.0.0.1:$port2"'))
+    with socket.create_server(("127.0.0.1", server.ports["port2"])) as backend, Connection(server.port) as client:
+        worker = server.worker()
+        client.request("/slow")
+        upstream, _ = backend.accept()
+        with upstream:
+            upstream.recv(65536)
+            os.kill(server.pid, signal.SIGKILL)
+            server.process.wait(5)
+            wait_for(lambda: socket_refuses(server.port), what="the port is closed")
+            assert not gone(worker)
+            upstream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nlate\n")
+        answer = client.read("GET")
+        assert (answer.status, answer.body) == (200, b"late\n") and answer.closes
+        wait_for(lambda: gone(worker), what="the worker's end")
+    server.spawn()  # the port, the lock and the socket are free
+    assert command("status", "-c", server.file).returncode == 0
+
+
+def socket_refuses(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def test_a_killed_supervisor_under_load_loses_nothing_that_was_accepted(mortal):
+    server = mortal(CONFIG)
+    with Load(server.port, kept=2, fresh=2) as load:
+        worker = server.worker()
+        os.kill(server.pid, signal.SIGKILL)
+        server.process.wait(5)
+        wait_for(lambda: gone(worker), what="the worker's end")
+    assert all("refused" in what for what in load.lost if "kept" in what and "Remote" not in what), load.lost
+
+
+# --- Stops ---
+
+def slow_exchange(server, backend):
+    """A request that a backend has and does not answer yet."""
+    client = Connection(server.port, seconds=10)
+    client.request("/slow")
+    upstream, _ = backend.accept()
+    upstream.recv(65536)
+    return client, upstream
+
+
+@pytest.fixture
+def slow(mortal):
+    server = mortal(CONFIG.replace("root: $root", 'proxy: "127.0.0.1:$port2"'))
+    backend = socket.create_server(("127.0.0.1", server.ports["port2"]))
+    client, upstream = slow_exchange(server, backend)
+    yield server, client, upstream
+    for end in (client, upstream, backend):
+        end.close()
+
+
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGQUIT])
+def test_a_stop_waits_for_what_is_under_way(slow, sig):
+    server, client, upstream = slow
+    server.process.send_signal(sig)
+    wait_for(lambda: socket_refuses(server.port), what="the port is closed")
+    assert server.process.poll() is None
+    upstream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nlate\n")
+    answer = client.read("GET")
+    assert (answer.status, answer.body) == (200, b"late\n") and answer.closes
+    assert server.process.wait(5) == 0
+
+
+def test_a_second_term_stops_at_once(slow):
+    server, client, upstream = slow
+    server.process.terminate()
+    wait_for(lambda: "stopping" in server.log())
+    time.sleep(0.15)  # two within 100 ms are one
+    assert server.process.poll() is None
+    server.process.terminate()
+    assert server.process.wait(3) == 0
+
+
+def test_int_stops_at_once(slow):
+    server, client, upstream = slow
+    begun = time.monotonic()
+    server.process.send_signal(signal.SIGINT)
+    assert server.process.wait(3) == 0
+    assert time.monotonic() - begun < 2
+
+
+def test_a_stop_ends_within_drain(mortal):
+    server = mortal("drain: 1s\n" + CONFIG.replace("root: $root", 'proxy: "127.0.0.1:$port2"'))
+    with socket.create_server(("127.0.0.1", server.ports["port2"])) as backend:
+        client, upstream = slow_exchange(server, backend)
+        begun = time.monotonic()
+        server.process.terminate()
+        assert server.process.wait(10) == 0
+        assert 0.9 < time.monotonic() - begun < 3.5
+        client.close()
+        upstream.close()
+
+
+def test_a_stopped_worker_that_hangs_is_killed(mortal):
+    server = mortal("drain: 1s\n" + CONFIG)
+    os.kill(server.worker(), signal.SIGSTOP)
+    server.process.terminate()
+    assert server.process.wait(10) == 0
+
+
+def test_a_stop_answers_what_waits_in_the_queue(mortal):
+    """Connections that the kernel has accepted for weir are served, not reset."""
+    server = mortal(CONFIG)
+    worker = server.worker()
+    os.kill(worker, signal.SIGSTOP)
+    clients = [Connection(server.port) for _ in range(20)]
+    for client in clients:
+        client.request("/")
+    time.sleep(0.05)
+    server.process.terminate()
+    time.sleep(0.1)
+    os.kill(worker, signal.SIGCONT)
+    for client in clients:
+        answer = client.read("GET")
+        assert answer.status == 200 and answer.closes
+        client.close()
+    assert server.process.wait(5) == 0
+
+
+def test_idle_connections_do_not_hold_a_stop_up(mortal):
+    server = mortal("drain: 20s\n" + CONFIG)
+    with Connection(server.port) as client:
+        assert client.get().status == 200
+        begun = time.monotonic()
+        server.process.terminate()
+        assert server.process.wait(10) == 0
+        assert time.monotonic() - begun < 4
+
+
+def test_nothing_is_left_behind(mortal):
+    server = mortal(CONFIG)
+    pid_file = server.folder / "weir.pid"
+    assert pid_file.read_text() == f"{server.pid}\n"
+    worker = server.worker()
+    server.process.terminate()
+    assert server.process.wait(5) == 0
+    assert gone(worker) and not pid_file.exists()
+    folder = "/run/weir" if ROOT else os.environ["XDG_RUNTIME_DIR"] + "/weir"
+    for name in os.listdir(folder):
+        if name.endswith(".lock"):
+            assert Path(folder, name).read_text() != str(server.pid)
+
+
+# --- Logs ---
+
+def test_usr1_opens_the_logs_anew(weir):
+    """The worker has no right to open them: the supervisor does it for it."""
+    server = weir("log: { error: { path: $folder/error.txt }, access: { path: $folder/access.log } }\n" + CONFIG)
+    (server.root / "index.html").write_text("hello\n")
+    access, errors = server.folder / "access.log", server.folder / "error.txt"
+    get(server.port, "/one")
+    wait_for(lambda: "/one" in access.read_text())
+    assert access.stat().st_mode & 0o777 == 0o640
+    access.rename(server.folder / "access.1")
+    errors.rename(server.folder / "error.1")
+    get(server.port, "/two")
+    wait_for(lambda: "/two" in (server.folder / "access.1").read_text())
+    os.kill(server.pid, signal.SIGUSR1)
+    wait_for(lambda: access.exists() and errors.exists())
+    for number in range(100):
+        get(server.port, f"/three{number}")
+        if "/three" in access.read_text():
+            break
+        time.sleep(0.02)
+    assert "/three" in access.read_text() and access.stat().st_mode & 0o777 == 0o640
+    assert "/three" not in (server.folder / "access.1").read_text().split("/two")[0]
+    server.expect_restart()
+
+
+def test_usr1_in_vain_keeps_the_old_log(weir):
+    server = weir(CONFIG)
+    access = server.folder / "access.log"
+    access.unlink(missing_ok=True)
+    access.mkdir()
+    os.kill(server.pid, signal.SIGUSR1)
+    wait_for(lambda: "cannot be opened anew" in server.log())
+    assert get(server.port)[0] in (200, 404)
+    server.expect_restart()
+
+
+# --- The service manager ---
+
+class Manager:
+    """A notify socket, and whatever is said to it."""
+
+    def __init__(self, folder, abstract=False):
+        self.name = f"\0weir-test-{os.getpid()}-{id(self)}" if abstract else str(folder / "manager")
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(self.name)
+        self.socket.settimeout(10)
+        self.said = []
+
+    @property
+    def variable(self):
+        return self.name.replace("\0", "@")
+
+    def await_line(self, wanted):
+        while True:
+            lines = self.socket.recv(4096).decode().splitlines()
+            self.said += lines
+            if any(line.startswith(wanted) for line in lines):
+                return lines
+
+
+@pytest.mark.parametrize("abstract", [False, True], ids=["path", "abstract"])
+def test_notify(mortal, abstract):
+    server = mortal(CONFIG)
+    server.process.terminate()
+    server.process.wait(5)
+    manager = Manager(server.folder, abstract)
+    process = subprocess.Popen([WEIR, "run", "-c", server.file], stderr=subprocess.DEVNULL, start_new_session=True,
+                               env=dict(os.environ, NOTIFY_SOCKET=manager.variable))
+    try:
+        ready = manager.await_line("READY=1")
+        assert f"MAINPID={process.pid}" in ready and any(str(server.port) in line for line in ready)
+        assert get(server.port)[0] == 200
+        before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        process.send_signal(signal.SIGHUP)
+        lines = manager.await_line("RELOADING=1")
+        stamp = [int(line.partition("=")[2]) for line in lines if line.startswith("MONOTONIC_USEC=")]
+        assert len(stamp) == 1 and before <= stamp[0] <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        manager.await_line("READY=1")
+        process.terminate()
+        manager.await_line("STOPPING=1")
+        assert process.wait(10) == 0
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(5)
+        manager.socket.close()
+
+
+def with_listen_fds(sockets, arguments):
+    """Runs a program with sockets from 3 on, as systemd does."""
+    fds = [each.fileno() for each in sockets]
+    code = ("import fcntl,os,sys\nfds=[int(x) for x in sys.argv[1].split(',')]\n"
+            "high=[fcntl.fcntl(f,fcntl.F_DUPFD,50) for f in fds]\n"
+            "[os.dup2(f,3+i) for i,f in enumerate(high)]\n"
+            "os.environ.update(LISTEN_PID=str(os.getpid()),LISTEN_FDS=str(len(fds)))\n"
+            "os.execv(sys.argv[2],sys.argv[2:])\n")
+    return subprocess.Popen([sys.executable, "-c", code, ",".join(map(str, fds)), *map(str, arguments)], pass_fds=fds,
+                            stderr=subprocess.PIPE, start_new_session=True)
+
+
+def test_sockets_of_the_service_manager_are_taken_by_their_address(mortal):
+    """They come in any order; one that nobody names stays as it is. Killed workers and reloads keep them."""
+    server = mortal(CONFIG)
+    server.process.terminate()
+    server.process.wait(5)
+    given = socket.create_server(("127.0.0.1", server.port))
+    other = socket.create_server(("127.0.0.1", 0))
+    process = with_listen_fds([other, given], [WEIR, "run", "-c", server.file])
+    try:
+        given_inode = os.fstat(given.fileno()).st_ino
+        wait_for(lambda: children(process.pid), what="a worker")
+        assert wait_for(lambda: get_or_none(server.port)) == (200, b"hello\n")
+        given.close()
+        worker = children(process.pid)[0]
+        inodes = {os.stat(f"/proc/{worker}/fd/{fd}").st_ino for fd in os.listdir(f"/proc/{worker}/fd")}
+        assert given_inode in inodes
+        os.kill(worker, signal.SIGKILL)
+        assert get(server.port) == (200, b"hello\n")
+        assert command("reload", "-c", server.file).returncode == 0
+        assert get(server.port) == (200, b"hello\n")
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.communicate(timeout=10)
+        other.close()
+    assert process.returncode == 0
+
+
+def test_many_threads_share_few_sockets_and_few_threads_take_many(mortal):
+    for threads in (1, 7):
+        server = mortal(f"threads: {threads}\n" + CONFIG)
+        with Load(server.port, kept=3, fresh=3) as load:
+            load.progress(100)
+        assert not load.lost
+        server.kill()

@@ -1,0 +1,348 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Reload (DESIGN §4): beside the old worker, nothing refused or cut, a bad configuration costs nothing, old workers linger."""
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+from client import Connection
+from proc_load import Load
+from server import WEIR, Server, children, command, free_port, wait_for
+
+CONFIG = """
+sites:
+  - { listen: "http://127.0.0.1:$port", root: $root }
+"""
+PROXIED = """
+sites:
+  - { listen: "http://127.0.0.1:$port", root: $root, proxy: "127.0.0.1:$port2" }
+"""
+
+
+@pytest.fixture
+def reloaded():
+    """Servers that are reloaded, so that their workers change."""
+    made = []
+
+    def start(config, **options):
+        server = Server(config, **options)
+        made.append(server)
+        server.start()
+        (server.root / "index.html").write_text("hello\n")
+        return server
+
+    yield start
+    for server in made:
+        server.expect_restart()
+        server.__exit__(None, None, None)
+
+
+def reload(server):
+    return command("reload", "-c", server.file)
+
+
+def status(server):
+    return json.loads(command("status", "--json", "-c", server.file).stdout)
+
+
+def states(server):
+    return sorted(worker["state"] for worker in status(server)["workers"])
+
+
+def get(port, path="/"):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    body = answer.read()
+    connection.close()
+    return answer.status, body
+
+
+def refuses(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def test_ten_reloads_under_load_lose_nothing(reloaded):
+    """Nothing refused, cut or timed out; no kept connection closed unannounced."""
+    server = reloaded(CONFIG)
+    with Load(server.port, kept=6, fresh=6) as load:
+        for _ in range(10):
+            run = reload(server)
+            assert run.returncode == 0, run.stderr
+            load.progress(100)
+    assert not load.lost, load.lost[:10]
+    assert load.good > 1000
+    counters = status(server)["counters"]
+    assert counters["requests"] >= load.good  # over eleven workers
+
+
+def test_a_reload_changes_what_is_served(reloaded):
+    server = reloaded(CONFIG)
+    (server.folder / "other").mkdir()
+    (server.folder / "other/index.html").write_text("other\n")
+    worker = server.worker()
+    server.write(CONFIG.replace("$root", "$folder/other"))
+    assert get(server.port) == (200, b"hello\n")
+    run = reload(server)
+    assert run.returncode == 0 and "is served" in run.stdout
+    assert get(server.port) == (200, b"other\n")
+    wait_for(lambda: children(server.pid) and worker not in children(server.pid), what="the old worker's end")
+    assert status(server)["last_reload"]["failed"] is False
+
+
+def test_a_bad_configuration_costs_nothing(reloaded):
+    """The diagnostics come to whoever asked, the old worker serves on."""
+    server = reloaded(CONFIG)
+    worker = server.worker()
+    good = server.file.read_text()
+    with Load(server.port, kept=2, fresh=2) as load:
+        server.file.write_text(good.replace("root:", "rooot:"))
+        run = reload(server)
+        assert run.returncode == 1
+        assert f"{server.file}:" in run.stderr and "rooot" in run.stderr and "^" in run.stderr
+        assert "old configuration" in run.stderr
+        load.progress(100)
+        assert server.worker() == worker
+    assert not load.lost
+    assert status(server)["last_reload"]["failed"] is True
+    assert "rooot" in server.log()
+    server.file.write_text(good)
+    assert reload(server).returncode == 0
+    assert status(server)["last_reload"]["failed"] is False
+
+
+def test_a_bad_configuration_by_signal(reloaded):
+    server = reloaded(CONFIG)
+    worker = server.worker()
+    server.file.write_text("sites: 5\n")
+    os.kill(server.pid, signal.SIGHUP)
+    wait_for(lambda: "reload failed" in server.log())
+    assert f"{server.file}:1:" in server.log()
+    assert server.worker() == worker and get(server.port) == (200, b"hello\n")
+
+
+def test_a_good_one_by_signal(reloaded):
+    server = reloaded(CONFIG)
+    worker = server.worker()
+    os.kill(server.pid, signal.SIGHUP)
+    wait_for(lambda: children(server.pid) and worker not in children(server.pid), what="the new worker alone")
+    assert get(server.port) == (200, b"hello\n")
+
+
+def test_a_failed_reload_leaves_no_socket_behind(reloaded):
+    """An address that only the failed worker had bound is free again."""
+    server = reloaded(CONFIG)
+    port = free_port()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        server.write(CONFIG + f'  - {{ listen: ["http://127.0.0.1:{port}", '
+                              f'"http://127.0.0.1:{taken.getsockname()[1]}"], root: $root }}\n')
+        run = reload(server)
+    assert run.returncode == 1 and "address already in use" in run.stderr
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", port))
+    assert get(server.port) == (200, b"hello\n")
+
+
+def test_requests_for_a_reload_collapse(reloaded):
+    server = reloaded(CONFIG)
+    runs = [subprocess.Popen([WEIR, "reload", "-c", server.file], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            for _ in range(12)]
+    for run in runs:
+        out, errors = run.communicate(timeout=20)
+        assert run.returncode == 0, errors
+    assert 1 <= server.log().count("reloading ") < 12
+    assert get(server.port) == (200, b"hello\n")
+
+
+def test_added_and_removed_addresses(reloaded):
+    server = reloaded(CONFIG)
+    port = free_port()
+    server.write(CONFIG.replace("$port", str(port)))
+    assert reload(server).returncode == 0
+    assert get(port) == (200, b"hello\n")
+    wait_for(lambda: refuses(server.port), what="the removed address is closed")
+    server.write(CONFIG)
+    assert reload(server).returncode == 0
+    assert get(server.port) == (200, b"hello\n")
+
+
+def test_what_waits_at_a_removed_address_is_served(reloaded):
+    """A removed address is closed only when its queue is empty."""
+    server = reloaded(CONFIG)
+    old = server.worker()
+    os.kill(old, signal.SIGSTOP)
+    clients = [Connection(server.port) for _ in range(10)]
+    for client in clients:
+        client.request("/")
+    port = free_port()
+    server.write(CONFIG.replace("$port", str(port)))
+    assert reload(server).returncode == 0
+    assert get(port) == (200, b"hello\n")
+    os.kill(old, signal.SIGCONT)
+    for client in clients:
+        answer = client.read("GET")
+        assert (answer.status, answer.body) == (200, b"hello\n") and answer.closes
+        client.close()
+
+
+def test_a_kept_connection_is_announced_to_close(reloaded):
+    server = reloaded(CONFIG)
+    with Connection(server.port) as client:
+        assert not client.get().closes
+        assert reload(server).returncode == 0
+        answer = client.get()
+        assert answer.status == 200 and answer.closes
+
+
+def test_an_idle_connection_is_closed_after_two_seconds(reloaded):
+    server = reloaded(CONFIG)
+    with Connection(server.port) as client:
+        assert client.get().status == 200
+        worker = server.worker()
+        assert reload(server).returncode == 0
+        begun = time.monotonic()
+        wait_for(lambda: worker not in children(server.pid), seconds=6, what="the old worker's end")
+        assert 1 < time.monotonic() - begun < 5
+
+
+class Downloads:
+    """Answers of a backend that are begun and not ended, each held by an own worker of weir."""
+
+    def __init__(self, server):
+        self.server = server
+        self.backend = socket.create_server(("127.0.0.1", server.ports["port2"]))
+        self.held = []
+
+    def begin(self):
+        client = Connection(self.server.port, seconds=10)
+        client.request("/download")
+        upstream, _ = self.backend.accept()
+        upstream.recv(65536)
+        upstream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nbegin")
+        self.held.append((client, upstream))
+        return client, upstream
+
+    @staticmethod
+    def finish(client, upstream):
+        upstream.sendall(b"-end\n")
+        answer = client.read("GET")
+        client.close()
+        upstream.close()
+        return answer.status, answer.body
+
+    def close(self):
+        for client, upstream in self.held:
+            client.close()
+            upstream.close()
+        self.backend.close()
+
+
+def test_downloads_go_on_in_the_old_worker(reloaded):
+    server = reloaded(PROXIED)
+    downloads = Downloads(server)
+    client, upstream = downloads.begin()
+    old = server.worker()
+    assert reload(server).returncode == 0
+    assert states(server) == ["draining", "serving"]
+    assert downloads.finish(client, upstream) == (200, b"begin-end\n")
+    wait_for(lambda: old not in children(server.pid), what="the old worker's end")
+    downloads.close()
+
+
+def test_linger_ends(reloaded):
+    server = reloaded("linger: 1s\n" + PROXIED)
+    downloads = Downloads(server)
+    downloads.begin()
+    old = server.worker()
+    assert reload(server).returncode == 0
+    begun = time.monotonic()
+    wait_for(lambda: old not in children(server.pid), seconds=8, what="the old worker's end")
+    assert 0.5 < time.monotonic() - begun < 4
+    downloads.close()
+
+
+def test_at_most_four_old_workers_linger(reloaded):
+    """The fifth reload hurries the oldest: it gets `drain`, here a second, instead of `linger`."""
+    server = reloaded("drain: 1s\nlinger: 1h\n" + PROXIED)
+    downloads = Downloads(server)
+    workers = []
+    for _ in range(4):
+        downloads.begin()
+        workers.append([w["pid"] for w in status(server)["workers"] if w["state"] == "serving"][0])
+        assert reload(server).returncode == 0
+    time.sleep(1.5)
+    assert set(workers) <= set(children(server.pid))
+    downloads.begin()
+    assert reload(server).returncode == 0
+    wait_for(lambda: workers[0] not in children(server.pid), seconds=6, what="the oldest worker's end")
+    assert set(workers[1:]) <= set(children(server.pid))
+    for client, upstream in downloads.held[1:]:
+        assert downloads.finish(client, upstream) == (200, b"begin-end\n")
+    downloads.close()
+    wait_for(lambda: len(children(server.pid)) == 1, what="one worker")
+
+
+def test_a_crash_after_a_reload_uses_the_newest_that_was_good(reloaded):
+    server = reloaded(CONFIG)
+    (server.folder / "other").mkdir()
+    (server.folder / "other/index.html").write_text("other\n")
+    server.write(CONFIG.replace("$root", "$folder/other"))
+    assert reload(server).returncode == 0
+    server.file.write_text("sites: 5\n")
+    assert reload(server).returncode == 1
+    worker = [w["pid"] for w in status(server)["workers"] if w["state"] == "serving"][0]
+    os.kill(worker, signal.SIGKILL)
+    assert get(server.port) == (200, b"other\n")
+
+
+def test_a_stop_during_a_reload(reloaded):
+    server = reloaded(CONFIG)
+    os.kill(server.pid, signal.SIGHUP)
+    server.process.terminate()
+    assert server.process.wait(10) == 0
+
+
+def test_a_stuck_worker_does_not_hold_a_reload_up(reloaded):
+    """The old worker hangs: the new one serves; the old one is killed when its time is over."""
+    server = reloaded("linger: 1s\n" + CONFIG)
+    old = server.worker()
+    os.kill(old, signal.SIGSTOP)
+    assert reload(server).returncode == 0
+    with Load(server.port, kept=1, fresh=1) as load:
+        load.progress(50)
+    assert not load.lost
+    wait_for(lambda: old not in children(server.pid), seconds=8, what="the stuck worker's end")
+
+
+def test_more_threads_after_a_reload(reloaded):
+    server = reloaded("threads: 1\n" + CONFIG)
+    for threads in (8, 1, 3):
+        server.write(f"threads: {threads}\n" + CONFIG)
+        assert reload(server).returncode == 0
+        with Load(server.port, kept=2, fresh=4) as load:
+            load.progress(100)
+        assert not load.lost
+
+
+def test_a_unix_socket_survives_reloads(reloaded):
+    server = reloaded(CONFIG.replace('"http://127.0.0.1:$port"', '"http://unix:$folder/tmp/weir.sock"'))
+    for _ in range(3):
+        with Connection(str(server.folder / "tmp/weir.sock")) as client:
+            assert client.get().status == 200
+        assert reload(server).returncode == 0
+
+
+def test_logs_of_a_reload(reloaded):
+    """The new configuration's logs are used from then on."""
+    server = reloaded(CONFIG)
+    get(server.port)
+    server.write("log: { error: { path: $folder/second.txt }, access: { path: $folder/second.log } }\n" + CONFIG)
+    assert reload(server).returncode == 0
+    get(server.port, "/after")
+    wait_for(lambda: "/after" in (server.folder / "second.log").read_text())
+    assert "serves" in (server.folder / "second.txt").read_text()
