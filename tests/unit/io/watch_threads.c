@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Watched directories with several threads: no change is missed between them, nor when events are lost. */
+#include <pthread.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "watch_test.h"
+
+static unsigned long queue_limit(void)
+{
+	unsigned long limit = 0;
+	FILE *file = fopen("/proc/sys/fs/inotify/max_queued_events", "re");
+	if (file && fscanf(file, "%lu", &limit) != 1)
+		limit = 0;
+	if (file)
+		fclose(file);
+	return limit;
+}
+
+static void lose_events(void)
+{
+	unsigned long limit = queue_limit();
+	assert_true(limit > 0 && limit < 1000000);
+	/* Two names in turn, since equal events that follow each other are one. */
+	put("f", "x");
+	put("g", "x");
+	for (unsigned long i = 0; i <= limit / 2 + 10; i++) {
+		assert_int_equal(chmod(in_root("f"), 0600), 0);
+		assert_int_equal(chmod(in_root("g"), 0600), 0);
+	}
+}
+
+/* Events were lost: a move may be among them, so nothing stays valid. */
+static void overflow_ends_all(void **state)
+{
+	(void)state;
+	make("a");
+	struct watched *top = watch_directory(watch, NULL, root);
+	struct watched *a = watch_directory(watch, top, in_root("a"));
+	lose_events();
+	assert_int_equal(now(top), 0);
+	assert_int_equal(now(a), 0);
+	assert_int_equal(watch_count(watch), 0);
+	watch_release(watch, a);
+	watch_release(watch, top);
+	top = watch_directory(watch, NULL, root);
+	uint32_t before = now(top);
+	put("f", "y");
+	assert_int_not_equal(now(top), before);
+	watch_release(watch, top);
+}
+
+struct looker {
+	struct watched *top;
+	_Atomic bool begun;
+	uint32_t seen;
+};
+
+static void *look(void *context)
+{
+	struct looker *looker = context;
+	atomic_store(&looker->begun, true);
+	looker->seen = watch_generation(watch, looker->top);
+	return NULL;
+}
+
+static void *drain(void *context)
+{
+	(void)context;
+	watch_drain(watch);
+	return NULL;
+}
+
+/* DESIGN 4, A thread's world: who looks while somebody drains waits for the end of it. The drain is held up by its own
+ * message about lost events, which goes into a pipe that is full. */
+static void who_looks_waits_for_who_drains(void **state)
+{
+	(void)state;
+	struct looker looker = {.top = watch_directory(watch, NULL, root)};
+	assert_true(watch_generation(watch, looker.top) != 0);
+	lose_events();
+	int ends[2];
+	static char page[4096];
+	assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+	while (write(ends[1], page, sizeof(page)) > 0)
+		;
+	assert_int_equal(fcntl(ends[1], F_SETFL, 0), 0);
+	log_open(ends[1], LOG_LEVEL_INFO, NULL);
+	pthread_t drainer, looking;
+	assert_int_equal(pthread_create(&drainer, NULL, drain, NULL), 0);
+	while (!(atomic_load(&watch->epoch) & 1))
+		sched_yield();
+	assert_int_equal(pthread_create(&looking, NULL, look, &looker), 0);
+	while (!atomic_load(&looker.begun))
+		sched_yield();
+	struct timespec moment = {0, 30000000}; /* for one that would not wait to show it */
+	nanosleep(&moment, NULL);
+	while (read(ends[0], page, sizeof(page)) > 0)
+		;
+	pthread_join(drainer, NULL);
+	pthread_join(looking, NULL);
+	log_open(2, LOG_LEVEL_INFO, NULL);
+	close(ends[0]);
+	close(ends[1]);
+	assert_int_equal(looker.seen, 0);
+	watch_release(watch, looker.top);
+}
+
+/* Who sees a request after a change was made sees the generation of after it, whichever loop drains. */
+#define ROUNDS   2000
+#define CHILDREN 1000 /* make an event in their parent slow, so that somebody is still at it */
+
+struct member {
+	struct loop loop;
+	pthread_t thread;
+	struct watched *top;
+	_Atomic uint32_t answered; /* rounds */
+	uint32_t last;
+	unsigned stale;
+	struct message leave;
+	int request[2];
+	ev_io requests;
+};
+
+static void on_request(struct ev_loop *ev, ev_io *io, int events)
+{
+	(void)ev, (void)events;
+	struct member *member = container_of(io, struct member, requests);
+	char byte;
+	if (read(member->request[0], &byte, 1) != 1)
+		return;
+	uint32_t generation = watch_generation(watch, member->top);
+	if (generation == member->last)
+		member->stale++;
+	member->last = generation;
+	atomic_fetch_add(&member->answered, 1);
+}
+
+static void on_leave(struct message *message, void *receiver)
+{
+	(void)message;
+	struct loop *loop = receiver;
+	loop_stop(loop);
+}
+
+static void *run_member(void *context)
+{
+	struct member *member = context;
+	watch_attach(watch, &member->loop);
+	loop_run(&member->loop);
+	watch_detach(watch, &member->loop);
+	ev_io_stop(member->loop.ev, &member->requests);
+	loop_done(&member->loop);
+	return NULL;
+}
+
+static void no_loop_answers_stale(void **state)
+{
+	(void)state;
+	static struct member members[3];
+	static struct watched *children[CHILDREN];
+	unsigned stale = 0;
+	struct watched *top = watch_directory(watch, NULL, root);
+	for (unsigned i = 0; i < CHILDREN; i++) {
+		char name[32];
+		snprintf(name, sizeof(name), "child-%u", i);
+		make(name);
+		watch_drain(watch); /* its making would end what is watched too early */
+		children[i] = watch_directory(watch, top, in_root(name));
+	}
+	put("busy-1", "x");
+	put("busy-2", "x");
+	watch_drain(watch);
+	assert_true(watch_generation(watch, children[0]) != 0);
+	for (size_t i = 0; i < 3; i++) {
+		struct member *member = &members[i];
+		member->answered = 0;
+		check(loop_init(&member->loop, (unsigned)i) == 0);
+		member->top = children[0];
+		assert_int_equal(pipe2(member->request, O_CLOEXEC | O_NONBLOCK), 0);
+		ev_io_init(&member->requests, on_request, member->request[0], EV_READ);
+		ev_io_start(member->loop.ev, &member->requests);
+		assert_int_equal(pthread_create(&member->thread, NULL, run_member, member), 0);
+	}
+	int fd = open(in_root("child-0/f"), O_CREAT | O_RDWR | O_CLOEXEC, 0644);
+	for (uint32_t round = 0; round < ROUNDS; round++) {
+		struct member *asked = &members[round % 3];
+		for (unsigned i = 0; i < 4; i++) {
+			assert_int_equal(chmod(in_root("busy-1"), 0600), 0);
+			assert_int_equal(chmod(in_root("busy-2"), 0600), 0);
+		}
+		assert_int_equal(pwrite(fd, "x", 1, 0), 1);
+		assert_int_equal(write(asked->request[1], "?", 1), 1);
+		uint32_t before = round / 3;
+		while (atomic_load(&asked->answered) == before)
+			sched_yield();
+	}
+	close(fd);
+	for (size_t i = 0; i < 3; i++) {
+		members[i].leave.deliver = on_leave;
+		inbox_post(&members[i].loop.inbox, &members[i].leave);
+		pthread_join(members[i].thread, NULL);
+		stale += members[i].stale;
+		close(members[i].request[0]);
+		close(members[i].request[1]);
+	}
+	assert_int_equal(stale, 0);
+	for (unsigned i = 0; i < CHILDREN; i++)
+		watch_release(watch, children[i]);
+	watch_release(watch, top);
+}
+
+/* Threads that watch, release and move at once: no object is valid for a path that leads elsewhere. */
+static _Atomic bool moving;
+
+static void *watch_and_release(void *context)
+{
+	(void)context;
+	char a_path[128], b_path[128];
+	snprintf(a_path, sizeof(a_path), "%s/a", root);
+	snprintf(b_path, sizeof(b_path), "%s/a/b", root);
+	struct watched *top = watch_directory(watch, NULL, root);
+	while (atomic_load(&moving)) {
+		struct watched *a = watch_directory(watch, top, a_path);
+		struct watched *b = watch_directory(watch, a, b_path);
+		watch_drain(watch);
+		(void)watch_generation(watch, b);
+		watch_release(watch, a);
+		watch_release(watch, b);
+	}
+	watch_release(watch, top);
+	return NULL;
+}
+
+static void moves_while_watching(void **state)
+{
+	(void)state;
+	make("a");
+	make("a/b");
+	make("x");
+	make("x/b");
+	atomic_store(&moving, true);
+	pthread_t threads[2];
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, watch_and_release, NULL), 0);
+	struct watched *top = watch_directory(watch, NULL, root);
+	for (int i = 0; i < 300; i++) {
+		assert_int_equal(rename(in_root("a"), in_root("t")), 0);
+		assert_int_equal(rename(in_root("x"), in_root("a")), 0);
+		assert_int_equal(rename(in_root("t"), in_root("x")), 0);
+		struct watched *a = watch_directory(watch, top, in_root("a"));
+		struct watched *b = watch_directory(watch, a, in_root("a/b"));
+		uint32_t before = now(b);
+		put("a/b/f", "x");
+		/* Either it never was valid, or the change shows. */
+		if (before != 0)
+			assert_int_not_equal(now(b), before);
+		watch_release(watch, a);
+		watch_release(watch, b);
+	}
+	atomic_store(&moving, false);
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	watch_release(watch, top);
+	assert_int_equal(watch_count(watch), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		EACH(overflow_ends_all),
+		EACH(who_looks_waits_for_who_drains),
+		EACH(no_loop_answers_stale),
+		EACH(moves_while_watching),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
