@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -30,5 +31,15 @@
 		if (got_ != want_)                                                                 \
 			fail_msg("%s: %lld, not %lld", (what), got_, want_);                       \
 	} while (0)
+
+/* A copy that ends where its memory ends, so that a sanitizer sees any octet read behind it. */
+static inline char *exact(const char *text, size_t length)
+{
+	char *copy = malloc(length ? length : 1);
+	assert_non_null(copy);
+	if (length)
+		memcpy(copy, text, length);
+	return copy;
+}
 
 #endif
