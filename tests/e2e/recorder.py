@@ -5,7 +5,7 @@ import selectors
 import socket
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from reference import Incomplete, Malformed, Reader, Request
 
@@ -27,6 +27,10 @@ class Seen:
         words = self.request.words(b"X-Forwarded-For")
         return words[-1].decode("latin-1") if words else None
 
+    @property
+    def expects(self):
+        return self.request is not None and b"100-continue" in self.request.words(b"Expect")
+
 
 @dataclass
 class Peer:
@@ -36,7 +40,7 @@ class Peer:
     buffer: bytes = b""
     out: bytes = b""
     closing: bool = False
-    raw: list = field(default_factory=list)
+    invited: bool = False  # 100 was sent for the message under way
 
 
 class Recorder:
@@ -127,6 +131,9 @@ class Recorder:
                 if ended:
                     self.note(self.cut(peer.buffer))
                     peer.buffer = b""
+                elif not peer.invited and self.cut(peer.buffer).expects:
+                    peer.invited = True
+                    peer.out += b"HTTP/1.1 100 Continue\r\n\r\n"
                 break
             except Malformed as fault:
                 self.note(Seen("malformed", peer.buffer, why=str(fault)))
@@ -134,7 +141,7 @@ class Recorder:
                 peer.out += b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
                 break
             self.note(Seen("whole", peer.buffer[:reader.at], request))
-            peer.buffer = peer.buffer[reader.at:]
+            peer.buffer, peer.invited = peer.buffer[reader.at:], False
             peer.out += self.answer(request)
             peer.closing = request.closes
 

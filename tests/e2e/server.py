@@ -36,6 +36,8 @@ BASE = {
 }
 if ROOT:
     BASE["user"] = "nobody"
+if os.environ.get("WEIR_E2E_SANDBOX"):  # off: to tell the sandbox's faults from others
+    BASE["sandbox"] = os.environ["WEIR_E2E_SANDBOX"]
 
 
 def features():

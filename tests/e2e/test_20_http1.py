@@ -48,8 +48,8 @@ def judge_refused(case, outcome):
     assert outcome.statuses[0] in REFUSALS, f"a refusal wanted; {outcome}"
 
 
-def judge_served(case, outcome, echoed):
-    """The one right reading: the request's own answer, then the marker's own (or the end)."""
+def judge_served(case, outcome, echoed, proxied=True):
+    """The one right reading: the request's own answer (the backend's echo or weir's), then the marker's own (or the end)."""
     assert not outcome.broken, str(outcome)
     assert outcome.responses, f"no answer; {outcome}"
     assert len(outcome.responses) <= (1 if case.alone else 2), f"too many answers; {outcome}"
@@ -64,7 +64,7 @@ def judge_served(case, outcome, echoed):
     if len(outcome.responses) == 2:
         marker = outcome.responses[1]
         assert marker.status == 200, f"the marker was not answered as itself; {outcome}"
-        if echoed:
+        if proxied:
             seen = json.loads(marker.body)
             assert (seen["target"], seen["method"], seen["body"]) == ("/marker", "GET",
                 ""), f"the marker was not answered as itself; {outcome}"
@@ -117,10 +117,10 @@ def test_static(stage, case):
         else:
             judge_refused(case, outcome)
     elif case.verdict in ("accept", "either"):
-        if case.verdict == "accept" and not case.alone:
+        if case.verdict == "accept" and not case.alone and not case.name.startswith("expect-"):
             assert len(outcome.responses) == 2, f"the connection must go on; {outcome}"
         if outcome.responses:
-            judge_served(case, outcome, echoed=False)
+            judge_served(case, outcome, echoed=False, proxied=False)
     else:
         assert len(outcome.responses) <= 1, str(outcome)
         assert case.verdict == "cut" or all(status in REFUSALS for status in outcome.statuses), str(outcome)
@@ -243,14 +243,19 @@ INJECTIONS = [
 
 def test_log_lines_cannot_be_forged(stage):
     """Access log, combined: each request is one line that reads in one way, in printable ASCII (or UTF-8), whatever was sent."""
-    before = len(stage.weir.access_lines(0))
+    file = stage.weir.folder / "access.log"
+
+    def mark(name):
+        """A line of our own: all that came before is in the log with it (one thread)."""
+        stage.static(b"GET /" + name + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        wait_for(lambda: name in file.read_bytes(), what="our line in the log")
+        return file.read_bytes().count(b"\n")
+
+    before = mark(b"before-the-injections")
     for data in INJECTIONS:
         stage.static(data)
-    stage.static(b"GET /last-of-the-injections HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-    file = stage.weir.folder / "access.log"
-    wait_for(lambda: b"/last-of-the-injections" in file.read_bytes(), what="the last line")
+    assert mark(b"behind-the-injections") - before <= len(INJECTIONS) + 1
     lines = file.read_bytes().split(b"\n")[:-1]
-    assert len(lines) - before <= len(INJECTIONS) + 1
     for line in lines:
         assert COMBINED.match(line), line
         assert not re.search(rb"[\x00-\x1f\x7f]", line), line

@@ -460,13 +460,22 @@ def test_min_rate(rates):
 
 # --- Connections ---
 
-def test_connections_in_all(recorder):
-    """Twenty are served, the next waits or is told 503 and closed; when some go, others are served."""
-    with serving(FEW, recorder) as server:
-        kept = [Connection(server.port) for _ in range(20)]
+def served(server):
+    with Connection(server.port) as connection:
         try:
-            for connection in kept:
+            return connection.get("/a.txt", fields={"Connection": "close"}).status == 200
+        except (Ended, OSError):
+            return False
+
+
+def test_connections_in_all(recorder):
+    """Twenty are busy: the next waits, or is told 503 and closed; when some go, others are served."""
+    with serving(FEW, recorder) as server:
+        busy = [Connection(server.port) for _ in range(20)]
+        try:
+            for connection in busy:
                 assert connection.get("/a.txt").status == 200
+                connection.send(b"GET /a.txt HTTP/1.1\r\nHost: x\r\n")
             with Connection(server.port) as late:
                 late.request("/a.txt")
                 try:
@@ -474,19 +483,28 @@ def test_connections_in_all(recorder):
                     assert response.status == 503 and late.wait_end()
                 except Ended:
                     pass
-            for connection in kept[:5]:
+            for connection in busy[:5]:
+                connection.close()
+            wait_for(lambda: served(server), 5, "service after some have gone")
+            for connection in busy[5:]:
+                connection.send(b"\r\n")
+                assert connection.read().status == 200, "a busy connection suffered"
+        finally:
+            for connection in busy:
                 connection.close()
 
-            def served():
-                with Connection(server.port) as connection:
-                    try:
-                        return connection.get("/a.txt").status == 200
-                    except (Ended, OSError):
-                        return False
 
-            wait_for(served, 5, "service after some have gone")
-            for connection in kept[5:]:
-                assert connection.get("/a.txt").status == 200, "a kept connection suffered"
+def test_idle_connections_make_room(recorder):
+    """Twenty are kept and idle: they are no reason to turn the next away for as long as they like to stay."""
+    with serving(FEW, recorder) as server:
+        idle = [Connection(server.port) for _ in range(20)]
+        try:
+            for connection in idle:
+                assert connection.get("/a.txt").status == 200
+            wait_for(lambda: served(server), 5, "service beside idle connections")
+            for connection in idle:
+                connection.fill(0)
+                assert connection.ended in (None, "fin")
         finally:
-            for connection in kept:
+            for connection in idle:
                 connection.close()
