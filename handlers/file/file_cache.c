@@ -259,8 +259,16 @@ static void settle_late(
 		answer(entry, &entry->waiting);
 }
 
-static void report_failure(const struct file_look_job *job)
+/* A failed look is told. Where it failed for want of descriptors half of those that are kept open are given back. */
+static void take_failure(struct file_cache *cache, const struct file_look_job *job)
 {
+	struct file_shelf_state *shelf = &cache->shelves[SHELF_OPEN];
+	if (job->look.error == EMFILE || job->look.error == ENFILE) {
+		unsigned most = shelf->count_max;
+		shelf->count_max = shelf->count / 2;
+		evict(cache, SHELF_OPEN);
+		shelf->count_max = most;
+	}
 	log_at(NULL, LOG_LEVEL_ERROR, LOG_FILE, "%s/%s: %s", job->look.root->path.ptr, job->path,
 		strerror(job->look.error));
 }
@@ -278,12 +286,12 @@ static void look_done(struct disk_job *disk_job)
 	deadline_clear(cache->thread->loop, &job->deadline);
 	list_remove(&job->link);
 	entry->job = NULL;
+	entry->pins++;
 	if (job->look.kind == FILE_FAILED)
-		report_failure(job);
+		take_failure(cache, job);
 	take_outcome(cache, entry, job);
 	const struct scope *scope = job->scope;
 	job_free(job);
-	entry->pins++;
 	struct link waiting;
 	list_init(&waiting);
 	list_move(&waiting, &entry->waiting);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The keys of static serving: what they are called, what they mean, and what is refused at the load. */
+#include <dirent.h>
 #include <errno.h>
 #include <fnmatch.h>
+#include <stdio.h>
 #include <sys/stat.h>
 
 #include "base/check.h"
@@ -179,16 +181,42 @@ int64_t static_max_age(const struct static_settings *settings, const char *path)
 	return -1;
 }
 
+/* Where links may lead anywhere, all must be readable but what is no place of files: the operator asked for it. */
+static void grant_anywhere(grant_fn *add, void *context)
+{
+	static const char *const without[] = {".", "..", "dev", "proc", "sys"};
+	DIR *folder = opendir("/");
+	struct dirent *entry;
+	while (folder && (entry = readdir(folder)) != NULL) {
+		struct stat s;
+		char path[NAME_MAX + 2];
+		bool skip = false;
+		for (size_t i = 0; i < COUNT_OF(without); i++)
+			skip = skip || strcmp(entry->d_name, without[i]) == 0;
+		int length = snprintf(path, sizeof path, "/%s", entry->d_name);
+		if (!skip && length > 0 && (size_t)length < sizeof path && stat(path, &s) == 0 &&
+			S_ISDIR(s.st_mode))
+			add(context, path, false);
+	}
+	if (folder)
+		closedir(folder);
+}
+
 void static_grant(const struct snapshot *snapshot, grant_fn *add, void *context)
 {
+	bool anywhere = false;
 	for (size_t i = 0; i < snapshot->site_count; i++) {
 		const struct site *site = &snapshot->sites[i];
 		for (size_t k = 0; k <= site->route_count; k++) {
 			const struct scope *scope = k ? &site->routes[k - 1].scope : &site->scope;
 			const struct static_settings *s =
 				handler_scope_settings(snapshot, scope, &static_handler);
-			if (s->root.path.ptr)
-				add(context, s->root.path.ptr, false);
+			if (!s->root.path.ptr)
+				continue;
+			add(context, s->root.path.ptr, false);
+			anywhere = anywhere || s->root.symlinks == SYMLINKS_ANYWHERE;
 		}
 	}
+	if (anywhere)
+		grant_anywhere(add, context);
 }
