@@ -385,7 +385,10 @@ static const struct option proxy_rows[] = {
 		.example = "127.0.0.1:3000",
 		.prose =
 			"Who answers what the root does not hold: the name of an upstream, an address, a list "
-			"of addresses, or off."},
+			"of addresses, or off. The request goes there as the client sent it, but for fields of "
+			"one hop, with Via, and with X-Forwarded-For, -Proto and -Host and Forwarded of our own "
+			"in place of the client's. Fields whose name has an underscore are left out: backends "
+			"may take them for others. So are Server and X-Powered-By of the answer."},
 	{0},
 };
 
