@@ -260,7 +260,7 @@ def test_replaced_while_sent(server):
     write(path, pattern(b"a"))
     connection = begin(server, "/sent.bin")
     replace(path, pattern(b"b"))
-    assert connection.read(seconds=20).body == pattern(b"a")
+    assert connection.read(seconds=8).body == pattern(b"a")
     assert connection.get("/sent.bin").body == pattern(b"b")
     connection.close()
 
@@ -270,7 +270,7 @@ def test_removed_while_sent(server):
     write(path, pattern(b"a"))
     connection = begin(server, "/removed.bin")
     path.unlink()
-    assert connection.read(seconds=20).body == pattern(b"a")
+    assert connection.read(seconds=8).body == pattern(b"a")
     assert connection.get("/removed.bin").status == 404
     connection.close()
 
@@ -282,7 +282,7 @@ def test_truncated_while_sent(server):
     connection = begin(server, "/cut.bin")
     os.truncate(path, 1 << 20)
     with pytest.raises(Ended) as fault:
-        connection.read(seconds=20)
+        connection.read(seconds=8)
     assert connection.ended, "the connection must end"
     assert b"\0" not in fault.value.got
     assert not connection.buffer.strip(b"a")
@@ -297,7 +297,7 @@ def test_rewritten_while_sent(server):
     with open(path, "r+b") as file:
         file.write(pattern(b"b", 32 << 20))
     try:
-        body = connection.read(seconds=20).body
+        body = connection.read(seconds=8).body
     except Ended:
         assert connection.ended
     else:
@@ -313,7 +313,7 @@ def test_grown_while_sent(server):
     with open(path, "ab") as file:
         file.write(pattern(b"b"))
     try:
-        assert connection.read(seconds=20).body == pattern(b"a")
+        assert connection.read(seconds=8).body == pattern(b"a")
     except Ended:
         assert connection.ended
     else:
