@@ -36,7 +36,8 @@ void *arena_zalloc(struct arena *a, size_t size);
 
 /* A copy of s, with a NUL behind it that len does not count. */
 struct slice arena_slice(struct arena *a, struct slice s);
-struct slice arena_format(struct arena *a, const char *format, ...) __attribute__((format(printf, 2, 3)));
+struct slice arena_format(struct arena *a, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 
 /* Everything is given back; the first memory is used again. Also the way to end an arena. */
 void arena_reset(struct arena *a);

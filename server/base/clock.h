@@ -10,10 +10,10 @@
 struct clock {
 	uint64_t monotonic_ms;
 	uint64_t monotonic_us;
-	time_t wall;            /* seconds since the epoch */
-	uint32_t wall_us;       /* and microseconds */
-	char http_date[30];     /* IMF-fixdate of `wall` (RFC 9110, 5.6.7), 29 octets and a NUL */
-	char log_time[27];      /* 23/Nov/2026:22:51:27 +0000, local time, 26 octets and a NUL */
+	time_t wall;        /* seconds since the epoch */
+	uint32_t wall_us;   /* and microseconds */
+	char http_date[30]; /* IMF-fixdate of `wall` (RFC 9110, 5.6.7), 29 octets and a NUL */
+	char log_time[27];  /* 23/Nov/2026:22:51:27 +0000, local time, 26 octets and a NUL */
 };
 
 /* Reads the time; formats the two texts again only when the second changed. */

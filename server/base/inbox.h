@@ -8,7 +8,8 @@
 /* First member of what is sent. The receiver owns it from `deliver` on. */
 struct message {
 	struct message *next;
-	void (*deliver)(struct message *message, void *receiver); /* called on the receiver's thread */
+	void (*deliver)(
+		struct message *message, void *receiver); /* called on the receiver's thread */
 };
 
 struct inbox {

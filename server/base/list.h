@@ -67,8 +67,8 @@ static inline void list_move(struct link *to, struct link *from)
 
 #define list_each(at, head) for (struct link *at = (head)->next; at != (head); at = at->next)
 /* The current member may be taken out, and no other. */
-#define list_each_safe(at, head) \
-	for (struct link *at = (head)->next, *at##_next = at->next; at != (head); \
+#define list_each_safe(at, head)                                                                   \
+	for (struct link *at = (head)->next, *at##_next = at->next; at != (head);                  \
 		at = at##_next, at##_next = at->next)
 
 #endif

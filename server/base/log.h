@@ -36,8 +36,8 @@ int log_descriptor(void);
 
 /* One line: time, level, process, scope, text. Octets outside of printable ASCII and valid UTF-8, and all
  * controls, are written as \xNN, so that no peer can forge a line. Safe from any thread. */
-void log_at(const struct log_scope *scope, enum log_level level, enum log_cause cause, const char *format, ...)
-	__attribute__((format(printf, 4, 5)));
+void log_at(const struct log_scope *scope, enum log_level level, enum log_cause cause,
+	const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 /* Without a scope and never limited. */
 #define log_error(...) log_at(NULL, LOG_LEVEL_ERROR, LOG_ALWAYS, __VA_ARGS__)

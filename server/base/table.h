@@ -34,6 +34,7 @@ void table_add(struct table *t, struct table_entry *entry, uint64_t hash);
 /* Takes an entry out that is in the table. */
 void table_remove(struct table *t, struct table_entry *entry);
 /* Calls `visit` for each entry, which may take that entry out. */
-void table_each(struct table *t, void (*visit)(struct table_entry *entry, void *context), void *context);
+void table_each(
+	struct table *t, void (*visit)(struct table_entry *entry, void *context), void *context);
 
 #endif

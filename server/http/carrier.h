@@ -15,7 +15,8 @@ struct carrier_ops {
 	/* An interim response (100, 102, 103). Nothing is sent to HTTP/1.0. */
 	void (*send_info)(struct request *request, unsigned status, const struct fields *fields);
 	/* Takes all spans of `body` over. `end`: it is whole with these; trailers may be NULL. */
-	void (*send_body)(struct request *request, struct chunks *body, bool end, const struct fields *trailers);
+	void (*send_body)(struct request *request, struct chunks *body, bool end,
+		const struct fields *trailers);
 	/* How many more bytes of memory it takes before the peer must read some; 0: exchange_room is called when there is room. */
 	size_t (*room)(struct request *request);
 	/* Sends an answer that stands ready (head and body at once; `head_only` for HEAD). The carrier takes a reference of its own

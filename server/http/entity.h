@@ -12,7 +12,8 @@ struct entity {
 	uint64_t length;
 	/* Makes a source over bytes first … first + length - 1. Called at most once for a single range, several times for multiple ones;
 	 * NULL is answered by 500. Holds what it needs: the entity may go away. */
-	struct source *(*open)(struct request *request, const struct entity *entity, uint64_t first, uint64_t length);
+	struct source *(*open)(struct request *request, const struct entity *entity, uint64_t first,
+		uint64_t length);
 	void *state; /* of the maker */
 };
 

@@ -19,8 +19,8 @@ struct errand_events {
 
 /* Runs a request without a client through the chain of a scope, behind the handler `after` (NULL: from its beginning). Copies what it needs
  * of `like`, and outlives it. Nothing is told from inside this call. */
-struct errand *errand_start(const struct request *like, struct slice path, const struct handler *after,
-	const struct errand_events *events, void *owner);
+struct errand *errand_start(const struct request *like, struct slice path,
+	const struct handler *after, const struct errand_events *events, void *owner);
 /* How many more bytes the owner takes; 0 holds the answer back. */
 void errand_room(struct errand *errand, size_t room);
 /* Nothing is told any more; frees. Also after `end` and `failed`. */

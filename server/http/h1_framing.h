@@ -11,7 +11,7 @@ enum framing { FRAMING_NONE, FRAMING_LENGTH, FRAMING_CHUNKED, FRAMING_CLOSE };
 struct body_framing {
 	enum framing kind;
 	uint64_t length; /* FRAMING_LENGTH */
-	bool last;       /* nothing may be sent or believed on this connection behind this message */
+	bool last; /* nothing may be sent or believed on this connection behind this message */
 };
 
 #define CONNECTION_OPTIONS_MAX 32
@@ -23,26 +23,28 @@ struct body_framing {
 unsigned framing_request(const struct fields *fields, unsigned minor, struct body_framing *framing);
 /* A response's framing to that method. 0, or 502 for what is ambiguous: as above, codings too, and a body announced by 1xx. `last` is set when the
  * end of the connection ends the body, and for a 204 that announces one: what comes then is no answer to anything. */
-unsigned framing_response(const struct fields *fields, unsigned minor, unsigned status, enum method method, struct body_framing *framing);
+unsigned framing_response(const struct fields *fields, unsigned minor, unsigned status,
+	enum method method, struct body_framing *framing);
 
 /* Chunked decoding, incremental, without copies. All zero begins. */
 struct chunked {
 	uint8_t state;
 	uint8_t digits;
-	uint16_t extension; /* octets of extension seen in this chunk head */
+	uint16_t extension;  /* octets of extension seen in this chunk head */
 	uint32_t extensions; /* octets of extension in the whole body */
-	uint32_t trailer;   /* the caller's: how far it has searched the trailer section */
-	uint64_t left;      /* of the chunk under way */
+	uint32_t trailer;    /* the caller's: how far it has searched the trailer section */
+	uint64_t left;       /* of the chunk under way */
 };
 enum chunked_event {
-	CHUNKED_DATA,     /* `data` is body; `used` bytes of the input are done with, data included */
-	CHUNKED_MORE,     /* all input used, nothing to give */
+	CHUNKED_DATA, /* `data` is body; `used` bytes of the input are done with, data included */
+	CHUNKED_MORE, /* all input used, nothing to give */
 	CHUNKED_TRAILERS, /* the last chunk was read; the trailer section begins at bytes + used: find its end with h1_trailer_length */
-	CHUNKED_ERROR,    /* malformed: CRLF missing, bad size (over 16 digits, over 2^63 - 1, white space around), bare CR or LF, extensions that are
+	CHUNKED_ERROR, /* malformed: CRLF missing, bad size (over 16 digits, over 2^63 - 1, white space around), bare CR or LF, extensions that are
 			   * none (RFC 9112, 7.1.1, without its BWS) or over 1 KB a chunk or 16 KB a body. Stays: every later call says so too */
 };
 /* Looks at the next bytes. Call again with what is behind `used` until CHUNKED_MORE. Not to be called after CHUNKED_TRAILERS. */
-enum chunked_event chunked_next(struct chunked *c, const char *bytes, size_t length, size_t *used, struct slice *data);
+enum chunked_event chunked_next(
+	struct chunked *c, const char *bytes, size_t length, size_t *used, struct slice *data);
 /* The length of the trailer section, with its empty line, at `bytes`: 0 when it is not whole yet; `seen` as in h1_head_length. The usual one is CRLF: 2. */
 size_t h1_trailer_length(const char *bytes, size_t length, size_t *seen);
 

@@ -39,12 +39,15 @@ struct h1_response {
  * ASCII, no more: target_parse looks at it.
  * 0; or the status to answer with: 400 (malformed: CTL in values, white space before the colon or at a line's start (obs-fold), no colon, bare CR or LF,
  * empty or non-token names, Content-Length or Transfer-Encoding spelled with underscores, anything but "METHOD SP target SP HTTP/1.x"), 414 (target over H1_TARGET_MAX), 431 (too many fields), 505 (another version). */
-unsigned h1_parse_request(const char *bytes, size_t length, struct arena *arena, struct h1_request *request, struct fields *fields);
+unsigned h1_parse_request(const char *bytes, size_t length, struct arena *arena,
+	struct h1_request *request, struct fields *fields);
 /* Likewise for a backend's head: 0 or 502. A reason phrase may be empty or missing. */
-unsigned h1_parse_response(const char *bytes, size_t length, struct arena *arena, struct h1_response *response, struct fields *fields);
+unsigned h1_parse_response(const char *bytes, size_t length, struct arena *arena,
+	struct h1_response *response, struct fields *fields);
 /* Parses a trailer section (fields and the empty line). 0 or 400: malformed, too many, or Content-Length, Transfer-Encoding or Host among
  * them. Others that mean nothing or harm behind a body (RFC 9110, 6.5.1: routing, authentication, identity, conditions …) are left out. */
-unsigned h1_parse_trailers(const char *bytes, size_t length, struct arena *arena, struct fields *fields);
+unsigned h1_parse_trailers(
+	const char *bytes, size_t length, struct arena *arena, struct fields *fields);
 
 /* The scanners behind it, for the fuzz target that holds them equal: the length of the leading run of octets that may
  * stand in a field value. */

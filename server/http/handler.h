@@ -23,7 +23,8 @@ struct handler {
 	const struct option_set *top_options;  /* keys of the file; NULL: none */
 	/* Looks at a scope's settings after everything was read; may write to them. 1: takes part in the scope's chain,
 	 * 0: does not, -1: after load_error. NULL: always takes part. */
-	int (*configure)(struct load *load, struct snapshot *snapshot, const struct scope *scope, void *settings);
+	int (*configure)(struct load *load, struct snapshot *snapshot, const struct scope *scope,
+		void *settings);
 	/* Opens what must be open before the worker drops its rights, once a process. 0, or -1 after a message to the log. NULL: nothing. */
 	int (*open)(const struct snapshot *snapshot);
 	/* A thread's own state, kept in thread->state[index]. NULL functions: none. start: 0 or -1. */
@@ -42,17 +43,18 @@ struct handler {
 
 /* What everything on one loop thread shares; made by process/thread, all zero but for what that sets, then exchange_thread_prepare. */
 struct exchange_thread {
-	const struct handler *const *table; /* all handlers in the order of every chain, ended by NULL: handlers/table.c, or a test's */
-	struct loop *loop;               /* see io/loop.h */
+	const struct handler *const *
+		table; /* all handlers in the order of every chain, ended by NULL: handlers/table.c, or a test's */
+	struct loop *loop; /* see io/loop.h */
 	const struct clock *clock;
 	const struct snapshot *snapshot;
 	struct counters *counters;
-	struct disk *disk;               /* see io/disk.h */
-	struct watch *watch;             /* see io/watch.h; NULL: check files by time */
-	struct line_log *access;         /* base/line_log.h: the access log, queue `index`; NULL: off */
+	struct disk *disk;       /* see io/disk.h */
+	struct watch *watch;     /* see io/watch.h; NULL: check files by time */
+	struct line_log *access; /* base/line_log.h: the access log, queue `index`; NULL: off */
 	unsigned index;
-	bool draining;                   /* answers say Connection: close */
-	void *state[HANDLERS_MAX];                 /* of handlers, by their index in the table */
+	bool draining;             /* answers say Connection: close */
+	void *state[HANDLERS_MAX]; /* of handlers, by their index in the table */
 	/* Sorted out of the table by exchange_thread_prepare; ended by NULL. */
 	void (*observers[16])(struct request *request);
 	const struct stage_ops *stages[16];
@@ -62,6 +64,7 @@ struct exchange_thread {
 void *handler_state(const struct exchange_thread *thread, const struct handler *handler);
 /* The settings of a handler in the request's scope. */
 const void *handler_settings(const struct request *request, const struct handler *handler);
-const void *handler_scope_settings(const struct snapshot *snapshot, const struct scope *scope, const struct handler *handler);
+const void *handler_scope_settings(
+	const struct snapshot *snapshot, const struct scope *scope, const struct handler *handler);
 
 #endif

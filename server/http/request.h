@@ -21,19 +21,21 @@ struct stage;
 
 /* What is known of the client's connection; lives as long as the connection. */
 struct peer {
-	const struct address *address;             /* of the client, as the policy sees it */
-	const struct listener_settings *listener;  /* NULL on internal carriers */
-	uint64_t connection;                       /* its number */
+	const struct address *address;            /* of the client, as the policy sees it */
+	const struct listener_settings *listener; /* NULL on internal carriers */
+	uint64_t connection;                      /* its number */
 	enum scheme scheme;
-	const char *transport;                     /* "http", "tls1.3": for logs */
+	const char *transport; /* "http", "tls1.3": for logs */
 };
 
 /* The head of an answer. */
 struct response {
-	unsigned status;         /* 0: none yet */
-	struct fields fields;    /* without Date, Connection, Content-Length, Transfer-Encoding: the carrier writes these */
-	uint64_t length;         /* of the body that follows; LENGTH_UNKNOWN: by framing. For HEAD and 304: what GET would have had */
-	struct slice reason;     /* of a backend; empty: the usual one */
+	unsigned status; /* 0: none yet */
+	struct fields
+		fields; /* without Date, Connection, Content-Length, Transfer-Encoding: the carrier writes these */
+	uint64_t
+		length; /* of the body that follows; LENGTH_UNKNOWN: by framing. For HEAD and 304: what GET would have had */
+	struct slice reason; /* of a backend; empty: the usual one */
 };
 
 /* Where an exchange stands. Input: what was read of the request's body. Output: what was given to the carrier. */
@@ -43,9 +45,9 @@ enum exchange_output { OUTPUT_WAITING, OUTPUT_HEAD, OUTPUT_BODY, OUTPUT_DONE };
 /* How an exchange ended, for logs. */
 enum exchange_end {
 	END_COMPLETE,
-	END_CLIENT_GONE,     /* the client closed or reset first */
-	END_CLIENT_SLOW,     /* a timeout or the least rate */
-	END_BACKEND_FAILED,  /* the answer was cut short by its source */
+	END_CLIENT_GONE,    /* the client closed or reset first */
+	END_CLIENT_SLOW,    /* a timeout or the least rate */
+	END_BACKEND_FAILED, /* the answer was cut short by its source */
 	END_SHUTDOWN,
 };
 
@@ -58,46 +60,50 @@ struct request {
 	/* The request's head; set by the carrier before exchange_begin. */
 	enum method method;
 	struct slice method_name;
-	struct slice target_text;  /* as it came: for logs */
+	struct slice target_text; /* as it came: for logs */
 	struct target target;
-	struct slice host;         /* lower case, no port; empty in HTTP/1.0 without Host */
-	int port;                  /* of Host; -1: none */
-	uint8_t major, minor;      /* version of the client's message */
+	struct slice host;    /* lower case, no port; empty in HTTP/1.0 without Host */
+	int port;             /* of Host; -1: none */
+	uint8_t major, minor; /* version of the client's message */
 	struct fields fields;
-	uint64_t length;           /* of the body: 0, a number, or LENGTH_UNKNOWN */
-	struct source *body;       /* NULL: there is none (any more). Whoever takes it cancels it; else the carrier does */
-	unsigned body_fault;       /* after FAILED of the body: the status to answer with (400, 408, 413, 431); 0: the client is gone */
-	bool expect_continue;      /* the first pull of the body sends 100, unless the proxy clears this */
-	struct slice upgrade;      /* Upgrade, or extended CONNECT's protocol: both bodies go on unframed after the accepting head */
-	uint32_t number;           /* in its connection, from 1 */
-	uint64_t begun_us;         /* clock's monotonic time when the head was whole */
+	uint64_t length; /* of the body: 0, a number, or LENGTH_UNKNOWN */
+	struct source *
+		body; /* NULL: there is none (any more). Whoever takes it cancels it; else the carrier does */
+	unsigned
+		body_fault; /* after FAILED of the body: the status to answer with (400, 408, 413, 431); 0: the client is gone */
+	bool expect_continue; /* the first pull of the body sends 100, unless the proxy clears this */
+	struct slice
+		upgrade; /* Upgrade, or extended CONNECT's protocol: both bodies go on unframed after the accepting head */
+	uint32_t number;   /* in its connection, from 1 */
+	uint64_t begun_us; /* clock's monotonic time when the head was whole */
 
 	/* Judged by exchange_begin. */
 	const struct site *site;
 	const struct scope *scope;
-	struct slice route;        /* the pattern of the route, or empty: for logs */
+	struct slice route; /* the pattern of the route, or empty: for logs */
 
 	/* The answer. */
 	struct response response;
 	enum exchange_input input;
 	enum exchange_output output;
 	enum exchange_end end;
-	uint64_t sent;             /* octets of body handed to the carrier */
-	uint64_t sent_head_us;     /* when the head was handed over */
-	const char *handled_by;    /* name of the handler that answered: for logs */
+	uint64_t sent;          /* octets of body handed to the carrier */
+	uint64_t sent_head_us;  /* when the head was handed over */
+	const char *handled_by; /* name of the handler that answered: for logs */
 
 	/* exchange's own. */
 	struct {
-		const struct handler *const *chain; /* what is tried next */
+		const struct handler *const *chain;      /* what is tried next */
 		void (*cancel)(struct request *request); /* of the handler that took it */
 		void *state;                             /* likewise: see request_state */
-		struct source *source;   /* of the answer's body */
-		struct stage *stages;    /* in the order of their ranks */
-		struct chunks pending;   /* behind the stages, before the carrier has room */
+		struct source *source;                   /* of the answer's body */
+		struct stage *stages;                    /* in the order of their ranks */
+		struct chunks pending; /* behind the stages, before the carrier has room */
 		unsigned reroutes;
-		unsigned status;         /* the status to keep when an error page is answered; 0: none */
+		unsigned status; /* the status to keep when an error page is answered; 0: none */
 		bool pumping, again, paused;
-		unsigned allow;          /* methods, as bits 1 << METHOD_…, of a resource that exists: for 405 */
+		unsigned
+			allow; /* methods, as bits 1 << METHOD_…, of a resource that exists: for 405 */
 	} x;
 };
 

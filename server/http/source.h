@@ -7,9 +7,9 @@
 #include "http/field.h"
 
 enum pull {
-	PULL_MORE,   /* spans were appended; more may follow: pull again when there is room */
+	PULL_MORE, /* spans were appended; more may follow: pull again when there is room */
 	PULL_PAUSED, /* nothing now (or the spans appended); `wake` will be called once when it is worth pulling again */
-	PULL_END,    /* the body is whole with the spans appended (maybe none); trailers, if any, in source->trailers */
+	PULL_END, /* the body is whole with the spans appended (maybe none); trailers, if any, in source->trailers */
 	PULL_FAILED, /* the body is broken off: never turned into END */
 };
 
@@ -26,9 +26,10 @@ struct source_ops {
 /* First member of what gives a body. */
 struct source {
 	const struct source_ops *ops;
-	void (*wake)(struct source *source); /* set by the taker before its first pull; call through source_wake */
-	void *taker;                         /* the taker's */
-	const struct fields *trailers;       /* valid from END until cancel; NULL: none */
+	void (*wake)(struct source *
+			source); /* set by the taker before its first pull; call through source_wake */
+	void *taker;             /* the taker's */
+	const struct fields *trailers; /* valid from END until cancel; NULL: none */
 };
 
 /* Tells the taker that pulling is worth it again: after PULL_PAUSED only. The taker may pull, and even cancel, before this returns. */

@@ -12,14 +12,16 @@ struct target {
 	enum target_form form;
 	struct slice scheme;    /* absolute form: "http" or "https" in lower case */
 	struct slice authority; /* absolute and authority form: "host" or "host:port" */
-	struct slice path;      /* begins with "/": dot segments removed, nothing else recoded; "*" in asterisk form */
-	struct slice query;     /* behind "?", without it; ptr NULL: there was none */
+	struct slice
+		path; /* begins with "/": dot segments removed, nothing else recoded; "*" in asterisk form */
+	struct slice query; /* behind "?", without it; ptr NULL: there was none */
 };
 
 /* Reads a target. Results point into `text` unless dot segments had to be removed (then into the arena).
  * 0; or 400: malformed, "..": above the root, bad percent-encoding, %00, a fragment, userinfo, or what two readers could
  * split differently (".." beside %2F, %5C or ";", a backslash). */
-unsigned target_parse(struct slice text, enum method method, struct arena *arena, struct target *target);
+unsigned target_parse(
+	struct slice text, enum method method, struct arena *arena, struct target *target);
 
 /* Undoes percent-encoding: the name of a file, NUL-terminated, in the arena (or the path itself when nothing is encoded
  * and a NUL may not be needed: `decoded->ptr` equals `path.ptr` then). 0; or 400: %00, bad encoding. %2F stays "%2F": no separator. */

@@ -8,12 +8,14 @@
 #include "base/bytes.h"
 
 enum {
-	OCTET_TOKEN = 1,    /* tchar */
-	OCTET_VALUE = 2,    /* field-vchar, SP, HTAB, obs-text */
-	OCTET_TARGET = 4,   /* what a request target may hold: printable ASCII without SP " < > \ ^ ` { | } and # */
-	OCTET_HOST = 8,     /* reg-name (without "," and "%": see host_parse) and IP-literal octets and ":" */
+	OCTET_TOKEN = 1, /* tchar */
+	OCTET_VALUE = 2, /* field-vchar, SP, HTAB, obs-text */
+	OCTET_TARGET =
+		4, /* what a request target may hold: printable ASCII without SP " < > \ ^ ` { | } and # */
+	OCTET_HOST =
+		8, /* reg-name (without "," and "%": see host_parse) and IP-literal octets and ":" */
 	OCTET_HEX = 16,
-	OCTET_PATH = 32,    /* OCTET_TARGET without . % ? */
+	OCTET_PATH = 32, /* OCTET_TARGET without . % ? */
 };
 extern const unsigned char octet_class[256];
 

@@ -23,7 +23,8 @@ struct dial {
 
 /* Begins to connect; `dial` is the caller's and must stay until `done`, which may free it, or dial_cancel. timeout_ms 0: as long as
  * the kernel tries. */
-void dial_start(struct dial *dial, struct loop *loop, const struct address *to, uint64_t timeout_ms, dial_done_fn *done);
+void dial_start(struct dial *dial, struct loop *loop, const struct address *to, uint64_t timeout_ms,
+	dial_done_fn *done);
 /* `done` is not called any more. Nothing happens after `done`, or when `dial` is all zero. */
 void dial_cancel(struct dial *dial);
 

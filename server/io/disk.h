@@ -12,12 +12,14 @@ struct disk; /* the pool; one a worker, shared by the loops */
 
 /* One thing to do. First member of the caller's own struct, which must outlive both calls. */
 struct disk_job {
-	struct message message;          /* disk's own */
-	struct disk_job *next;           /* disk's own */
-	void (*work)(struct disk_job *job);  /* on an I/O thread; may block; touches nothing of a loop */
-	void (*done)(struct disk_job *job);  /* on the loop's thread, exactly once; frees */
-	struct loop *loop;               /* disk's own */
-	unsigned lane;                   /* jobs of one lane (a root) take at most half of the threads; from 256 on lanes share */
+	struct message message; /* disk's own */
+	struct disk_job *next;  /* disk's own */
+	void (*work)(
+		struct disk_job *job); /* on an I/O thread; may block; touches nothing of a loop */
+	void (*done)(struct disk_job *job); /* on the loop's thread, exactly once; frees */
+	struct loop *loop;                  /* disk's own */
+	unsigned
+		lane; /* jobs of one lane (a root) take at most half of the threads; from 256 on lanes share */
 };
 
 /* `threads` I/O threads, each stuck one (longer than 10 s) replaced, up to 32 in all. NULL with errno. */

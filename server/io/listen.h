@@ -24,7 +24,8 @@ int listen_accept(int fd, struct address *peer);
 struct listener;
 /* Takes a connected, non-blocking socket over, in any case. Returns false when it wants no more just now (a limit): accepting
  * pauses for 100 ms. `peer` of an IPv4 client is an IPv4 address on sockets for both as well. May call listener_stop. */
-typedef bool listen_accept_fn(struct listener *listener, int fd, const struct address *peer, void *context);
+typedef bool listen_accept_fn(
+	struct listener *listener, int fd, const struct address *peer, void *context);
 
 /* A socket that one loop accepts from: bursts of at most 64 a turn; out of descriptors, one connection at a time is taken on a spare one and
  * closed, then a pause of 100 ms. */
@@ -39,8 +40,8 @@ struct listener {
 	int spare; /* given up for a moment when descriptors run out */
 };
 
-void listener_start(struct listener *l, struct loop *loop, int fd, const struct listener_settings *settings,
-	listen_accept_fn *accept, void *context);
+void listener_start(struct listener *l, struct loop *loop, int fd,
+	const struct listener_settings *settings, listen_accept_fn *accept, void *context);
 /* Accepts no more; the descriptor stays open (the supervisor has it as well) unless close_fd, and known in l->fd.
  * May be called again. */
 void listener_stop(struct listener *l, bool close_fd);

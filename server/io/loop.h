@@ -18,7 +18,7 @@
 /* A deadline that is moved often and seldom reached. Moving it later only writes `due`; the wheel re-files it when its old slot comes up. */
 struct deadline {
 	struct link link;
-	uint64_t due; /* in ticks; 0: not set */
+	uint64_t due;                               /* in ticks; 0: not set */
 	void (*expired)(struct deadline *deadline); /* not set any more when called */
 };
 
@@ -39,11 +39,11 @@ struct loop {
 	ev_timer wheel_timer;
 	struct link tasks;
 	struct link wheel[LOOP_WHEEL];
-	uint64_t tick;      /* now, in ticks */
-	unsigned filed;     /* deadlines in the wheel: the timer runs only while there are some */
-	unsigned index;     /* of the thread, from 0 */
+	uint64_t tick;       /* now, in ticks */
+	unsigned filed;      /* deadlines in the wheel: the timer runs only while there are some */
+	unsigned index;      /* of the thread, from 0 */
 	struct watch *watch; /* what watch_attach put into this loop, or NULL */
-	char *scratch;      /* LOOP_SCRATCH bytes, valid only within one callback */
+	char *scratch;       /* LOOP_SCRATCH bytes, valid only within one callback */
 };
 
 /* Makes the loop on the calling thread. 0, or -1 with errno. */

@@ -25,7 +25,8 @@ struct watched {
 	_Atomic uint32_t generation;
 };
 
-struct watch *watch_new(void); /* NULL with errno: no inotify at all; everything is checked by time then */
+struct watch *watch_new(
+	void); /* NULL with errno: no inotify at all; everything is checked by time then */
 /* After all loops detached. Objects that are still held go as well. */
 void watch_free(struct watch *watch);
 /* Puts the descriptor into a loop: each loop thread once, from its own thread. */

@@ -18,22 +18,25 @@ enum option_type {
 	OPTION_SIZE,     /* int64_t bytes */
 	OPTION_DURATION, /* int64_t milliseconds */
 	OPTION_STRING,   /* struct slice, NUL behind it */
-	OPTION_PATH,     /* struct slice, NUL behind it; relative ones become absolute by the file that names them */
-	OPTION_ENUM,     /* int: index into `words` */
-	OPTION_STRINGS,  /* struct option_list of slices: one string or a list of them */
-	OPTION_GROUP,    /* a mapping with rows of its own, written into the same struct: their offsets count from its beginning
+	OPTION_PATH, /* struct slice, NUL behind it; relative ones become absolute by the file that names them */
+	OPTION_ENUM,    /* int: index into `words` */
+	OPTION_STRINGS, /* struct option_list of slices: one string or a list of them */
+	OPTION_GROUP, /* a mapping with rows of its own, written into the same struct: their offsets count from its beginning
 			  * plus this row's offset, which is 0 as a rule. Several sets may have a group of one name: the
 			  * mapping's keys are then dealt among them. */
-	OPTION_CUSTOM,   /* whatever `parse` makes of the node; `off` and the like are its business too. In a route the target holds
+	OPTION_CUSTOM, /* whatever `parse` makes of the node; `off` and the like are its business too. In a route the target holds
 			  * what the site said, and what that points to is shared with the site: replace, do not write there. */
 };
 
 /* Modifiers of a row. */
 enum {
-	OPTION_OFF = 1,       /* `off` is allowed as well: numbers become -1, slices { NULL, 0 }, groups set the bool `switch_offset` to false */
-	OPTION_ON = 2,        /* groups: `on` is allowed and takes the presets (in a route: the site's values); a mapping means on */
-	OPTION_AUTO = 4,      /* `auto` is allowed as well: numbers become 0 */
-	OPTION_REQUIRED = 8,  /* leaving it out is an error at the mapping (not in a route: the site has it) */
+	OPTION_OFF =
+		1, /* `off` is allowed as well: numbers become -1, slices { NULL, 0 }, groups set the bool `switch_offset` to false */
+	OPTION_ON =
+		2, /* groups: `on` is allowed and takes the presets (in a route: the site's values); a mapping means on */
+	OPTION_AUTO = 4, /* `auto` is allowed as well: numbers become 0 */
+	OPTION_REQUIRED =
+		8, /* leaving it out is an error at the mapping (not in a route: the site has it) */
 };
 
 struct option_list {
@@ -52,22 +55,23 @@ struct option {
 	enum option_type type;
 	unsigned flags;
 	size_t offset;
-	size_t switch_offset;        /* groups that may be off or on: where the bool is, in the whole struct; its first value is the preset's */
-	int64_t min, max;            /* numbers; both 0: any that is not negative */
-	const char *preset;          /* the default as it would be written; NULL: none (zero bytes) */
-	const char *const *words;    /* enumerations: ended by NULL */
-	const struct option *rows;   /* groups; custom ones: the keys of each member, where the value is a mapping of names that the
+	size_t switch_offset; /* groups that may be off or on: where the bool is, in the whole struct; its first value is the preset's */
+	int64_t min, max;     /* numbers; both 0: any that is not negative */
+	const char *preset;   /* the default as it would be written; NULL: none (zero bytes) */
+	const char *const *words; /* enumerations: ended by NULL */
+	const struct option *
+		rows; /* groups; custom ones: the keys of each member, where the value is a mapping of names that the
 				      * user chooses (upstreams): for `parse` to give to load_rows, and for schema and manual */
-	option_parse_fn *parse;      /* custom ones */
-	const char *schema;          /* custom ones without rows: JSON Schema of the value, as JSON text */
-	const char *example;         /* as it would be written */
-	const char *prose;           /* for the manual: one or two sentences, no markup */
+	option_parse_fn *parse; /* custom ones */
+	const char *schema;  /* custom ones without rows: JSON Schema of the value, as JSON text */
+	const char *example; /* as it would be written */
+	const char *prose;   /* for the manual: one or two sentences, no markup */
 };
 
 /* Where a set of rows applies. */
 enum option_place {
-	OPTION_TOP,   /* keys of the file */
-	OPTION_SITE,  /* keys of sites and routes: a route inherits the site's values */
+	OPTION_TOP,  /* keys of the file */
+	OPTION_SITE, /* keys of sites and routes: a route inherits the site's values */
 };
 
 /* The keys of one room or handler in one place. The loader makes one struct of `size` bytes a place (the file; each
@@ -83,11 +87,13 @@ struct option_set {
 
 enum node_kind { NODE_SCALAR, NODE_LIST, NODE_MAPPING };
 enum node_kind node_kind(const struct node *node);
-struct slice node_text(const struct node *node);                       /* scalars */
-size_t node_count(const struct node *node);                            /* lists and mappings */
-const struct node *node_item(const struct node *node, size_t index);   /* a list's item, a mapping's value */
-const struct node *node_key(const struct node *node, size_t index);    /* a mapping's key */
-const struct node *node_member(const struct node *node, const char *key); /* a mapping's value by key, or NULL */
+struct slice node_text(const struct node *node); /* scalars */
+size_t node_count(const struct node *node);      /* lists and mappings */
+const struct node *node_item(
+	const struct node *node, size_t index); /* a list's item, a mapping's value */
+const struct node *node_key(const struct node *node, size_t index); /* a mapping's key */
+const struct node *node_member(
+	const struct node *node, const char *key); /* a mapping's value by key, or NULL */
 
 /* Reports a fault at the node: file:line:column, the line, a caret, the text, what to write. The load goes on, so that
  * all faults are told, and fails at its end. Always returns -1. */
@@ -105,7 +111,8 @@ struct slice load_path(struct load *load, struct slice written);
  * disk says now (a folder that is just being exchanged) is no reason to refuse it then. */
 bool load_is_replay(const struct load *load);
 /* Fills a struct by rows from a mapping, as the loader does for groups; presets first. 0 or -1. */
-int load_rows(struct load *load, const struct node *mapping, const struct option *rows, void *target);
+int load_rows(
+	struct load *load, const struct node *mapping, const struct option *rows, void *target);
 /* Keeps the contents of a file that is configuration too (a list of addresses, a certificate) among what a worker after
  * a crash loads again. Returns the contents (arena), or { NULL, 0 } after an error at the node. */
 struct slice load_file(struct load *load, const struct node *node, struct slice path);

@@ -45,7 +45,9 @@ struct core_settings {
 
 /* One header rule list of a site or route: `headers: { set: …, remove: … }`. */
 struct header_rules {
-	struct { struct slice name, value; } *set;
+	struct {
+		struct slice name, value;
+	} * set;
 	size_t set_count;
 	struct slice *remove;
 	size_t remove_count;
@@ -69,10 +71,11 @@ struct scope_core {
 struct scope {
 	const struct site *site;
 	const struct scope_core *core;
-	const void **settings;    /* by the set's index among those given to snapshot_load */
-	const struct handler *const *chain; /* made by http/route's route_prepare after loading; the last is NULL */
-	unsigned id;              /* different for each scope of the snapshot, from 0 */
-	const struct node *node;  /* where it is written; valid until snapshot_load returns */
+	const void **settings; /* by the set's index among those given to snapshot_load */
+	const struct handler *const
+		*chain; /* made by http/route's route_prepare after loading; the last is NULL */
+	unsigned id;    /* different for each scope of the snapshot, from 0 */
+	const struct node *node; /* where it is written; valid until snapshot_load returns */
 };
 
 enum route_kind { ROUTE_PREFIX, ROUTE_EXACT, ROUTE_EXTENSION };
@@ -84,11 +87,12 @@ struct route {
 };
 
 struct site {
-	struct slice name;    /* the first host, or "default": for logs */
-	struct slice *hosts;  /* lower case; none: the default of its addresses */
+	struct slice name;   /* the first host, or "default": for logs */
+	struct slice *hosts; /* lower case; none: the default of its addresses */
 	size_t host_count;
 	struct scope scope;
-	struct route *routes; /* longest pattern first within a kind: exact, then prefix, then extension */
+	struct route *
+		routes; /* longest pattern first within a kind: exact, then prefix, then extension */
 	size_t route_count;
 };
 
@@ -98,7 +102,8 @@ struct listener_settings {
 	bool wildcard; /* ":80": IPv6 and IPv4 on one socket, or IPv4 alone where there is no IPv6 */
 	bool optional; /* localhost's IPv6 address: a system without IPv6 does without it */
 	enum scheme scheme;
-	struct slice text; /* as written, without the scheme: "127.0.0.1:80"; for localhost the one of its addresses */
+	struct slice
+		text; /* as written, without the scheme: "127.0.0.1:80"; for localhost the one of its addresses */
 	const struct site **sites;
 	size_t site_count;
 	const struct site *fallback; /* the site without host, or NULL */
@@ -106,11 +111,12 @@ struct listener_settings {
 
 struct snapshot {
 	struct arena arena;
-	struct slice file;   /* absolute path of the main file */
-	struct slice text;   /* every byte that was read as configuration: see snapshot_load */
+	struct slice file; /* absolute path of the main file */
+	struct slice text; /* every byte that was read as configuration: see snapshot_load */
 	struct core_settings core;
 	const struct option_set *const *sets; /* those given to snapshot_load, ended by NULL */
-	const void **top;    /* settings of the OPTION_TOP sets, by index among those given to snapshot_load */
+	const void **
+		top; /* settings of the OPTION_TOP sets, by index among those given to snapshot_load */
 	struct site *sites;
 	size_t site_count;
 	struct listener_settings *listeners;
@@ -133,15 +139,16 @@ struct option_sets {
  * With `kept` no file is touched; file, name and folder are then those of the earlier load, and `source` is not used.
  * `unprivileged`: presets for another than root (no pid file, logs to stderr and stdout, $TMPDIR).
  * Returns the snapshot, or NULL when there was an error. */
-struct snapshot *snapshot_load(const char *source, struct slice kept, const struct option_sets *sets, bool unprivileged,
-	struct buffer *diagnostics);
+struct snapshot *snapshot_load(const char *source, struct slice kept,
+	const struct option_sets *sets, bool unprivileged, struct buffer *diagnostics);
 /* Likewise from a text instead of a file (weir serve); `name` stands in diagnostics, `folder` is what relative paths count from. */
 struct snapshot *snapshot_load_text(struct slice text, const char *name, const char *folder,
 	const struct option_sets *sets, bool unprivileged, struct buffer *diagnostics);
 void snapshot_free(struct snapshot *snapshot);
 
 /* The settings struct of a set in a scope, and of a set in the file. */
-const void *scope_settings(const struct snapshot *snapshot, const struct scope *scope, const struct option_set *set);
+const void *scope_settings(
+	const struct snapshot *snapshot, const struct scope *scope, const struct option_set *set);
 const void *top_settings(const struct snapshot *snapshot, const struct option_set *set);
 
 #endif

@@ -23,14 +23,16 @@ struct address {
 
 /* Each of these reads the whole text. Result 0; or -1 with *expected set to what should stand there,
  * a constant: "a duration such as 250ms, 5s, 2m, 1h or 7d". */
-int value_duration(struct slice text, int64_t *milliseconds, const char **expected); /* 250ms 5s 2m 1h 7d; 0 */
-int value_size(struct slice text, int64_t *bytes, const char **expected);            /* 512 64k 10M 1G */
-int value_rate(struct slice text, double *per_second, const char **expected);        /* 100/s 600/m */
-int value_bool(struct slice text, bool *on, const char **expected);                  /* on off true false yes no */
+int value_duration(
+	struct slice text, int64_t *milliseconds, const char **expected); /* 250ms 5s 2m 1h 7d; 0 */
+int value_size(struct slice text, int64_t *bytes, const char **expected); /* 512 64k 10M 1G */
+int value_rate(struct slice text, double *per_second, const char **expected); /* 100/s 600/m */
+int value_bool(struct slice text, bool *on, const char **expected); /* on off true false yes no */
 int value_integer(struct slice text, int64_t *number, const char **expected);
 
 /* "127.0.0.1:80", "[::1]:80", ":80" (any IPv6 and IPv4: `wildcard` is set), "unix:/path". Not names. */
-int value_address(struct slice text, struct address *address, bool *wildcard, const char **expected);
+int value_address(
+	struct slice text, struct address *address, bool *wildcard, const char **expected);
 
 /* The text of an address: "127.0.0.1:80", "[::1]:80", "unix:/path"; at most 128 bytes with the NUL. Returns its length. */
 size_t address_text(const struct address *address, char to[128]);

@@ -10,7 +10,6 @@
 #define H1_STREAM_MEMORY 4096
 #define H1_DRAIN_MAX                                                                               \
 	(64 * 1024) /* octets of an unread body that are passed over to keep the connection */
-#define H1_TARGET_MAX   8192        /* octets of a request target: 414 */
 #define H1_PIPELINE_MAX (16 * 1024) /* octets that are read ahead while a request is under way */
 
 extern const struct protocol h1_protocol;
@@ -59,9 +58,6 @@ struct h1_stream {
 
 /* Reads the head into the request: method, target, host, framing, what the connection's fields say. 0 or the status to refuse it with. */
 unsigned h1_read_head(struct h1_stream *s, const char *head, size_t length);
-/* Looks at the beginning of a head that is not whole: 0, or the status to refuse it with, because it cannot become a request any more
- * (other protocols, old versions). Not to wait for what never comes. */
-unsigned h1_hopeless(struct slice begin);
 /* The request's body as its exchange sees it. */
 void h1_body_init(struct h1_stream *s);
 /* Passes over what came of a body that nobody wants. */
