@@ -200,6 +200,29 @@ def test_repeated_only_if_idempotent(weir):
             assert origin.targets().count(target) == times, method
 
 
+def test_own_error_page(weir):
+    """502 with the site's page; where that is a backend's business too, the built-in one."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    server = another(weir, """
+threads: 1
+sites:
+  - { listen: "http://127.0.0.1:$port", root: root, proxy: "$address", errors: { 5xx: /50x.html } }
+  - { listen: "http://127.0.0.1:$port2", proxy: "$address", errors: { 5xx: /50x.html } }
+""", address=f"127.0.0.1:{port}")
+    (server.root / "50x.html").write_text("our own page")
+    with Connection(server.port) as connection:
+        response = connection.get("/missing")
+        assert (response.status, response.body) == (502, b"our own page")
+        connection.request("/missing", method="POST", body=b"x" * 1000)
+        response = connection.read()
+        assert (response.status, response.body) == (502, b"our own page")
+    with Connection(server.ports["port2"]) as connection:
+        response = connection.get("/missing")
+        assert response.status == 502
+        assert b"502" in response.body
+
+
 # --- Bodies. ---
 
 @pytest.mark.parametrize("size", [0, 1, 1000, 16384, 65536, 65537, 1 << 20, 20 << 20])
