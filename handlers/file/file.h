@@ -73,6 +73,7 @@ struct file_look {
 	/* found */
 	enum file_kind kind;
 	int error;            /* errno of what stood in the way */
+	bool root_closed;     /* the root itself may not be opened: by rights, or by the sandbox */
 	bool unchanged;       /* the version at hand is still the one */
 	struct depend depend; /* the taker's to release */
 	int fd; /* the taker's to close; -1: none, or the content is whole at `content` */

@@ -289,6 +289,11 @@ static void look_done(struct disk_job *disk_job)
 	entry->pins++;
 	if (job->look.kind == FILE_FAILED)
 		take_failure(cache, job);
+	else if (job->look.root_closed)
+		log_at(NULL, LOG_LEVEL_ERROR, LOG_FILE,
+			"the root %s cannot be opened: %s; where it was moved or switched to another "
+			"folder, a reload makes that known",
+			job->look.root->path.ptr, strerror(job->look.error));
 	take_outcome(cache, entry, job);
 	const struct scope *scope = job->scope;
 	job_free(job);
@@ -308,8 +313,8 @@ static void look_overdue(struct deadline *deadline)
 	struct file_look_job *job = container_of(deadline, struct file_look_job, deadline);
 	struct file_entry *entry = job->entry;
 	job->overdue = true;
-	log_at(NULL, LOG_LEVEL_WARN, LOG_FILE, "%s/%s: no answer from the disk for %d s",
-		job->look.root->path.ptr, job->path, LATE_MS / 1000);
+	log_at(NULL, LOG_LEVEL_WARN, LOG_FILE, "%s/%s: no answer from the disk in time",
+		job->look.root->path.ptr, job->path);
 	uint8_t kind = entry->kind;
 	entry->kind = FILE_FAILED;
 	answer(entry, &entry->waiting);
@@ -342,7 +347,7 @@ static bool look_start(struct file_cache *cache, struct file_entry *entry,
 	entry->job = job;
 	list_append(&cache->jobs, &job->link);
 	job->deadline.expired = look_overdue;
-	deadline_set(cache->thread->loop, &job->deadline, LATE_MS);
+	deadline_set(cache->thread->loop, &job->deadline, cache->late_ms);
 	return true;
 }
 
@@ -404,6 +409,7 @@ struct file_cache *file_cache_new(struct exchange_thread *thread, file_ready_fn 
 	struct file_cache *cache = must_zalloc(sizeof *cache);
 	cache->thread = thread;
 	cache->make_ready = make_ready;
+	cache->late_ms = LATE_MS;
 	table_init(&cache->table, 1024);
 	list_init(&cache->jobs);
 	for (int i = 0; i < SHELF_COUNT; i++) {

@@ -55,6 +55,7 @@ struct file_cache {
 	file_ready_fn *make_ready;
 	struct file_shelf_state shelves[SHELF_COUNT];
 	struct link jobs; /* looks under way */
+	uint64_t late_ms; /* how long requests wait for a look */
 };
 
 struct file_cache *file_cache_new(struct exchange_thread *thread, file_ready_fn *make_ready);

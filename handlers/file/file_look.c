@@ -299,6 +299,7 @@ static bool look_once(struct file_look *look, bool last_try)
 	int root_fd = open(look->root->path.ptr, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root_fd < 0) {
 		fail(look, kind_of_error(errno), errno);
+		look->root_closed = look->kind == FILE_FORBIDDEN;
 		return true;
 	}
 	size_t length = strlen(look->path);
@@ -321,7 +322,7 @@ static bool look_once(struct file_look *look, bool last_try)
 
 void file_look(struct file_look *look)
 {
-	look->unchanged = look->utf8 = look->text = look->warm = false;
+	look->root_closed = look->unchanged = look->utf8 = look->text = look->warm = false;
 	look->error = 0;
 	for (int try = 1; !look_once(look, try == TRIES); try++) {
 		close_file(look);

@@ -138,7 +138,7 @@ static void serve_file(struct request *request, struct file *file)
 {
 	if (request->x.status || conditional(request)) {
 		serve_entity(request, file);
-	} else if (file->fd < 0 || request->method == METHOD_HEAD) {
+	} else if (file->fd < 0 || file->length == 0 || request->method == METHOD_HEAD) {
 		exchange_ready(request, file->ready);
 	} else {
 		copy_fields(request, file, 0);
@@ -192,6 +192,15 @@ static void found(struct request *request, const struct file_entry *entry)
 
 /* --- Names. --- */
 
+/* A segment that holds an encoded stroke names no file: no name can hold one. */
+static bool has_encoded_stroke(struct slice path)
+{
+	for (size_t i = 0; i + 2 < path.len; i++)
+		if (path.ptr[i] == '%' && path.ptr[i + 1] == '2' && (path.ptr[i + 2] | 0x20) == 'f')
+			return true;
+	return false;
+}
+
 /* May a decoded path (with its first "/") name a file here? An empty segment names none: "//x" would be "/x" to the file system,
  * but not to the routes. */
 static bool names_file(struct slice path, bool hidden_files)
@@ -225,7 +234,8 @@ static enum verdict look(struct request *request, struct file_cache *cache)
 		respond_status(request, status);
 		return TAKEN;
 	}
-	if (!names_file(decoded, settings->hidden_files))
+	if (has_encoded_stroke(request->target.path) ||
+		!names_file(decoded, settings->hidden_files))
 		return PASS;
 	file_cache_look(cache, request, &settings->root, slice_from(decoded, 1), found);
 	return TAKEN;

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -278,6 +279,99 @@ static void stopped_while_looking(void **state)
 	loopback_free(seen);
 }
 
+/* A job that ends when the test says so. */
+struct stuck_job {
+	struct disk_job job;
+	int wait[2];
+	bool done;
+};
+
+static void stuck_work(struct disk_job *job)
+{
+	char octet;
+	ssize_t n = read(container_of(job, struct stuck_job, job)->wait[0], &octet, 1);
+	(void)n;
+}
+
+static void stuck_done(struct disk_job *job)
+{
+	container_of(job, struct stuck_job, job)->done = true;
+}
+
+/* A disk that hangs answers 503 within a bounded time, and the look is not lost. */
+static void hung_disk(void **state)
+{
+	(void)state;
+	site_write("www/page.html", "at last", 7);
+	site_start("root: www", true);
+	const struct static_settings *settings = handler_scope_settings(
+		site.loopback->snapshot, &site.loopback->snapshot->sites[0].scope, &static_handler);
+	struct stuck_job stuck[2] = {0};
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(pipe(stuck[i].wait), 0);
+		stuck[i].job.work = stuck_work;
+		stuck[i].job.done = stuck_done;
+		stuck[i].job.lane = settings->root.lane;
+		assert_true(disk_submit(
+			site.loopback->thread.disk, &site.loopback->loop, &stuck[i].job));
+	}
+	cache()->late_ms = 300;
+	struct exchange_seen *waiting = loopback_begin(site.loopback, "GET", "/page.html", NULL);
+	struct exchange_seen *late = loopback_begin(site.loopback, "GET", "/page.html", NULL);
+	site_get("/page.html", 503, NULL);
+	loopback_await(waiting);
+	loopback_await(late);
+	assert_int_equal(waiting->request.response.status, 503);
+	assert_int_equal(late->request.response.status, 503);
+	loopback_free(waiting);
+	loopback_free(late);
+	assert_true(at_once("/page.html")); /* 503 again, without a wait */
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(write(stuck[i].wait[1], "x", 1), 1);
+	while (!list_empty(&cache()->jobs) || !stuck[0].done || !stuck[1].done)
+		loopback_turn(site.loopback);
+	assert_true(at_once("/page.html"));
+	site_get("/page.html", 200, "at last");
+	for (int i = 0; i < 2; i++) {
+		close(stuck[i].wait[0]);
+		close(stuck[i].wait[1]);
+	}
+}
+
+/* Out of descriptors: 503, and half of what is kept open is given back. */
+static void out_of_descriptors(void **state)
+{
+	(void)state;
+	char name[64];
+	char *content = test_calloc(1, 40000);
+	for (int i = 0; i < 12; i++) {
+		snprintf(name, sizeof name, "www/%d.bin", i);
+		site_write(name, content, 40000);
+	}
+	test_free(content);
+	site_start("root: www", true);
+	for (int i = 0; i < 10; i++) {
+		snprintf(name, sizeof name, "/%d.bin", i);
+		site_get(name, 200, NULL);
+	}
+	assert_int_equal(known(SHELF_OPEN), 10);
+	int taken[2000], count = 0;
+	struct rlimit before, limit;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	limit = before;
+	limit.rlim_cur = 100;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	while (count < 2000 && (taken[count] = dup(2)) >= 0)
+		count++;
+	site_get("/10.bin", 503, NULL);
+	assert_true(known(SHELF_OPEN) <= 5);
+	site_get("/10.bin", 200, NULL);
+	site_get("/11.bin", 200, NULL);
+	while (count > 0)
+		close(taken[--count]);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
 /* --- Versions. --- */
 
 static void fill(const char *path, size_t length, char with)
@@ -449,6 +543,8 @@ int main(void)
 		SITE_TEST(requests_share_a_look),
 		SITE_TEST(late_requests_see_the_newer),
 		SITE_TEST(stopped_while_looking),
+		SITE_TEST(hung_disk),
+		SITE_TEST(out_of_descriptors),
 		SITE_TEST(replaced_while_sent),
 		SITE_TEST(written_while_sent),
 		SITE_TEST(client_goes_while_sent),

@@ -97,6 +97,7 @@ static void what_passes(void **state)
 	site_folder("www/docs");
 	site_write("www/docs/index.html", "docs", 4);
 	site_write("www/docs/.secret", "secret", 6);
+	site_write("www/docs%2Findex.html", "a name of its own", 17);
 	assert_int_equal(mkfifo(site_path("www/fifo"), 0644), 0);
 	site_link("www/loop", "loop");
 	site_link("www/dangling", "nowhere");
@@ -311,11 +312,13 @@ static void encoded_names(void **state)
 	site_write("www/a b.html", "space", 5);
 	site_write("www/\xc3\xa4.html", "umlaut", 6);
 	site_write("www/100%.txt", "percent", 7);
+	site_write("www/a%2fb.txt", "encoded", 7);
 	site_start("root: www", true);
 	site_get("/a%20b.html", 200, "space");
 	site_get("/%c3%a4.html", 200, "umlaut");
 	site_get("/%C3%A4.html", 200, "umlaut");
 	site_get("/100%25.txt", 200, "percent");
+	site_get("/a%252fb.txt", 200, "encoded");
 	site_get("/a+b.html", 404, NULL);
 }
 
