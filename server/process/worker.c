@@ -169,7 +169,8 @@ static void end(struct worker *w)
 
 int worker_run(const struct program *program)
 {
-	struct worker *w = must_zalloc(sizeof(*w));
+	static struct worker worker; /* one a process */
+	struct worker *w = &worker;
 	if (!has_channel()) {
 		fprintf(stderr,
 			"weir: `weir worker` is started by `weir run` and by nobody else\n");
@@ -188,6 +189,5 @@ int worker_run(const struct program *program)
 	serve(w);
 	count_lost_lines(w);
 	end(w);
-	free(w);
 	return 0;
 }

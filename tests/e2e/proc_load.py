@@ -6,8 +6,8 @@ import time
 
 
 class Load:
-    """`kept` clients on connections that they keep, `fresh` clients with a connection a request. A kept connection that weir
-    announced to close is opened anew, and that is no loss; one that ends unannounced is."""
+    """`kept` clients on connections that they keep, `fresh` clients with a connection a request. A kept connection that
+    weir announced to close is opened anew, and that is no loss; one that ends unannounced is."""
 
     def __init__(self, port, path="/", kept=4, fresh=4, expect=b"hello\n"):
         self.port, self.path, self.expect = port, path, expect

@@ -85,7 +85,8 @@ def test_a_near_name_is_suggested():
 
 def test_check_tells_what_it_found(folder):
     file = folder / "weir.yaml"
-    file.write_text('sites:\n  - { listen: "http://127.0.0.1:8080", root: www, routes: { /a/: { root: off, proxy: "127.0.0.1:3000" } } }\n')
+    file.write_text('sites:\n  - listen: "http://127.0.0.1:8080"\n    root: www\n'
+                    '    routes: { /a/: { root: off, proxy: "127.0.0.1:3000" } }\n')
     run = command("check", "-c", file)
     assert run.returncode == 0, run.stderr
     assert "good" in run.stdout and "1 site" in run.stdout and "http://127.0.0.1:8080" in run.stdout
@@ -273,7 +274,8 @@ def test_the_control_socket_is_for_root_and_its_own_account(weir):
 def test_garbage_on_the_control_socket_harms_nobody(weir):
     server = weir(CONFIG)
     path = control_socket(server)
-    for garbage in (b"x", b"\0" * 12, b"GET / HTTP/1.1\r\n\r\n", b"riew\1\0\20\0\0\0\0\0", b"riew\1\0\20\0\377\377\377\377" + b"y" * 9000):
+    for garbage in (b"x", b"\0" * 12, b"GET / HTTP/1.1\r\n\r\n", b"riew\1\0\20\0\0\0\0\0",
+                    b"riew\1\0\20\0\377\377\377\377" + b"y" * 9000):
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
             client.connect(path)
             client.send(garbage)
@@ -286,8 +288,8 @@ def test_garbage_on_the_control_socket_harms_nobody(weir):
 
 class Serve:
     def __init__(self, *arguments, cwd=None):
-        self.process = subprocess.Popen([WEIR, "serve", *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                        text=True, start_new_session=True, cwd=cwd)
+        self.process = subprocess.Popen([WEIR, "serve", *map(str, arguments)], stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True, start_new_session=True, cwd=cwd)
 
     def __enter__(self):
         self.told = ""
@@ -356,8 +358,8 @@ def test_from_start_to_the_first_answer(folder):
     for _ in range(5):
         port = free_port()
         begun = time.monotonic()
-        process = subprocess.Popen([WEIR, "serve", folder / "www", "-l", f"127.0.0.1:{port}"], stdout=subprocess.DEVNULL,
-                                   stderr=subprocess.DEVNULL, start_new_session=True)
+        process = subprocess.Popen([WEIR, "serve", folder / "www", "-l", f"127.0.0.1:{port}"], start_new_session=True,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while True:
             try:
                 assert get(port)[0] == 200

