@@ -173,10 +173,8 @@ static void origin_failed(void *owner, enum origin_failure why, bool repeatable)
 	(void)repeatable;
 	passage_end(p);
 	if (why == ORIGIN_BODY) {
-		if (request->body_fault)
-			respond_status(request, request->body_fault);
-		else
-			exchange_abort(request, END_CLIENT_GONE);
+		/* without a fault the client has ended its half; it may read still */
+		respond_status(request, request->body_fault ? request->body_fault : 400);
 		return;
 	}
 	log_at(&(struct log_scope){request->peer->connection, request->number, NULL},

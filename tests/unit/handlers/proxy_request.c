@@ -101,6 +101,17 @@ static void body_cut(void **state)
 	close(server);
 }
 
+static void body_ended_early(void **state)
+{
+	(void)state;
+	proxy_write(stage.client, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc");
+	int server = proxy_accept(0);
+	proxy_read(server, "abc");
+	shutdown(stage.client, SHUT_WR);
+	assert_memory_equal(proxy_read(stage.client, NULL), "HTTP/1.1 400 ", 13);
+	proxy_assert_closed(server);
+}
+
 /* What is malformed from its beginning reaches nobody. */
 static void body_malformed(void **state)
 {
@@ -319,6 +330,7 @@ int main(void)
 		PROXY_TEST(body_with_length),
 		PROXY_TEST(body_in_chunks),
 		PROXY_TEST(body_cut),
+		PROXY_TEST(body_ended_early),
 		PROXY_TEST(body_malformed),
 		PROXY_TEST(expectation),
 		PROXY_TEST(expectation_refused),
