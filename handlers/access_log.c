@@ -73,6 +73,12 @@ static struct slice field_or_dash(const struct request *request, enum field_id i
 	return field && field->value.len ? field->value : SLICE("-");
 }
 
+/* Where no answer was begun, the client went first: 499, as others write it, so that the column stays a number of three digits. */
+static unsigned status_of(const struct request *request)
+{
+	return request->response.status ? request->response.status : 499;
+}
+
 static struct slice version(const struct request *request)
 {
 	if (request->major >= 2)
@@ -96,7 +102,7 @@ static char *put_common(char *to, const struct request *request)
 		*to++ = '-';
 	}
 	to = put(to, SLICE("\" "));
-	to = put_number(to, request->response.status);
+	to = put_number(to, status_of(request));
 	*to++ = ' ';
 	return put_number(to, request->sent);
 }
@@ -165,7 +171,7 @@ static char *put_json(char *to, const struct request *request)
 	to = put_text_member(to, "target", request->target_text);
 	to = put_text_member(to, "protocol", version(request));
 	to = put_text_member(to, "host", request->host);
-	to = put_number_member(to, "status", request->response.status);
+	to = put_number_member(to, "status", status_of(request));
 	to = put_number_member(to, "bytes", request->sent);
 	to = put_number_member(to, "duration_us", clock->monotonic_us - request->begun_us);
 	to = put_text_member(to, "site", request->site ? request->site->name : SLICE(""));

@@ -143,7 +143,7 @@ static unsigned remove_dots(
 
 static unsigned parse_query(const char *p, const char *end, struct slice *query)
 {
-	unsigned all = OCTET_TARGET;
+	unsigned all = OCTET_QUERY;
 	for (const char *q = p; q < end; q++)
 		all &= octet_class[(unsigned char)*q];
 	*query = (struct slice){p, (size_t)(end - p)};

@@ -11,11 +11,11 @@ enum {
 	OCTET_TOKEN = 1, /* tchar */
 	OCTET_VALUE = 2, /* field-vchar, SP, HTAB, obs-text */
 	OCTET_TARGET =
-		4, /* what a request target may hold: printable ASCII without SP " < > \ ^ ` { | } and # */
-	OCTET_HOST =
-		8, /* reg-name (without "," and "%": see host_parse) and IP-literal octets and ":" */
+		4, /* of a path: printable ASCII without SP " # < > \ ` { }; browsers send | and ^ raw */
+	OCTET_HOST = 8, /* reg-name (without "," and "%": see host_parse), IP-literal octets, ":" */
 	OCTET_HEX = 16,
-	OCTET_PATH = 32, /* OCTET_TARGET without . % ? */
+	OCTET_PATH = 32,  /* OCTET_TARGET without . % ? */
+	OCTET_QUERY = 64, /* of a query: OCTET_TARGET and \ ` { }, which browsers send raw there */
 };
 extern const unsigned char octet_class[256];
 

@@ -118,8 +118,8 @@ static size_t find_head(struct conn *c, struct slice input, size_t *empty)
 	input = slice_from(input, *empty);
 	size_t head = h1_head_length(input.ptr, input.len, &seen);
 	unsigned status = head > limit || (head == 0 && input.len > limit) ? 431
-			  : head == 0                                      ? h1_hopeless(input)
-									   : 0;
+			  : head == 0 ? h1_check_begun(input.ptr, input.len)
+				      : 0;
 	if (status) {
 		refuse_head(c, input.ptr, input.len, status);
 		return 0;
@@ -280,7 +280,7 @@ static bool h1_settle(struct conn *c)
 		if (s->request.output != OUTPUT_BODY || conn_room(c) == 0)
 			return false;
 		exchange_room(&s->request);
-		return !chunks_empty(&c->out) || s->out_end;
+		return !chunks_empty(&c->out) || s->out_end || s->aborted;
 	}
 	if (s->raw && !settle_tunnel(c, s))
 		return false;

@@ -7,10 +7,11 @@
 
 #define TRAILER_MAX (16 * 1024)
 
+/* A chunk counts from its head on: one that is announced too large is refused before it comes. */
 static bool over_limit(struct h1_stream *s)
 {
 	int64_t limit = s->request.thread->snapshot->core.limits.body_size;
-	return !s->raw && limit > 0 && s->body_read > (uint64_t)limit;
+	return !s->raw && limit > 0 && s->body_read + s->chunked.left > (uint64_t)limit;
 }
 
 /* The octets go to `out` (NULL: nowhere) with the memory that they stand in. */
@@ -149,7 +150,8 @@ static enum pull body_pull(struct source *source, struct chunks *out, size_t roo
 			s->request.input = INPUT_DONE;
 			return PULL_END;
 		}
-		h1_body_fail(s, 0);
+		s->request.end = END_CLIENT_GONE; /* if it only closed its half, it hears why */
+		h1_body_fail(s, 400);
 		return PULL_FAILED;
 	}
 	s->body_wanted = true;

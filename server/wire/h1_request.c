@@ -4,8 +4,6 @@
 #include "http/h1_syntax.h"
 #include "wire/h1.h"
 
-#define METHOD_LONGEST 32
-
 /* What one pass over the fields finds. */
 struct head_notes {
 	const struct field *host;
@@ -50,8 +48,8 @@ static unsigned read_host(struct request *r, const struct head_notes *notes)
 	struct slice text = notes->host ? notes->host->value : (struct slice){NULL, 0};
 	r->port = -1;
 	r->host = SLICE("");
-	/* an empty Host goes with a target that has no authority (RFC 9112, 3.2) */
-	if (text.len) {
+	/* an empty Host is refused too: no http URI has an empty host (RFC 9110, 4.2.1) */
+	if (notes->host) {
 		unsigned status = host_parse(text, &r->arena, &r->host, &r->port);
 		if (status)
 			return status;
@@ -122,8 +120,6 @@ static unsigned read_expect(struct request *r)
 static unsigned read_target(struct h1_stream *s, struct slice text)
 {
 	struct request *r = &s->request;
-	if (text.len > H1_TARGET_MAX)
-		return 414;
 	unsigned status = target_parse(text, r->method, &r->arena, &r->target);
 	if (status)
 		return status;
@@ -148,7 +144,8 @@ unsigned h1_read_head(struct h1_stream *s, const char *head, size_t length)
 	r->method_name = line.method;
 	r->method = method_identify(line.method);
 	r->target_text = line.target;
-	status = read_target(s, line.target);
+	/* what follows CONNECT may be a tunnel's, so the connection must end */
+	status = r->method == METHOD_CONNECT ? 501 : read_target(s, line.target);
 	if (status)
 		return status;
 	struct head_notes notes = note_fields(&r->fields);
@@ -157,8 +154,10 @@ unsigned h1_read_head(struct h1_stream *s, const char *head, size_t length)
 		return status;
 	if (notes.connection)
 		read_connection(s);
-	if (notes.framed)
+	if (notes.framed || notes.connection)
 		status = read_framing(s);
+	if (!status && r->method == METHOD_TRACE && r->length != 0)
+		status = 400; /* RFC 9110, 9.3.8 */
 	if (!status && notes.expect)
 		status = read_expect(r);
 	if (notes.upgrade)
@@ -166,20 +165,4 @@ unsigned h1_read_head(struct h1_stream *s, const char *head, size_t length)
 	if (r->minor == 0 && !s->keep_alive_10)
 		s->close = true;
 	return status;
-}
-
-unsigned h1_hopeless(struct slice begin)
-{
-	size_t i = 0;
-	while (i < begin.len && octet_class[(unsigned char)begin.ptr[i]] & OCTET_TOKEN)
-		i++;
-	if (i > METHOD_LONGEST || (i < begin.len && (i == 0 || begin.ptr[i] != ' ')))
-		return 400;
-	const char *end = memchr(begin.ptr, '\n', begin.len);
-	if (!end)
-		return 0;
-	struct slice line = {begin.ptr, (size_t)(end - begin.ptr)};
-	if (slice_ends(line, SLICE(" HTTP/1.1\r")) || slice_ends(line, SLICE(" HTTP/1.0\r")))
-		return 0;
-	return 400;
 }

@@ -10,8 +10,9 @@
 #include "wire/h1.h"
 #include "wire/wire_priv.h"
 
-#define SLAB_CONNS 64
-#define SCAN_MOST  128
+#define SLAB_CONNS   64
+#define SCAN_MOST    128
+#define IDLE_LONG_MS 5000
 
 /* Connections come in slabs, without an allocator's own bytes between them. */
 struct conn_slab {
@@ -58,13 +59,14 @@ static void keep_peer(struct conn *c, const struct address *peer)
 		c->peer.sin6_family = AF_UNIX;
 }
 
-/* At the limit an idle connection makes room for a new one. True: there is room. */
+/* At the limit a connection that has been idle for some time makes room for a new one. True: there is room. */
 static bool make_room(struct wire *wire)
 {
 	unsigned looked = 0;
 	list_each_safe (link, &wire->conns) {
 		struct conn *c = container_of(link, struct conn, link);
-		if (c->wait == CONN_WAIT_IDLE && !c->dead) {
+		uint32_t idle = (uint32_t)wire->loop->clock.monotonic_ms - c->progress;
+		if (c->wait == CONN_WAIT_IDLE && idle >= IDLE_LONG_MS) {
 			conn_cut(c, END_SHUTDOWN);
 			return true;
 		}

@@ -29,6 +29,7 @@ static void origin_form(void **state)
 	} rows[] = {
 		{"/", "/", NULL},
 		{"/a/b.css", "/a/b.css", NULL},
+		{"/a|b^c?{x|y}`\\", "/a|b^c", "{x|y}`\\"},
 		{"/a?", "/a", ""},
 		{"/a?x=1&y=/../?z", "/a", "x=1&y=/../?z"},
 		{"/?%zz%00", "/", "%zz%00"},

@@ -14,13 +14,16 @@ static void classes(void **state)
 			(c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 		bool tchar = alnum || (c && strchr("!#$%&'*+-.^_`|~", (int)c));
 		bool value = c == '\t' || (c >= 0x20 && c <= 0x7e) || c >= 0x80;
-		bool target = c > 0x20 && c < 0x7f && !strchr("\"<>\\^`{|}#", (int)c);
+		bool target = c > 0x20 && c < 0x7f && !strchr("\"<>\\`{}#", (int)c);
+		/* beyond RFC 3986, what the URL standard lets browsers send as it is */
+		bool query = target || (c && strchr("\\`{}", (int)c));
 		bool host = alnum || (c && strchr("-._~!$&'()*+;=[]:", (int)c));
 		bool hex =
 			(c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 		bool path = target && !strchr(".%?", (int)c);
 		unsigned want = tchar * OCTET_TOKEN + value * OCTET_VALUE + target * OCTET_TARGET +
-				host * OCTET_HOST + hex * OCTET_HEX + path * OCTET_PATH;
+				host * OCTET_HOST + hex * OCTET_HEX + path * OCTET_PATH +
+				query * OCTET_QUERY;
 		if (octet_class[c] != want)
 			fail_msg("octet 0x%02x: %#x, not %#x", c, octet_class[c], want);
 	}
