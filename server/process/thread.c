@@ -194,7 +194,6 @@ static void *run(void *argument)
 	stop_handlers(thread);
 	if (thread->crew->watch)
 		watch_detach(thread->crew->watch, &thread->loop);
-	loop_done(&thread->loop);
 	chunk_trim();
 	return NULL;
 }
@@ -284,18 +283,12 @@ void crew_cut(struct crew *crew)
 		inbox_post(&crew->threads[i].loop.inbox, &crew->threads[i].cut_message);
 }
 
+/* The loops themselves are left to the end of the process: whoever sent the last message may still be about to wake one, and so may
+ * an I/O thread that is stuck. */
 void crew_end(struct crew *crew)
 {
 	for (unsigned i = 0; i < crew->count; i++)
 		inbox_post(&crew->threads[i].loop.inbox, &crew->threads[i].end_message);
-	for (unsigned i = 0; i < crew->count; i++) {
-		struct thread *thread = &crew->threads[i];
-		pthread_join(thread->id, NULL);
-		sem_destroy(&thread->step);
-		free(thread->listeners);
-		free(thread->sockets);
-	}
-	free(crew->threads);
-	crew->threads = NULL;
-	crew->count = 0;
+	for (unsigned i = 0; i < crew->count; i++)
+		pthread_join(crew->threads[i].id, NULL);
 }

@@ -58,7 +58,7 @@ void crew_drain(struct crew *crew);
 bool crew_empty(const struct crew *crew);
 /* Cuts what is left; the threads go on until crew_end, so that answers of the I/O threads find them. */
 void crew_cut(struct crew *crew);
-/* Ends the threads and frees them. */
+/* Ends the threads; the process ends next. */
 void crew_end(struct crew *crew);
 
 #endif

@@ -152,19 +152,15 @@ static void serve(struct worker *w)
 	}
 }
 
+/* Memory goes with the process: a stuck I/O thread may still look at it. */
 static void end(struct worker *w)
 {
 	crew_cut(&w->crew);
 	disk_stop(w->crew.disk, DISK_STOP_MS);
 	crew_end(&w->crew);
+	count_lost_lines(w);
 	if (w->crew.access)
 		line_log_stop(w->crew.access);
-	if (w->crew.watch)
-		watch_free(w->crew.watch);
-	tally_unmap(w->crew.tally);
-	free(w->crew.listening);
-	snapshot_free(w->snapshot);
-	free(w->file);
 }
 
 int worker_run(const struct program *program)
@@ -185,9 +181,7 @@ int worker_run(const struct program *program)
 	if (hear_hello(w) || worker_start(w))
 		return 1;
 	crew_listen(&w->crew);
-	close(WORKER_BIRTH);
 	serve(w);
-	count_lost_lines(w);
 	end(w);
 	return 0;
 }

@@ -317,6 +317,7 @@ static int say_ready(struct worker *w)
 	buffer_append(&text, "", 1);
 	/* from here on everything is said in the log */
 	log_open(w->files[WORKER_ERROR_LOG], (enum log_level)core->error_log.level, "worker");
+	close(WORKER_BIRTH);
 	int result = text.len + sizeof(ready) > CHANNEL_PAYLOAD_MAX
 			     ? -1
 			     : channel_send(WORKER_CHANNEL, CHANNEL_READY, &ready, sizeof(ready),
