@@ -102,6 +102,7 @@ static void begin(struct conn *c, const char *head, size_t length)
 static void refuse_head(struct conn *c, const char *bytes, size_t length, unsigned status)
 {
 	struct h1_stream *s = h1_stream_new(c);
+	h1_guess_method(&s->request, (struct slice){bytes, length});
 	const char *line = memchr(bytes, '\n', length);
 	if (status == 431 && !line)
 		status = 414;

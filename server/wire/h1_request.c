@@ -130,11 +130,18 @@ static unsigned read_target(struct h1_stream *s, struct slice text)
 	return 0;
 }
 
+void h1_guess_method(struct request *request, struct slice head)
+{
+	if (slice_starts(head, SLICE("HEAD ")))
+		request->method = METHOD_HEAD;
+}
+
 unsigned h1_read_head(struct h1_stream *s, const char *head, size_t length)
 {
 	struct request *r = &s->request;
 	char *copy = arena_alloc(&r->arena, length);
 	memcpy(copy, head, length);
+	h1_guess_method(r, (struct slice){copy, length});
 	struct h1_request line;
 	unsigned status = h1_parse_request(copy, length, &r->arena, &line, &r->fields);
 	if (status)
