@@ -120,11 +120,9 @@ static struct source *open_part(
 /* With conditions, ranges, or as the page for an error. */
 static void serve_entity(struct request *request, struct file *file)
 {
-	uint64_t without =
-		1ull << FIELD_ETAG | 1ull << FIELD_LAST_MODIFIED | 1ull << FIELD_ACCEPT_RANGES;
-	if (request->x.status)
-		without |= 1ull << FIELD_CACHE_CONTROL;
-	copy_fields(request, file, without);
+	const uint64_t not_its_own = 1ull << FIELD_ETAG | 1ull << FIELD_LAST_MODIFIED |
+				     1ull << FIELD_ACCEPT_RANGES | 1ull << FIELD_CACHE_CONTROL;
+	copy_fields(request, file, request->x.status ? not_its_own : 0);
 	struct entity entity = {
 		.validators = {file_etag(file), file->stamp.modified.tv_sec},
 		.length = file->length,

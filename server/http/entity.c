@@ -11,17 +11,32 @@ static void add_date(struct request *request, enum field_id id, time_t when)
 {
 	char *text = arena_alloc(&request->arena, 30);
 	clock_http_date(text, when);
-	fields_set(&request->response.fields, &request->arena, id, (struct slice){text, 29});
+	respond_field(request, id, (struct slice){text, 29});
 }
 
-/* RFC 9110, 8.8: what a later condition can be made of. */
+/* RFC 9110, 8.8: what a later condition can be made of. Those that the maker has written already are kept. */
 static void add_validators(struct request *request, const struct validators *v)
 {
-	if (v->etag.len)
-		fields_set(&request->response.fields, &request->arena, FIELD_ETAG,
-			arena_slice(&request->arena, v->etag));
-	if (v->last_modified)
+	const struct fields *fields = &request->response.fields;
+	if (v->etag.len && !fields_find(fields, FIELD_ETAG))
+		respond_field(request, FIELD_ETAG, arena_slice(&request->arena, v->etag));
+	if (v->last_modified && !fields_find(fields, FIELD_LAST_MODIFIED))
 		add_date(request, FIELD_LAST_MODIFIED, v->last_modified);
+}
+
+/* "bytes 5-9/1000": written on each range, so without a format. */
+static void add_content_range(
+	struct request *request, const struct byte_range *range, uint64_t size)
+{
+	char *text = arena_alloc(&request->arena, sizeof("bytes -/") + 3 * 20), *to = text;
+	memcpy(to, "bytes ", 6);
+	to += 6;
+	to += bytes_decimal(to, range->first);
+	*to++ = '-';
+	to += bytes_decimal(to, range->first + range->length - 1);
+	*to++ = '/';
+	to += bytes_decimal(to, size);
+	respond_field(request, FIELD_CONTENT_RANGE, (struct slice){text, (size_t)(to - text)});
 }
 
 /* RFC 9110, 15.4.5: what guides caches stays, what describes the content goes. */
@@ -75,11 +90,7 @@ static void answer_part(
 		answer_error(request, 500);
 		return;
 	}
-	respond_field(request, FIELD_CONTENT_RANGE,
-		arena_format(&request->arena, "bytes %llu-%llu/%llu",
-			(unsigned long long)range->first,
-			(unsigned long long)(range->first + range->length - 1),
-			(unsigned long long)entity->length));
+	add_content_range(request, range, entity->length);
 	request->response.status = 206;
 	request->response.length = range->length;
 	exchange_respond(request, body);

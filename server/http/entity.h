@@ -6,7 +6,8 @@
 #include "http/condition.h"
 #include "http/exchange.h"
 
-/* What respond_entity sends. `type` and other fields of the representation stand in request->response.fields. */
+/* What respond_entity sends. Content-Type and other fields of the representation stand in request->response.fields; ETag, Last-Modified
+ * and Accept-Ranges are added where they do not. */
 struct entity {
 	struct validators validators;
 	uint64_t length;
