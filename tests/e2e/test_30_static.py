@@ -433,6 +433,59 @@ def test_seek_by_curl(server, proto):
     assert got.body == BIG[1000000:]
 
 
+def test_ranges_beyond_four_gigabytes(server):
+    """Positions that need more than 32 bits."""
+    size = (5 << 30) + 3
+    with open(server.root / "sparse.bin", "wb") as file:
+        file.truncate(size)
+        for place, content in ((4294967290, b"around the edge"), (size - 4, b"last")):
+            file.seek(place)
+            file.write(content)
+    head = get(server, "/sparse.bin", "HEAD")
+    assert (head.status, head.get("Content-Length")) == (200, str(size))
+    for spec, first, wanted in (("4294967290-4294967304", 4294967290, b"around the edge"), ("-4", size - 4, b"last"),
+                                (f"{size - 4}-", size - 4, b"last"), ("4294967296-4294967299", 4294967296, b" the")):
+        response = get(server, "/sparse.bin", Range="bytes=" + spec)
+        assert (response.status, response.body) == (206, wanted), spec
+        assert response.get("Content-Range") == f"bytes {first}-{first + len(wanted) - 1}/{size}"
+    response = get(server, "/sparse.bin", Range=f"bytes={size}-")
+    assert (response.status, response.get("Content-Range")) == (416, f"bytes */{size}")
+    (server.root / "sparse.bin").unlink()
+
+
+@pytest.mark.parametrize("when", [0, 1, -1, -86400 * 365 * 70, 2**31, 2**32 + 5, 253402300799, 253402300800, 2**40])
+def test_odd_times_of_files(server, when):
+    """Files from before 1970 and after 9999: served, and a Last-Modified that is one, or none."""
+    path = server.root / "odd-time.txt"
+    path.write_bytes(b"odd")
+    try:
+        os.utime(path, (when, when))
+    except OSError:
+        pytest.skip("this file system has no such times")
+    response = get(server, "/odd-time.txt")
+    assert (response.status, response.body) == (200, b"odd")
+    modified = response.get("Last-Modified")
+    if modified is not None:
+        at = email.utils.parsedate_to_datetime(modified)
+        assert at <= email.utils.parsedate_to_datetime(response.get("Date"))
+        assert len(modified) == 29 and modified.endswith(" GMT")
+    for fields in ({"If_Modified_Since": "Thu, 01 Jan 1970 00:00:00 GMT"}, {"If_Modified_Since": "Fri, 31 Dec 9999 23:59:59 GMT"}):
+        assert get(server, "/odd-time.txt", **fields).status in (200, 304)
+
+
+def test_folder_of_many_files(server):
+    """3,000 names, each asked for twice, on four connections: all of them, each its own."""
+    folder = server.root / "many"
+    folder.mkdir()
+    for number in range(3000):
+        (folder / f"{number}.txt").write_text(f"n{number}", encoding="utf-8")
+    connections = [Connection(server.port) for _ in range(4)]
+    for number in list(range(3000)) * 2:
+        assert connections[number % 4].get(f"/many/{number}.txt").body == f"n{number}".encode()
+    for connection in connections:
+        connection.close()
+
+
 # --- A whole download, and what is in no file ---
 
 def test_transfers_in_parallel(server):
