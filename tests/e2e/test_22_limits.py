@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Limits and timeouts (DESIGN §2): how much a client may send, how long it may take, how many may come."""
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -388,76 +387,6 @@ def test_service_goes_on_beside_the_slow(times):
             connection.close()
 
 
-# --- min_rate: bytes a second over ten seconds ---
-
-@pytest.fixture(scope="module")
-def rates(recorder):
-    with serving(RATES, recorder) as server:
-        yield server
-
-
-def test_min_rate(rates):
-    """An upload at 20 octets a second and a reader at about as much are dropped after ten seconds; 2 KB/s go on; a connection
-    that weir does not wait for is left alone."""
-    ends, lock = {}, threading.Lock()
-
-    def note(name, value):
-        with lock:
-            ends[name] = value
-
-    def upload(name, size, pause):
-        begin = time.monotonic()
-        with Connection(rates.ports["port2"]) as connection:
-            connection.send(b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000\r\n\r\n")
-            while time.monotonic() - begin < 16 and connection.send(b"z" * size):
-                connection.fill(pause)
-                if connection.ended or connection.buffer:
-                    note(name, time.monotonic() - begin)
-                    return
-        note(name, None)
-
-    def download():
-        begin = time.monotonic()
-        with Connection(rates.port) as connection:
-            connection.socket.setsockopt(1, 8, 2048)
-            connection.request("/big.bin")
-            while time.monotonic() - begin < 16:
-                time.sleep(0.25)
-                try:
-                    if not connection.socket.recv(8):
-                        break
-                except BlockingIOError:
-                    pass
-                except OSError:
-                    break
-            got = 0
-            while connection.fill(1):
-                got += len(connection.buffer)
-                connection.buffer = b""
-            note("download", got < 60 << 20)
-
-    def waiting():
-        with Connection(rates.port) as connection:
-            connection.get("/a.txt")
-            time.sleep(15)
-            try:
-                note("waiting", connection.get("/a.txt").status)
-            except (Ended, OSError) as fault:
-                note("waiting", str(fault))
-
-    threads = [threading.Thread(target=upload, args=("slow", 5, 0.25)),
-        threading.Thread(target=upload, args=("fast", 512, 0.25)),
-               threading.Thread(target=download), threading.Thread(target=waiting)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert ends["slow"] is not None and 8 < ends["slow"] < 15, ends
-    assert ends["fast"] is None, ends
-    assert ends["download"] is True, ends
-    assert ends["waiting"] == 200, ends
-
-
 # --- Connections ---
 
 def served(server):
@@ -510,3 +439,71 @@ def test_idle_connections_make_room(recorder):
         finally:
             for connection in idle:
                 connection.close()
+
+
+# --- min_rate: bytes a second over ten seconds ---
+
+def upload(port, size, pause):
+    """Sends a body piece by piece, for at most 15 seconds: when weir had enough of it, or None."""
+    begin = time.monotonic()
+    with Connection(port) as connection:
+        connection.send(b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000\r\n\r\n")
+        while time.monotonic() - begin < 15 and connection.send(b"z" * size):
+            connection.fill(pause)
+            if connection.ended or connection.buffer:
+                return time.monotonic() - begin
+    return None
+
+
+def download(port):
+    """Reads 32 bytes a second of 64 MiB for 15 seconds, then all that is there: how much that was."""
+    begin, got = time.monotonic(), 0
+    with Connection(port) as connection:
+        connection.socket.setsockopt(1, 8, 2048)
+        connection.request("/big.bin")
+        while time.monotonic() - begin < 15:
+            time.sleep(0.25)
+            try:
+                got += len(connection.socket.recv(8))
+            except OSError:
+                continue
+        while connection.fill(1):
+            got += len(connection.buffer)
+            connection.buffer = b""
+    return got
+
+
+def silent_between(port):
+    """Two requests, 14 seconds apart: weir waits for nothing meanwhile."""
+    with Connection(port) as connection:
+        connection.get("/a.txt")
+        time.sleep(14)
+        try:
+            return connection.get("/a.txt").status
+        except (Ended, OSError) as fault:
+            return str(fault)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def rates(recorder):
+    """These take longer than ten seconds: they begin with the first test of this file and run beside the others."""
+    with serving(RATES, recorder) as server, ThreadPoolExecutor(4) as pool:
+        yield {"slow": pool.submit(upload, server.ports["port2"], 5, 0.25),
+            "fast": pool.submit(upload, server.ports["port2"], 512, 0.25),
+               "download": pool.submit(download, server.port),
+               "silent": pool.submit(silent_between, server.port)}
+
+
+def test_min_rate_of_uploads(rates):
+    """20 octets a second are dropped after ten seconds, 2 KB a second go on."""
+    slow, fast = rates["slow"].result(60), rates["fast"].result(60)
+    assert slow is not None and 8 < slow < 14.9, slow
+    assert fast is None, fast
+
+
+def test_min_rate_of_readers(rates):
+    assert rates["download"].result(60) < 60 << 20
+
+
+def test_min_rate_counts_only_while_weir_waits(rates):
+    assert rates["silent"].result(60) == 200
