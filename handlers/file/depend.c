@@ -72,14 +72,17 @@ static void begin_way(struct walk *w)
 	step_into(w, w->length);
 }
 
-/* Notes the deepest directory of a way. */
+/* Notes the deepest directory of a way. What was noted before stands: it is the older and so the safer one. */
 static void end_way(struct walk *w)
 {
 	struct depend *d = w->depend;
 	if (!w->here)
 		return;
-	if (d->count == DEPEND_MAX || w->generation == 0) {
-		d->by_time = true;
+	bool noted = false;
+	for (unsigned i = 0; i < d->count; i++)
+		noted = noted || d->on[i] == w->here;
+	if (noted || d->count == DEPEND_MAX || w->generation == 0) {
+		d->by_time = d->by_time || !noted;
 		watch_release(w->watch, w->here);
 	} else {
 		d->on[d->count] = w->here;
@@ -181,12 +184,20 @@ static void walk_all(struct walk *w)
 	end_way(w);
 }
 
-void depend_take(struct depend *d, struct watch *watch, const char *root, const char *path,
+/* Back to what was noted before a walk. */
+static void drop_beyond(struct depend *d, struct watch *watch, unsigned count)
+{
+	while (d->count > count)
+		watch_release(watch, d->on[--d->count]);
+}
+
+void depend_add(struct depend *d, struct watch *watch, const char *root, const char *path,
 	char real[PATH_MAX])
 {
 	struct walk w;
+	unsigned before = d->count;
+	d->by_time = d->by_time || watch == NULL;
 	for (int try = 0;; try++) {
-		*d = (struct depend){.by_time = watch == NULL};
 		w.depend = d;
 		w.watch = watch;
 		w.here = NULL;
@@ -207,7 +218,7 @@ void depend_take(struct depend *d, struct watch *watch, const char *root, const 
 		walk_all(&w);
 		if (!w.disturbed || try == TRIES)
 			break;
-		depend_release(d, watch);
+		drop_beyond(d, watch, before);
 	}
 	if (w.disturbed || d->count == 0)
 		d->by_time = true;
@@ -217,8 +228,7 @@ void depend_take(struct depend *d, struct watch *watch, const char *root, const 
 
 void depend_release(struct depend *d, struct watch *watch)
 {
-	for (unsigned i = 0; i < d->count; i++)
-		watch_release(watch, d->on[i]);
+	drop_beyond(d, watch, 0);
 	*d = (struct depend){0};
 }
 

@@ -19,10 +19,10 @@ struct depend {
 	bool by_time; /* not all could be watched: look again after a second */
 };
 
-/* Walks from `root` (absolute) along `path` (relative, decoded), watches the directories that are passed and notes their
- * generations. To be called before the file itself is opened. On an I/O thread; watch may be NULL.
- * `real` gets the path without links of what was found, or "" when nothing was. */
-void depend_take(struct depend *d, struct watch *watch, const char *root, const char *path,
+/* Walks from `root` (absolute) along `path` (relative, decoded), watches the directories that are passed, notes their
+ * generations and adds them to *d, which begins as all zero. To be called before the file itself is opened. On an I/O thread;
+ * watch may be NULL. `real` gets the path without links of what was found, or "" when nothing was. */
+void depend_add(struct depend *d, struct watch *watch, const char *root, const char *path,
 	char real[PATH_MAX]);
 /* Lets go of the directories; *d is empty then. */
 void depend_release(struct depend *d, struct watch *watch);

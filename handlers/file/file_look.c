@@ -245,20 +245,32 @@ static bool is_closed_directory(const struct file_look *look, int root_fd, const
 	       fstatat(root_fd, path, &s, 0) == 0 && S_ISDIR(s.st_mode);
 }
 
+/* Opens a name in a directory. A link there has a way of its own, which is to be watched before it is gone. */
+static bool open_in(struct file_look *look, int root_fd, const char *base, struct slice name,
+	const char *real_base, mode_t *type)
+{
+	char path[PATH_MAX], real[PATH_MAX];
+	struct stat s;
+	int length = snprintf(path, sizeof path, "%s%.*s", base, (int)name.len, name.ptr);
+	if (length < 0 || (size_t)length >= sizeof path) {
+		fail(look, FILE_MISSING, ENAMETOOLONG);
+		return false;
+	}
+	length = snprintf(real, sizeof real, "%s/%.*s", real_base, (int)name.len, name.ptr);
+	if (!real_base[0] || length < 0 || (size_t)length >= sizeof real)
+		real[0] = '\0';
+	if (fstatat(root_fd, path, &s, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(s.st_mode))
+		depend_add(&look->depend, look->watch, look->root->path.ptr, path, real);
+	return open_name(look, root_fd, path, real, type);
+}
+
 /* Tries the names of an index in a directory: `base` is "" or ends with "/". true: one is open. */
 static bool open_index(struct file_look *look, int root_fd, const char *base, const char *real)
 {
-	char path[PATH_MAX], whole[PATH_MAX];
 	for (size_t i = 0; i < look->root->index.count; i++) {
 		struct slice name = look->root->index.items[i];
 		mode_t type;
-		int a = snprintf(path, sizeof path, "%s%.*s", base, (int)name.len, name.ptr);
-		int b = real[0] ? snprintf(whole, sizeof whole, "%s/%.*s", real, (int)name.len,
-					  name.ptr)
-				: snprintf(whole, sizeof whole, "%s", "");
-		if (a < 0 || (size_t)a >= sizeof path || b < 0 || (size_t)b >= sizeof whole)
-			continue;
-		if (!open_name(look, root_fd, path, whole, &type)) {
+		if (!open_in(look, root_fd, base, name, real, &type)) {
 			if (look->kind != FILE_MISSING)
 				return false;
 			continue;
@@ -292,7 +304,8 @@ static void look_at_directory(struct file_look *look, int root_fd, const char *r
 static bool look_once(struct file_look *look, bool last_try)
 {
 	char real[PATH_MAX];
-	depend_take(&look->depend, look->watch, look->root->path.ptr, look->path, real);
+	look->depend = (struct depend){0};
+	depend_add(&look->depend, look->watch, look->root->path.ptr, look->path, real);
 	look->fd = -1;
 	look->content = NULL;
 	look->index = (struct slice){NULL, 0};
