@@ -32,6 +32,7 @@ enum channel_type {
 	CHANNEL_OPEN, /* struct channel_count: the number of a registered file; answered by CHANNEL_FILE */
 	CHANNEL_READY, /* struct channel_ready, path of the pid file, what is served; a NUL behind each */
 	CHANNEL_RELOAD, /* no payload: the worker asks for a reload */
+	CHANNEL_LET_GO, /* no payload: a draining worker accepts nothing any more */
 	/* Command to supervisor. */
 	CONTROL_RELOAD, /* no payload; answered by CONTROL_TEXT… and CONTROL_DONE */
 	CONTROL_STOP,   /* no payload; answered by CONTROL_DONE, then the supervisor ends */

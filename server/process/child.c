@@ -229,9 +229,16 @@ static int hear(struct supervisor *s, struct child *child, struct channel_messag
 		opening_start(s, child, number.count);
 		return 0;
 	}
-	if (child->state == WORKER_STARTING)
-		return hear_starting(s, child, message);
-	return -1;
+	if (message->type == CHANNEL_RELOAD) {
+		if (child == s->current)
+			supervisor_reload_soon(s);
+		return 0;
+	}
+	if (message->type == CHANNEL_LET_GO) {
+		supervisor_let_go(s, child);
+		return 0;
+	}
+	return child->state == WORKER_STARTING ? hear_starting(s, child, message) : -1;
 }
 
 void child_receive(struct supervisor *s, struct child *child)

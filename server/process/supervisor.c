@@ -121,6 +121,30 @@ void supervisor_reload(struct supervisor *s)
 		reload_ended(s, false, SLICE("weir: cannot start a worker\n"));
 }
 
+/* The worker that a reload has replaced accepts no more, or is not waited for any longer. */
+static void retired(struct supervisor *s)
+{
+	struct buffer said = s->said;
+	s->said = (struct buffer){0};
+	s->retiring = NULL;
+	reload_ended(s, true, (struct slice){said.ptr, said.len});
+	buffer_free(&said);
+}
+
+void supervisor_reload_soon(struct supervisor *s)
+{
+	uint64_t now = supervisor_now(), earliest = s->asked_reload + RELOAD_ASK_MS;
+	if (s->reload_at == 0)
+		s->reload_at = s->asked_reload != 0 && earliest > now ? earliest : now;
+}
+
+static void reload_asked(struct supervisor *s)
+{
+	s->reload_at = 0;
+	s->asked_reload = supervisor_now();
+	supervisor_reload(s);
+}
+
 static void restart_later(struct supervisor *s)
 {
 	if (s->stopping || s->restart_at != 0)
@@ -230,9 +254,22 @@ void supervisor_child_ready(struct supervisor *s, struct child *child)
 		if (s->options->ready)
 			s->options->ready(child->serving, s->options->context);
 	}
-	if (s->reloading == child)
-		reload_ended(s, true, (struct slice){said.ptr, said.len});
-	buffer_free(&said);
+	if (s->reloading != child) {
+		buffer_free(&said);
+		return;
+	}
+	/* whoever asked is told when every new connection meets the new configuration */
+	s->said = said;
+	s->retiring = old;
+	s->retiring_until = supervisor_now() + RETIRE_MS;
+	if (!old)
+		retired(s);
+}
+
+void supervisor_let_go(struct supervisor *s, const struct child *child)
+{
+	if (s->retiring == child)
+		retired(s);
 }
 
 static void starting_gone(
@@ -261,6 +298,8 @@ static void starting_gone(
 void supervisor_child_gone(
 	struct supervisor *s, struct child *child, const char *why, struct slice said)
 {
+	if (s->retiring && (child == s->retiring || child == s->reloading))
+		retired(s);
 	if (child->state == WORKER_STARTING) {
 		starting_gone(s, child, why, said);
 		return;
@@ -391,6 +430,14 @@ static int deadlines(struct supervisor *s)
 		restart(s);
 	if (s->restart_at != 0 && s->restart_at < next)
 		next = s->restart_at;
+	if (s->retiring && s->retiring_until <= now)
+		retired(s);
+	if (s->retiring && s->retiring_until < next)
+		next = s->retiring_until;
+	if (s->reload_at != 0 && s->reload_at <= now)
+		reload_asked(s);
+	if (s->reload_at != 0 && s->reload_at < next)
+		next = s->reload_at;
 	if (next == UINT64_MAX)
 		return -1;
 	now = supervisor_now();

@@ -21,6 +21,8 @@
 #define RESTART_MAX    2000  /* ms between two restarts */
 #define STEADY_MS      10000 /* a worker that served this long is restarted at once again */
 #define OPENINGS_MAX   64
+#define RELOAD_ASK_MS  2000 /* between two reloads that a worker asks for */
+#define RETIRE_MS      1000 /* how long a reload waits for the old worker to stop accepting */
 #define SAME_SIGNAL_MS 100
 
 /* A worker process. */
@@ -60,6 +62,9 @@ struct supervisor {
 	struct link children;
 	struct child *current;   /* the newest that is READY and not draining */
 	struct child *reloading; /* the one that is to take its place, or NULL */
+	struct child *retiring;  /* the one whose place it has taken, until that accepts no more */
+	uint64_t retiring_until; /* ms: it is not waited for any longer */
+	struct buffer said;      /* by the one that took its place, while it started */
 	struct link openings;
 	unsigned opening_count;
 	struct sockets sockets;
@@ -78,7 +83,9 @@ struct supervisor {
 	unsigned restarts;
 	uint64_t restart_at; /* ms; 0: no restart is due */
 	unsigned restart_delay;
-	uint64_t stop_signal; /* ms: when the last one came */
+	uint64_t reload_at;    /* ms: a worker asked for a reload; 0: none did */
+	uint64_t asked_reload; /* ms: when the last of these began */
+	uint64_t stop_signal;  /* ms: when the last one came */
 };
 
 /* Milliseconds of the monotonic clock. */
@@ -87,10 +94,14 @@ uint64_t supervisor_now(void);
 /* --- supervisor.c --- */
 
 void supervisor_reload(struct supervisor *s);
+/* A worker asks for one: not more often than every RELOAD_ASK_MS, for it may not be what it was. */
+void supervisor_reload_soon(struct supervisor *s);
 /* Begins to stop; `at_once`: nothing under way is waited for. */
 void supervisor_stop(struct supervisor *s, bool at_once);
 /* The worker is READY; its values are in child->ready. */
 void supervisor_child_ready(struct supervisor *s, struct child *child);
+/* A draining worker accepts nothing any more. */
+void supervisor_let_go(struct supervisor *s, const struct child *child);
 /* The worker is gone; `why` says how, `said` is what it wrote before it was READY. It is freed by the caller. */
 void supervisor_child_gone(
 	struct supervisor *s, struct child *child, const char *why, struct slice said);

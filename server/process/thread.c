@@ -44,16 +44,21 @@ static struct thread *thread_of(void *loop)
 
 /* --- On the thread. --- */
 
+static void ring(const struct crew *crew)
+{
+	uint64_t one = 1;
+	if (write(crew->bell, &one, sizeof(one)) < 0) {
+		/* it rings already */
+	}
+}
+
 static void on_empty(void *context)
 {
 	struct thread *thread = context;
-	uint64_t one = 1;
 	if (thread->letting_go)
 		return;
 	atomic_store(&thread->empty, true);
-	if (write(thread->crew->bell, &one, sizeof(one)) < 0) {
-		/* it rings already */
-	}
+	ring(thread->crew);
 }
 
 static void on_listen(struct message *message, void *loop)
@@ -112,6 +117,8 @@ static void on_drain(struct message *message, void *loop)
 	thread->letting_go = true;
 	let_go(thread);
 	thread->letting_go = false;
+	if (atomic_fetch_add(&thread->crew->let_go, 1) + 1 == thread->crew->count)
+		ring(thread->crew);
 	wire_drain(thread->wire);
 }
 
@@ -266,6 +273,11 @@ void crew_drain(struct crew *crew)
 			inbox_post(&crew->threads[i].loop.inbox, &crew->threads[i].drain_message);
 		crew->threads[i].drained = true;
 	}
+}
+
+bool crew_let_go(const struct crew *crew)
+{
+	return atomic_load(&crew->let_go) == crew->count;
 }
 
 bool crew_empty(const struct crew *crew)

@@ -43,7 +43,8 @@ struct crew {
 	struct wire_shared wire;
 	struct listening *listening;
 	unsigned listening_count;
-	struct drain_order order; /* set once, before thread_drain */
+	struct drain_order order; /* set once, before crew_drain */
+	atomic_uint let_go;       /* threads that accept nothing any more; the last one rings */
 	struct thread *threads;
 	unsigned count;
 };
@@ -54,6 +55,8 @@ int crew_start(struct crew *crew);
 void crew_listen(struct crew *crew);
 /* Stops accepting as crew->order says, and finishes what is under way. */
 void crew_drain(struct crew *crew);
+/* Whether all threads of a draining crew have stopped accepting. */
+bool crew_let_go(const struct crew *crew);
 /* Whether a draining crew has no connection left. */
 bool crew_empty(const struct crew *crew);
 /* Cuts what is left; the threads go on until crew_end, so that answers of the I/O threads find them. */

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "io/disk.h"
 #include "io/watch.h"
+#include "process/roots.h"
 #include "process/worker_priv.h"
 
 #define LOOK_MS      30000 /* how often lost log lines are counted */
@@ -72,6 +73,7 @@ static void reopen(struct worker *w)
 
 struct life {
 	bool draining;
+	bool let_go;       /* of the sockets, and the supervisor knows */
 	uint64_t deadline; /* ms; of a drain */
 };
 
@@ -125,12 +127,22 @@ static void count_lost_lines(struct worker *w)
 	w->lost_lines = lost;
 }
 
+static void look_at_roots(struct worker *w)
+{
+	if (!roots_moved(w->root_watch, &w->roots, &w->grants))
+		return;
+	log_info("a root has moved out of reach: asking for a reload");
+	if (channel_send(WORKER_CHANNEL, CHANNEL_RELOAD, NULL, 0, NULL, 0, NULL, 0, false))
+		log_error("the supervisor does not listen: %m");
+}
+
 static void serve(struct worker *w)
 {
 	struct life life = {0};
-	struct pollfd polls[2] = {
+	struct pollfd polls[3] = {
 		{.fd = WORKER_CHANNEL, .events = POLLIN},
 		{.fd = w->crew.bell, .events = POLLIN},
+		{.fd = w->root_watch, .events = POLLIN},
 	};
 	for (;;) {
 		int timeout = LOOK_MS;
@@ -141,13 +153,24 @@ static void serve(struct worker *w)
 			if (life.deadline - now < LOOK_MS)
 				timeout = (int)(life.deadline - now);
 		}
-		poll(polls, 2, timeout);
+		poll(polls, COUNT_OF(polls), timeout);
 		if (polls[0].revents && !hear(w, &life))
 			polls[0].fd = -1;
 		uint64_t rings;
 		if (polls[1].revents && read(w->crew.bell, &rings, sizeof(rings)) < 0) {
 			/* somebody was quicker */
 		}
+		if (life.draining && !life.let_go && crew_let_go(&w->crew)) {
+			life.let_go = true;
+			if (channel_send(WORKER_CHANNEL, CHANNEL_LET_GO, NULL, 0, NULL, 0, NULL, 0,
+				    false)) {
+				/* it is gone, or will not wait for long */
+			}
+		}
+		if (polls[2].revents && !life.draining)
+			look_at_roots(w);
+		else if (polls[2].revents)
+			polls[2].fd = -1;
 		count_lost_lines(w);
 	}
 }

@@ -21,8 +21,8 @@ struct worker {
 		[WORKER_FILE_COUNT]; /* descriptors that keep their number when a log is opened anew; -1: none */
 	struct account account;
 	struct grants grants;
-	struct grants
-		roots; /* what the handlers named, to be looked at with the worker's own rights */
+	struct grants roots; /* what the handlers named: looked at with the worker's rights */
+	int root_watch;      /* see roots.h; -1: none */
 	struct crew crew;
 	uint64_t lost_lines; /* of the access log, as far as they are counted */
 	struct channel_message message;

@@ -17,6 +17,7 @@
 #include "io/disk.h"
 #include "io/watch.h"
 #include "process/keepsake.h"
+#include "process/roots.h"
 #include "process/worker_priv.h"
 
 #define DISK_THREADS 4
@@ -236,7 +237,6 @@ static int look_at_roots(struct worker *w)
 				path, w->account.name);
 		result = -1;
 	}
-	grants_clear(&w->roots);
 	return w->hello.kind == START_CRASH ? 0 : result;
 }
 
@@ -249,9 +249,8 @@ static int give_up_rights(struct worker *w)
 		return -1;
 	if (look_at_roots(w))
 		return -1;
-	int result = sandbox_enter((enum sandbox_mode)w->snapshot->core.sandbox, &w->grants);
-	grants_clear(&w->grants);
-	return result;
+	w->root_watch = w->snapshot->core.sandbox == SANDBOX_OFF ? -1 : roots_watch(&w->roots);
+	return sandbox_enter((enum sandbox_mode)w->snapshot->core.sandbox, &w->grants);
 }
 
 /* --- Threads. --- */

@@ -68,6 +68,20 @@ def refuses(port):
         return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
+def listens(pid, port):
+    """Whether a process holds a listening socket of the port."""
+    with open("/proc/net/tcp", encoding="ascii") as table:
+        rows = [line.split() for line in table.readlines()[1:]]
+    inodes = {f"socket:[{row[9]}]" for row in rows if row[3] == "0A" and int(row[1].split(":")[1], 16) == port}
+    held = set()
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            held.add(os.readlink(f"/proc/{pid}/fd/{fd}"))
+        except OSError:
+            pass
+    return bool(inodes & held)
+
+
 def test_ten_reloads_under_load_lose_nothing(reloaded):
     """Nothing refused, cut or timed out; no kept connection closed unannounced."""
     server = reloaded(CONFIG)
@@ -276,6 +290,7 @@ def test_at_most_four_old_workers_linger(reloaded):
         downloads.begin()
         workers.append([w["pid"] for w in status(server)["workers"] if w["state"] == "serving"][0])
         assert reload(server).returncode == 0
+        wait_for(lambda: not listens(workers[-1], server.port), what="the old worker accepts no more")
     time.sleep(1.5)
     assert set(workers) <= set(children(server.pid))
     downloads.begin()
@@ -347,3 +362,28 @@ def test_logs_of_a_reload(reloaded):
     get(server.port, "/after")
     wait_for(lambda: "/after" in (server.folder / "second.log").read_text())
     assert "serves" in (server.folder / "second.txt").read_text()
+
+
+def test_a_root_that_moves_is_followed(reloaded):
+    """Within the folder that the sandbox grants at once; out of it by a reload that the worker asks for itself."""
+    server = reloaded(CONFIG)
+    server.write(CONFIG.replace("$root", "$folder/site/live"))
+    elsewhere = server.folder / "elsewhere"
+    for folder, text in ((server.folder / "site/one", "one\n"), (server.folder / "site/two", "two\n"),
+                         (elsewhere / "three", "three\n")):
+        folder.mkdir(parents=True)
+        (folder / "index.html").write_text(text)
+
+    def switch(target):
+        (server.folder / "new").symlink_to(target)
+        os.replace(server.folder / "new", server.folder / "site/live")
+
+    switch("one")
+    assert reload(server).returncode == 0
+    assert get(server.port) == (200, b"one\n")
+    switch("two")
+    assert get(server.port) == (200, b"two\n")
+    switch(elsewhere / "three")
+    wait_for(lambda: get(server.port) == (200, b"three\n"), what="the moved root")
+    switch("one")
+    wait_for(lambda: get(server.port) == (200, b"one\n"), what="the root that moved back")

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Roots that move: a link on the way to a root may come to lead where the sandbox does not reach. Only a new worker can follow. */
+#ifndef WEIR_PROCESS_ROOTS_H
+#define WEIR_PROCESS_ROOTS_H
+
+#include "process/sandbox.h"
+
+/* Watches the folders that hold links on the way to the roots, and the roots' own. Returns an inotify descriptor, or -1 with errno. */
+int roots_watch(const struct grants *roots);
+/* Something has happened there: takes the events, and tells whether a root now leads to a folder that is not among the granted. */
+bool roots_moved(int watch, const struct grants *roots, const struct grants *granted);
+
+#endif
