@@ -141,8 +141,10 @@ static int check_index(
 		bool dots = slice_equal(name, SLICE(".")) || slice_equal(name, SLICE(".."));
 		if (name.len == 0 || name.len > INDEX_NAME_MAX || dots ||
 			memchr(name.ptr, '/', name.len))
-			return load_error(load, node, "\"%.*s\" is no name of a file in a folder",
-				(int)name.len, name.ptr);
+			return load_error(load,
+				node_kind(node) == NODE_LIST ? node_item(node, i) : node,
+				"\"%.*s\" is no name of a file in a folder", (int)name.len,
+				name.ptr);
 	}
 	return 0;
 }

@@ -76,8 +76,8 @@ static void read_main(struct load *load)
 		fault_at(load, file, 0, 0, 1, 1, "%s", EMPTY_ADVICE);
 	else
 		read_root(load, root);
-	if (load->error_count == 0 && load->sets->finish &&
-		load->sets->finish(load, load->snapshot, load->sets->context))
+	/* also where faults were found before: all are told at once */
+	if (load->sets->finish && load->sets->finish(load, load->snapshot, load->sets->context))
 		check(load->error_count > 0);
 }
 

@@ -128,7 +128,7 @@ struct snapshot {
 /* Everybody's rows, in one array ended by NULL; made by main from the handler table. */
 struct option_sets {
 	const struct option_set *const *sets;
-	/* Called once when all is read and no error was found, before nodes become invalid: looks through what belongs
+	/* Called once when all is read, also where errors were found, before nodes become invalid: looks through what belongs
 	 * together (names of upstreams, chains). 0, or -1 after load_error. May be NULL. */
 	int (*finish)(struct load *load, struct snapshot *snapshot, void *context);
 	void *context;
