@@ -51,8 +51,9 @@ struct file {
 	struct depend_shared *depend; /* as long as it holds nothing was changed */
 	unsigned lane;                /* of disk jobs */
 	uint64_t warm_until_ms;       /* until then its pages are taken to be in memory */
-	bool utf8;                    /* its content, as far as it was read, is UTF-8 */
-	bool text;                    /* its content, as far as it was read, is plain text */
+	unsigned warm_probes; /* parts of it that were found in memory, without one that was not */
+	bool utf8;            /* its content, as far as it was read, is UTF-8 */
+	bool text;            /* its content, as far as it was read, is plain text */
 	uint8_t etag_length;
 	char etag[FILE_ETAG_MAX];
 };

@@ -11,7 +11,10 @@
 #include "base/clock.h"
 #include "io/disk.h"
 
-#define WARM_MS 60000 /* how long pages that were just seen in memory are believed to stay there */
+#define PROBES_ENOUGH                                                                              \
+	32 /* parts of a file found warm one after the other: the next ones are believed to be, */
+#define PROBES_MS 1000  /* for so long */
+#define WARM_MS   60000 /* how long pages that were just seen in memory are believed to stay there */
 
 struct read_ahead;
 
@@ -104,8 +107,17 @@ static bool quantum_is_warm(const struct file_source *body, uint64_t length)
 {
 	if (body->fetched || body->request->thread->clock->monotonic_ms < body->file->warm_until_ms)
 		return true;
-	int fd = body->file->fd;
-	return page_is_warm(fd, body->offset) && page_is_warm(fd, body->offset + length - 1);
+	struct file *file = body->file;
+	if (!page_is_warm(file->fd, body->offset) ||
+		!page_is_warm(file->fd, body->offset + length - 1)) {
+		file->warm_probes = 0;
+		return false;
+	}
+	if (++file->warm_probes < PROBES_ENOUGH)
+		return true;
+	file->warm_probes = 0;
+	file->warm_until_ms = body->request->thread->clock->monotonic_ms + PROBES_MS;
+	return true;
 }
 
 /* --- The source. --- */
