@@ -20,7 +20,7 @@ ROOT = os.geteuid() == 0
 
 # What a log must never hold: a broken invariant, a sanitizer's report, a worker that died.
 FAULTS = re.compile(
-    r"check(?: failed|_failed|ion failed)|AddressSanitizer|LeakSanitizer|ThreadSanitizer|MemorySanitizer"
+    r"broken invariant|check(?: failed|_failed|ion failed)|AddressSanitizer|LeakSanitizer|ThreadSanitizer|MemorySanitizer"
     r"|UndefinedBehaviorSanitizer|runtime error:|stack smashing|buffer overflow detected|Assertion .* failed"
     r"|\bSIG(?:SEGV|ABRT|SYS|BUS|FPE|ILL)\b",
     re.IGNORECASE,
