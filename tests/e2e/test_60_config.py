@@ -317,6 +317,7 @@ def test_unreadable_root_is_told(folder):
         wait_for(lambda: process.poll() is not None or b"locked" in (folder / "out").read_bytes(), 5,
             "a word about the root")
     finally:
+        locked.chmod(0o755)
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
             process.wait(10)
