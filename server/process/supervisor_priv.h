@@ -91,13 +91,16 @@ struct supervisor {
 /* Milliseconds of the monotonic clock. */
 uint64_t supervisor_now(void);
 
-/* --- supervisor.c --- */
+/* --- succession.c --- */
 
+/* Starts a worker beside the one that serves; during a reload: another one after it. */
 void supervisor_reload(struct supervisor *s);
 /* A worker asks for one: not more often than every RELOAD_ASK_MS, for it may not be what it was. */
 void supervisor_reload_soon(struct supervisor *s);
-/* Begins to stop; `at_once`: nothing under way is waited for. */
-void supervisor_stop(struct supervisor *s, bool at_once);
+/* Does what is due of restarts and reloads; lowers *next to when something will be. */
+void supervisor_due(struct supervisor *s, uint64_t now, uint64_t *next);
+void supervisor_remove_pid_file(struct supervisor *s);
+
 /* The worker is READY; its values are in child->ready. */
 void supervisor_child_ready(struct supervisor *s, struct child *child);
 /* A draining worker accepts nothing any more. */
@@ -107,6 +110,12 @@ void supervisor_child_gone(
 	struct supervisor *s, struct child *child, const char *why, struct slice said);
 /* A registered error log was opened for a READY worker (or one that becomes it): logs there from now on. */
 void supervisor_log_to(struct supervisor *s, struct child *child);
+
+/* --- supervisor.c --- */
+
+/* Begins to stop; `at_once`: nothing under way is waited for. */
+void supervisor_stop(struct supervisor *s, bool at_once);
+/* For `weir status`. */
 struct control_state supervisor_state(const struct supervisor *s);
 
 /* --- child.c --- */

@@ -117,6 +117,9 @@ static void on_drain(struct message *message, void *loop)
 	thread->letting_go = true;
 	let_go(thread);
 	thread->letting_go = false;
+	/* The supervisor holds these sockets as well: closed here, they would stay in the epoll set and wake this loop for what others
+	 * accept. A new set is made before the loop sleeps again. */
+	ev_loop_fork(thread->loop.ev);
 	if (atomic_fetch_add(&thread->crew->let_go, 1) + 1 == thread->crew->count)
 		ring(thread->crew);
 	wire_drain(thread->wire);
