@@ -106,8 +106,9 @@ static int configure(
 /* What is put behind the target. Strokes at its beginning are dropped: behind "/" they would name another host. */
 static struct slice rest_of(const struct redirect_settings *s, struct slice path)
 {
-	struct slice rest = s->keeps_rest && slice_starts(path, s->prefix)
-				    ? slice_from(path, s->prefix.len)
+	size_t length;
+	struct slice rest = s->keeps_rest && route_prefix(path, s->prefix, &length)
+				    ? slice_from(path, length)
 				    : (struct slice){path.ptr, 0};
 	while (rest.len && rest.ptr[0] == '/')
 		rest = slice_from(rest, 1);

@@ -26,23 +26,92 @@ const struct site *route_site(const struct listener_settings *listener, struct s
 	return best;
 }
 
-static bool route_fits(const struct route *route, struct slice path)
+/* The next octet as files and backends may read it: percent-encoding undone but for %2F, which separates nothing, and runs of
+ * slashes taken as one. Returns how many octets of the path it takes. */
+static size_t read_octet(struct slice path, size_t at, char *octet)
 {
+	*octet = path.ptr[at];
+	if (*octet == '%' && path.len - at >= 3) {
+		int high = bytes_hex_digit((unsigned char)path.ptr[at + 1]);
+		int low = bytes_hex_digit((unsigned char)path.ptr[at + 2]);
+		if (high >= 0 && low >= 0 && high * 16 + low != '/') {
+			*octet = (char)(high * 16 + low);
+			return 3;
+		}
+	}
+	size_t end = at + 1;
+	while (*octet == '/' && end < path.len && path.ptr[end] == '/')
+		end++;
+	return end - at;
+}
+
+static size_t octet_count(struct slice path)
+{
+	size_t count = 0;
+	char octet;
+	for (size_t at = 0; at < path.len; at += read_octet(path, at, &octet))
+		count++;
+	return count;
+}
+
+bool route_prefix(struct slice path, struct slice prefix, size_t *length)
+{
+	size_t at = 0;
+	for (size_t i = 0; i < prefix.len;) {
+		char want, octet;
+		i += read_octet(prefix, i, &want);
+		if (at == path.len)
+			return false;
+		at += read_octet(path, at, &octet);
+		if (octet != want)
+			return false;
+	}
+	*length = at;
+	return true;
+}
+
+static bool path_ends(struct slice path, struct slice suffix)
+{
+	size_t count = octet_count(path), wanted = octet_count(suffix), at = 0, length;
+	char octet;
+	if (count < wanted)
+		return false;
+	for (; count > wanted; count--)
+		at += read_octet(path, at, &octet);
+	return route_prefix(slice_from(path, at), suffix, &length);
+}
+
+/* A path in which nothing can be read in two ways is compared as it is. */
+static bool is_plain(struct slice path)
+{
+	for (size_t i = 0; i < path.len; i++)
+		if (path.ptr[i] == '%' || (path.ptr[i] == '/' && i && path.ptr[i - 1] == '/'))
+			return false;
+	return true;
+}
+
+static bool route_fits(const struct route *route, struct slice path, bool plain)
+{
+	size_t length;
+	plain = plain && !memchr(route->pattern.ptr, '%', route->pattern.len);
 	switch (route->kind) {
 	case ROUTE_EXACT:
-		return slice_equal(path, route->pattern);
+		return plain ? slice_equal(path, route->pattern)
+			     : route_prefix(path, route->pattern, &length) && length == path.len;
 	case ROUTE_PREFIX:
-		return slice_starts(path, route->pattern);
+		return plain ? slice_starts(path, route->pattern)
+			     : route_prefix(path, route->pattern, &length);
 	case ROUTE_EXTENSION:
-		return slice_ends(path, route->pattern);
+		return plain ? slice_ends(path, route->pattern) : path_ends(path, route->pattern);
 	}
 	return false;
 }
 
 const struct scope *route_scope(const struct site *site, struct slice path, struct slice *pattern)
 {
+	bool plain = site->route_count == 0 || is_plain(path);
 	for (size_t i = 0; i < site->route_count; i++) {
-		if (route_fits(&site->routes[i], path)) {
+		if (route_fits(&site->routes[i], path, plain)) {
 			*pattern = site->routes[i].pattern;
 			return &site->routes[i].scope;
 		}

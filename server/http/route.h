@@ -7,8 +7,12 @@
 
 /* The site of a host at a listener: exact name, then the longest wildcard, then the site without host; NULL: none (421). */
 const struct site *route_site(const struct listener_settings *listener, struct slice host);
-/* The scope of a normalized path: an exact route, else the longest prefix, else an extension, else the site itself. */
+/* The scope of a normalized path: an exact route, else the longest prefix, else an extension, else the site itself. Paths that files or
+ * backends may take for the same are the same here: percent-encoded octets are compared as what they stand for (%2F apart), a run of slashes as one,
+ * so that no spelling leads around a route's policy. */
 const struct scope *route_scope(const struct site *site, struct slice path, struct slice *pattern);
+/* Does the path begin with the prefix, compared in that way? *length: how many of its octets that is. */
+bool route_prefix(struct slice path, struct slice prefix, size_t *length);
 /* The option sets of a handler table, for snapshot_load: `sets` has room for 2 * HANDLERS_MAX + 1 pointers. */
 void route_option_sets(const struct handler *const *table, const struct option_set **sets);
 /* snapshot_load's `finish`: lets every handler configure every scope and builds the chains. `context` is the handler table
