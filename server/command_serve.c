@@ -21,6 +21,7 @@ struct serve {
 	unsigned listen_count;
 	const char *backends[TEXTS_MAX];
 	unsigned backend_count;
+	char user[64]; /* the worker's account, when root starts it */
 };
 
 /* --- The configuration. --- */
@@ -110,23 +111,24 @@ static bool is_open_to_all(const char *folder)
 	return open;
 }
 
-/* Started by root, the worker becomes nobody where nobody may read the folder, else the folder's owner. */
-static void put_user(struct buffer *to, const char *folder)
+/* Started by root, the worker becomes nobody; where nobody may not read the folder, the folder's owner. */
+static void choose_user(struct serve *serve, const struct stat *st)
 {
-	struct stat st;
+	const struct passwd *owner = NULL;
 	if (geteuid() != 0)
 		return;
-	const struct passwd *owner = NULL;
-	if (!is_open_to_all(folder) && stat(folder, &st) == 0)
-		owner = getpwuid(st.st_uid);
-	buffer_append(to, "user: ", 6);
-	put_quoted(to, owner ? owner->pw_name : "nobody");
-	buffer_append(to, "\n", 1);
+	if (!is_open_to_all(serve->folder))
+		owner = getpwuid(st->st_uid);
+	snprintf(serve->user, sizeof(serve->user), "%s", owner ? owner->pw_name : "nobody");
 }
 
 static void write_configuration(const struct serve *serve, struct buffer *to)
 {
-	put_user(to, serve->folder);
+	if (serve->user[0]) {
+		buffer_format(to, "user: ");
+		put_quoted(to, serve->user);
+		buffer_append(to, "\n", 1);
+	}
 	buffer_format(to, "sites:\n  - root: ");
 	put_quoted(to, serve->folder);
 	buffer_append(to, "\n", 1);
@@ -154,6 +156,8 @@ static void tell(const char *serving, void *context)
 	} else {
 		printf("what it lacks is answered with 404 (-p 127.0.0.1:3000: falls through to an application)\n");
 	}
+	if (strcmp(serve->user, "root") == 0)
+		printf("as root, for nobody else may read the folder\n");
 	printf("Ctrl-C ends it\n");
 	fflush(stdout);
 }
@@ -222,6 +226,7 @@ int command_serve(
 		free(serve.folder);
 		return EXIT_FAILED;
 	}
+	choose_user(&serve, &st);
 	write_configuration(&serve, &text);
 	result = supervisor_run(&(struct supervisor_options){.file = "weir serve",
 		.text = {text.ptr, text.len},

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The program: the table of commands, and the one place where the handlers meet the rest. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -100,8 +101,18 @@ static void version(void)
 	printf("features: http1 static proxy\n");
 }
 
+/* A standard stream that is closed would be the next socket's number, and its peer would get to read messages. */
+static void open_standard_streams(void)
+{
+	for (int fd = 0; fd <= 2; fd++) {
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0)
+			return;
+	}
+}
+
 int main(int argc, char **argv)
 {
+	open_standard_streams();
 	const struct option_set *sets[2 * HANDLERS_MAX + 1] = {NULL};
 	if (argc < 2) {
 		help(stderr);

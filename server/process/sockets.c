@@ -39,8 +39,11 @@ static struct kept_address *add(struct sockets *set, const char *text)
 	return address;
 }
 
+/* A Unix socket's file goes with it: whoever connects is to see that nobody is there. */
 static void drop(struct sockets *set, struct kept_address *address)
 {
+	if (!address->system && strncmp(address->text, "unix:", 5) == 0)
+		unlink(address->text + 5);
 	for (unsigned i = 0; i < address->count; i++)
 		close(address->sockets[i].fd);
 	list_remove(&address->link);

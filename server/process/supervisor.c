@@ -95,6 +95,9 @@ static void on_signal(struct supervisor *s)
 			log_info("logs are opened anew");
 			opening_rotate(s);
 			break;
+		case SIGUSR2:
+			log_warn("USR2: this version cannot replace its binary while it runs");
+			break;
 		case SIGINT:
 			supervisor_stop(s, true);
 			break;
@@ -211,7 +214,7 @@ static void turn(struct supervisor *s)
 
 static int open_signals(void)
 {
-	static const int taken[] = {SIGCHLD, SIGHUP, SIGTERM, SIGQUIT, SIGINT, SIGUSR1};
+	static const int taken[] = {SIGCHLD, SIGHUP, SIGTERM, SIGQUIT, SIGINT, SIGUSR1, SIGUSR2};
 	sigset_t set;
 	sigemptyset(&set);
 	for (size_t i = 0; i < COUNT_OF(taken); i++) {

@@ -215,12 +215,12 @@ def test_a_killed_supervisor_leaves_a_worker_that_finishes(mortal):
             server.process.wait(5)
             wait_for(lambda: socket_refuses(server.port), what="the port is closed")
             assert not gone(worker)
+            server.spawn()  # the port, the lock and the control socket are free, although the old worker lives
             upstream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nlate\n")
         answer = client.read("GET")
         assert (answer.status, answer.body) == (200, b"late\n") and answer.closes
         wait_for(lambda: gone(worker), what="the worker's end")
-    server.spawn()  # the port, the lock and the socket are free
-    assert command("status", "-c", server.file).returncode == 0
+    assert [each["state"] for each in status(server)["workers"]] == ["serving"]
 
 
 def socket_refuses(port):
@@ -336,6 +336,14 @@ def test_idle_connections_do_not_hold_a_stop_up(mortal):
         server.process.terminate()
         assert server.process.wait(10) == 0
         assert time.monotonic() - begun < 4
+
+
+def test_usr2_ends_nobody(mortal):
+    """Replacing the binary comes later; until then the signal is answered in the log."""
+    server = mortal(CONFIG)
+    server.process.send_signal(signal.SIGUSR2)
+    wait_for(lambda: "USR2" in server.log())
+    assert get(server.port) == (200, b"hello\n")
 
 
 def test_nothing_is_left_behind(mortal):
@@ -488,3 +496,19 @@ def test_many_threads_share_few_sockets_and_few_threads_take_many(mortal):
             load.progress(100)
         assert not load.lost
         server.kill()
+
+
+def test_closed_standard_streams_are_no_harm(mortal):
+    """Without them the first socket would be number 0, and a message to standard error would go to its peer."""
+    server = mortal(CONFIG)
+    server.process.terminate()
+    server.process.wait(5)
+    process = subprocess.Popen(["sh", "-c", 'exec "$0" run -c "$1" <&- >&- 2>&-', WEIR, server.file],
+                               start_new_session=True)
+    try:
+        assert wait_for(lambda: get_or_none(server.port)) == (200, b"hello\n")
+        for pid in [process.pid, *children(process.pid)]:
+            assert [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in range(3)] == ["/dev/null"] * 3
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        assert process.wait(10) == 0

@@ -351,6 +351,8 @@ def test_a_unix_socket_survives_reloads(reloaded):
         with Connection(str(server.folder / "tmp/weir.sock")) as client:
             assert client.get().status == 200
         assert reload(server).returncode == 0
+    assert command("stop", "-c", server.file).returncode == 0
+    assert not (server.folder / "tmp/weir.sock").exists()
 
 
 def test_logs_of_a_reload(reloaded):
