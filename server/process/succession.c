@@ -270,6 +270,8 @@ static void starting_gone(
 		write_out(s, all);
 	if (child == s->reloading) {
 		reload_ended(s, false, all);
+	} else if (s->stopping) {
+		/* it was told to end */
 	} else if (!s->served) {
 		s->failed = true;
 	} else if (child->kind == START_CRASH && !s->current) {

@@ -129,7 +129,7 @@ def test_sandbox_off(weir):
 # --- Crashes ---
 
 def test_a_killed_worker_is_replaced_and_nothing_waits_in_vain(mortal):
-    """Only what the dead worker had accepted is lost: at most one request a client, nothing that waited in the queue."""
+    """Only what the dead worker had accepted is lost: at most one request a client, nothing that waited in a queue."""
     server = mortal(CONFIG)
     with Load(server.port, kept=4, fresh=4) as load:
         for _ in range(3):
@@ -344,6 +344,26 @@ def test_usr2_ends_nobody(mortal):
     server.process.send_signal(signal.SIGUSR2)
     wait_for(lambda: "USR2" in server.log())
     assert get(server.port) == (200, b"hello\n")
+
+
+def test_a_stop_while_it_starts(mortal):
+    """The worker hangs in its start: no reason to wait, and no failure. Many sites give it something to read."""
+    site = '  - {{ host: s{}.example, listen: "http://127.0.0.1:$port", root: $root }}\n'
+    server = mortal(CONFIG + "".join(site.format(number) for number in range(1000)))
+    server.process.terminate()
+    assert server.process.wait(5) == 0
+    for _ in range(50):
+        process = subprocess.Popen([WEIR, "run", "-c", server.file], stderr=subprocess.DEVNULL, start_new_session=True)
+        worker = wait_for(lambda: children(process.pid))[0]
+        os.kill(worker, signal.SIGSTOP)
+        caught = [each["state"] for each in status(server)["workers"]] == ["starting"]
+        os.kill(worker, signal.SIGSTOP if caught else signal.SIGCONT)
+        process.terminate()
+        assert process.wait(10) == 0
+        assert gone(worker) and socket_refuses(server.port)
+        if caught:
+            return
+    raise AssertionError("never caught it starting")
 
 
 def test_nothing_is_left_behind(mortal):

@@ -323,6 +323,35 @@ def test_a_stop_during_a_reload(reloaded):
     assert server.process.wait(10) == 0
 
 
+MANY = "".join(f'  - {{ host: s{n}.example, listen: "http://127.0.0.1:$port", root: $root }}\n' for n in range(1000))
+
+
+def catch_starting(server):
+    """Asks for reloads until the new worker was stopped before it was READY; many sites give it something to read."""
+    for _ in range(50):
+        before = set(children(server.pid))
+        os.kill(server.pid, signal.SIGHUP)
+        new = wait_for(lambda: [pid for pid in children(server.pid) if pid not in before])[0]
+        os.kill(new, signal.SIGSTOP)
+        if "starting" in states(server):
+            return
+        os.kill(new, signal.SIGCONT)
+        wait_for(lambda: states(server) == ["serving"], what="one worker")
+    raise AssertionError("never caught it starting")
+
+
+def test_a_reload_that_hangs_holds_nobody_up(reloaded):
+    """The old worker serves on; a crash meanwhile is repaired from what was kept; a stop does not wait for it."""
+    server = reloaded(CONFIG + MANY)
+    catch_starting(server)
+    assert get(server.port) == (200, b"hello\n")
+    os.kill([w["pid"] for w in status(server)["workers"] if w["state"] == "serving"][0], signal.SIGKILL)
+    assert get(server.port) == (200, b"hello\n")
+    assert states(server) == ["serving", "starting"]
+    server.process.terminate()
+    assert server.process.wait(10) == 0
+
+
 def test_a_stuck_worker_does_not_hold_a_reload_up(reloaded):
     """The old worker hangs: the new one serves; the old one is killed when its time is over."""
     server = reloaded("linger: 1s\n" + CONFIG)
