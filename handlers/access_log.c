@@ -93,7 +93,7 @@ static char *put_common(char *to, const struct request *request)
 	to = put(to, (struct slice){request->thread->clock->log_time, 26});
 	to = put(to, SLICE("] \""));
 	if (request->target_text.len) {
-		to = put_escaped(to, request->method_name, "\\x");
+		to = put_escaped(to, request->method_text, "\\x");
 		*to++ = ' ';
 		to = put_escaped(to, request->target_text, "\\x");
 		*to++ = ' ';
@@ -167,7 +167,7 @@ static char *put_json(char *to, const struct request *request)
 	to = put(to, SLICE(",\"client\":\""));
 	to = put_client(to, request->peer->address);
 	*to++ = '"';
-	to = put_text_member(to, "method", request->method_name);
+	to = put_text_member(to, "method", request->method_text);
 	to = put_text_member(to, "target", request->target_text);
 	to = put_text_member(to, "protocol", version(request));
 	to = put_text_member(to, "host", request->host);
@@ -196,7 +196,7 @@ static size_t text_length(struct slice text)
 static size_t longest_line(const struct request *request)
 {
 	size_t octets =
-		text_length(request->method_name) + text_length(request->target_text) +
+		text_length(request->method_text) + text_length(request->target_text) +
 		text_length(request->host) + text_length(field_or_dash(request, FIELD_REFERER)) +
 		text_length(field_or_dash(request, FIELD_USER_AGENT)) + text_length(request->route);
 	if (request->site)

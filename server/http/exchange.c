@@ -68,6 +68,7 @@ static void prepare(struct request *request)
 	request->input = request->body ? INPUT_BODY : INPUT_DONE;
 	request->output = OUTPUT_WAITING;
 	request->end = END_COMPLETE;
+	request->method_text = request->method_name;
 	chunks_init(&request->x.pending);
 	counter_add(request->thread->counters, COUNTER_REQUESTS, 1);
 	counter_add(request->thread->counters, COUNTER_REQUESTS_OPEN, 1);
@@ -161,7 +162,8 @@ static bool deliver(struct request *request, enum pull verdict, struct chunks *s
 			end && request->x.source ? request->x.source->trailers : NULL);
 	if (end) {
 		request->output = OUTPUT_DONE;
-		drop_body(request);
+		if (request->response.status != 101)
+			drop_body(request); /* of a tunnel this is one half: the other may go on */
 	}
 	return verdict == PULL_MORE;
 }

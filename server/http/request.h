@@ -60,7 +60,7 @@ struct request {
 	/* The request's head; set by the carrier before exchange_begin. */
 	enum method method;
 	struct slice method_name;
-	struct slice target_text; /* as it came: for logs */
+	struct slice method_text, target_text; /* as they came, whatever becomes of it: for logs */
 	struct target target;
 	struct slice host;    /* lower case, no port; empty in HTTP/1.0 without Host */
 	int port;             /* of Host; -1: none */

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Bytes of files for transports that cannot send files themselves. */
+/* What transports have in common: bytes of files where files cannot be sent, what the peer has acknowledged. */
 #include "io/transport.h"
 
 #include <errno.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* A file system that cannot say whether it would block is read as it comes: asking for the pages first would never
@@ -19,4 +22,14 @@ ssize_t transport_file_bytes(int fd, off_t offset, void *to, size_t size)
 	if (got >= 0)
 		return got;
 	return errno == EAGAIN ? IO_AGAIN : IO_ERROR;
+}
+
+uint32_t transport_acked(const struct transport *t)
+{
+	struct tcp_info info;
+	socklen_t size = sizeof(info);
+	if (getsockopt(t->fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 ||
+		size < offsetof(struct tcp_info, tcpi_bytes_acked) + sizeof(info.tcpi_bytes_acked))
+		return 0;
+	return (uint32_t)info.tcpi_bytes_acked;
 }

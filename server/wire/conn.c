@@ -44,12 +44,15 @@ void conn_resume(struct conn *c)
 
 /* --- Reading. --- */
 
+/* Who is to take octets does not get more time by sending some. */
 static ssize_t account_read(struct conn *c, ssize_t n, size_t asked)
 {
 	c->read_full = n > 0 && (size_t)n == asked;
 	if (n > 0) {
-		c->progress = now_ms(c);
-		c->rate_bytes += (uint32_t)n;
+		if (c->wait != CONN_WAIT_SEND) {
+			c->progress = now_ms(c);
+			c->rate_bytes += (uint32_t)n;
+		}
 		counter_add(c->wire->thread->counters, COUNTER_BYTES_IN, n);
 	} else if (n == IO_EOF) {
 		c->peer_eof = true;
@@ -175,19 +178,25 @@ static ssize_t write_file(struct conn *c)
 	return c->transport.ops->write(&c->transport, &iov, 1, span->next != NULL);
 }
 
-/* Sends what is queued, one quantum at most. True: the queue is empty. */
-static bool flush(struct conn *c)
+/* Takes from what this connection may do before others have their turn. False: it goes on in the loop's next turn. */
+static bool spend(struct conn *c, size_t *budget, size_t cost)
 {
-	size_t budget = CONN_QUANTUM;
+	*budget -= cost < *budget ? cost : *budget;
+	if (*budget > 0)
+		return true;
+	loop_defer(c->wire->loop, &c->task);
+	return false;
+}
+
+/* Sends what is queued, as far as the budget goes. True: the queue is empty. */
+static bool flush(struct conn *c, size_t *budget)
+{
 	while (!chunks_empty(&c->out)) {
 		ssize_t n = c->out.first->ptr ? write_memory(c) : write_file(c);
 		if (n > 0) {
 			account_write(c, (size_t)n);
-			if ((size_t)n >= budget) {
-				loop_defer(c->wire->loop, &c->task);
+			if (!spend(c, budget, (size_t)n))
 				return false;
-			}
-			budget -= (size_t)n;
 			continue;
 		}
 		if (n == IO_AGAIN)
@@ -243,9 +252,7 @@ static void wait_for_octets(struct conn *c, enum conn_wait wait)
 
 static void update_wait(struct conn *c)
 {
-	enum conn_wait wait = c->lingering                           ? CONN_WAIT_LINGER
-			      : !chunks_empty(&c->out) || c->closing ? CONN_WAIT_SEND
-								     : c->protocol->wait(c);
+	enum conn_wait wait = c->lingering ? CONN_WAIT_LINGER : c->protocol->wait(c);
 	if (wait == c->wait && wait != CONN_WAIT_IDLE)
 		return;
 	c->wait = (uint8_t)wait;
@@ -254,6 +261,8 @@ static void update_wait(struct conn *c)
 	} else if (rated(wait)) {
 		c->progress = c->window = now_ms(c);
 		c->rate_bytes = 0;
+		if (wait == CONN_WAIT_SEND)
+			c->acked = transport_acked(&c->transport);
 		wait_for_octets(c, wait);
 	} else {
 		deadline_set(c->wire->loop, &c->deadline, timeout_of(c, wait));
@@ -298,9 +307,10 @@ static void close_or_linger(struct conn *c)
 
 static void settle(struct conn *c)
 {
+	size_t budget = CONN_QUANTUM;
 	for (bool again = true; again && !c->broken;) {
 		again = false;
-		if (!c->blocked && !chunks_empty(&c->out) && !flush(c))
+		if (!c->blocked && !chunks_empty(&c->out) && !flush(c, &budget))
 			break;
 		if (c->broken || c->lingering)
 			break;
@@ -309,7 +319,7 @@ static void settle(struct conn *c)
 				close_or_linger(c);
 			break;
 		}
-		again = c->protocol->settle(c);
+		again = c->protocol->settle(c) && spend(c, &budget, CONN_ROUND);
 	}
 	if (c->broken) {
 		end(c);
@@ -356,26 +366,43 @@ static void on_task(struct task *task)
 	c->entered = false;
 }
 
+/* What left the kernel's buffer is progress as well: that may hold more than a slow reader takes in all the time it has. */
+static void look_at_acked(struct conn *c)
+{
+	uint32_t acked = transport_acked(&c->transport);
+	if (acked == c->acked)
+		return;
+	c->progress = now_ms(c);
+	c->rate_bytes += acked - c->acked;
+	c->acked = acked;
+}
+
+/* Does the peer keep the time between two octets, and the least rate? Begins the next span of that. */
+static bool keeps_pace(struct conn *c, enum conn_wait wait)
+{
+	if (wait == CONN_WAIT_SEND)
+		look_at_acked(c);
+	if (now_ms(c) - c->progress >= timeout_of(c, wait))
+		return false;
+	uint32_t spent = now_ms(c) - c->window;
+	if (spent < RATE_WINDOW_MS)
+		return true;
+	uint64_t least = (uint64_t)c->wire->thread->snapshot->core.limits.min_rate * spent / 1000;
+	bool enough = c->rate_bytes >= least;
+	c->window = now_ms(c);
+	c->rate_bytes = 0;
+	return enough;
+}
+
 static void on_deadline(struct deadline *deadline)
 {
 	struct conn *c = container_of(deadline, struct conn, deadline);
 	enum conn_wait wait = c->wait;
-	c->entered = true;
-	if (rated(wait)) {
-		const struct core_settings *core = &c->wire->thread->snapshot->core;
-		uint32_t spent = now_ms(c) - c->window;
-		bool slow = spent >= RATE_WINDOW_MS &&
-			    c->rate_bytes < (uint64_t)core->limits.min_rate * spent / 1000;
-		if (!slow && now_ms(c) - c->progress < timeout_of(c, wait)) {
-			if (spent >= RATE_WINDOW_MS) {
-				c->window = now_ms(c);
-				c->rate_bytes = 0;
-			}
-			wait_for_octets(c, wait);
-			c->entered = false;
-			return;
-		}
+	if (rated(wait) && keeps_pace(c, wait)) {
+		wait_for_octets(c, wait);
+		return;
 	}
+	c->entered = true;
 	c->wait = CONN_WAIT_NONE;
 	if (wait == CONN_WAIT_LINGER || c->closing)
 		conn_break(c, c->closing && !c->lingering);

@@ -15,6 +15,8 @@
 	(64 * 1024) /* bytes of memory that wait for the peer before its source is held back */
 #define CONN_QUANTUM                                                                               \
 	(1024 * 1024) /* bytes that one connection sends before others have their turn */
+#define CONN_ROUND                                                                                 \
+	(16 * 1024) /* what a look at the protocol costs of it: many small answers are work, too */
 #define CONN_READ_BLOCK (16 * 1024)   /* what is read at once into memory of the connection's own */
 #define CONN_LINGER_MS  2000          /* how long a closed connection is still read from */
 #define CONN_LINGER_MAX (1024 * 1024) /* and how much */
@@ -39,7 +41,7 @@ struct protocol {
 	/* What was queued left, or somebody used the connection from elsewhere: goes on with what is next. True: something was
 	 * done, look again. */
 	bool (*settle)(struct conn *c);
-	/* What is waited for now; asked when everything has settled. */
+	/* What is waited for now; asked when everything has settled. CONN_WAIT_SEND is for it to say, too. */
 	enum conn_wait (*wait)(const struct conn *c);
 	/* The deadline of that was missed (or the least rate). */
 	void (*expired)(struct conn *c, enum conn_wait wait);
@@ -68,6 +70,7 @@ struct conn {
 	uint32_t progress;   /* last octet that moved, in ms of the loop's clock (wraps) */
 	uint32_t window;     /* begin of the span in which the rate is counted, likewise */
 	uint32_t rate_bytes; /* in that span */
+	uint32_t acked;      /* what the peer has taken, when that was looked at last */
 	uint8_t wait;        /* enum conn_wait */
 	bool entered; /* inside of one of this connection's own callbacks: settling comes at their end */
 	bool blocked; /* the kernel takes no more just now */

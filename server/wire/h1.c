@@ -51,6 +51,8 @@ void h1_stream_free(struct h1_stream *s)
 	struct wire *wire = s->conn->wire;
 	s->conn->state = NULL;
 	arena_reset(&s->request.arena);
+	if (s->crumbs)
+		ref_put(&s->crumbs->ref);
 	if (wire->free_stream_count >= STREAMS_KEPT) {
 		free(s);
 		return;
@@ -299,20 +301,22 @@ static bool h1_settle(struct conn *c)
 static enum conn_wait h1_wait(const struct conn *c)
 {
 	const struct h1_stream *s = c->state;
+	if (s && s->raw && s->body_held)
+		return CONN_WAIT_NONE; /* whoever holds the tunnel's other end says how long it may be silent */
+	if (!chunks_empty(&c->out) || c->closing)
+		return CONN_WAIT_SEND;
 	if (!s)
 		return c->input || c->requests == 0 ? CONN_WAIT_HEAD : CONN_WAIT_IDLE;
-	if (s->raw)
-		return CONN_WAIT_NONE;
 	if (s->finished)
 		return CONN_WAIT_LINGER; /* the rest of a body that nobody wants */
 	return s->body_wanted ? CONN_WAIT_BODY : CONN_WAIT_NONE;
 }
 
-/* Before an idle connection is closed it is looked at once more: a request that came just now is answered. */
+/* Before an idle connection is closed it is looked at once more: a request that came just now, or begins, is answered. */
 static void expired_idle(struct conn *c)
 {
 	read_heads(c);
-	if (!c->state && !c->broken)
+	if (!c->state && !c->input && !c->broken)
 		conn_close(c, false);
 }
 

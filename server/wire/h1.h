@@ -33,22 +33,23 @@ struct h1_stream {
 	enum h1_body_state body_state;
 	struct body_framing framing;
 	struct chunked chunked;
-	uint64_t body_left; /* FRAMING_LENGTH */
-	uint64_t body_read; /* octets given or passed over */
+	uint64_t body_left;         /* FRAMING_LENGTH */
+	uint64_t body_read;         /* octets given or passed over */
+	struct chunk_block *crumbs; /* where its small pieces are gathered */
 	size_t trailer_seen;
 	struct fields trailers;
-	uint64_t drained;   /* octets passed over after the answer */
-	bool body_held;     /* somebody may pull it */
-	bool body_wanted;   /* a pull found nothing: wake when there is something */
-	bool close;         /* the connection ends with this answer */
-	bool refused;       /* the head was not usable: what follows it means nothing */
-	bool keep_alive_10; /* HTTP/1.0 asked for keep-alive: the answer says so */
-	bool chunked_out;   /* the answer is framed in chunks */
-	bool raw;           /* a tunnel */
-	bool half_closed;   /* and its answering side has ended */
-	bool out_end;       /* the answer is whole in the queue */
-	bool aborted;       /* the answer cannot be completed */
-	bool finished;      /* exchange_finish was called */
+	uint64_t drained; /* octets passed over after the answer */
+	bool body_held;   /* somebody may pull it */
+	bool body_wanted; /* a pull found nothing: wake when there is something */
+	bool expecting; /* the client may wait for 100 before it sends the body, or never send it */
+	bool close;     /* the connection ends with this answer */
+	bool refused;   /* the head was not usable: what follows it means nothing */
+	bool chunked_out; /* the answer is framed in chunks */
+	bool raw;         /* a tunnel */
+	bool half_closed; /* and its answering side has ended */
+	bool out_end;     /* the answer is whole in the queue */
+	bool aborted;     /* the answer cannot be completed */
+	bool finished;    /* exchange_finish was called */
 	enum exchange_end
 		protocol_end; /* why it was broken off, when it was not the client's going */
 	char memory[H1_STREAM_MEMORY];

@@ -6,6 +6,8 @@
 #include "wire/h1.h"
 
 #define TRAILER_MAX (16 * 1024)
+#define CRUMB_MAX                                                                                  \
+	4096 /* pieces below this are copied: they would keep a whole block of input each */
 
 /* A chunk counts from its head on: one that is announced too large is refused before it comes. */
 static bool over_limit(struct h1_stream *s)
@@ -14,12 +16,31 @@ static bool over_limit(struct h1_stream *s)
 	return !s->raw && limit > 0 && s->body_read + s->chunked.left > (uint64_t)limit;
 }
 
+static void give_crumb(struct h1_stream *s, struct chunks *out, struct slice data)
+{
+	struct chunk_block *block = s->crumbs;
+	if (!block || block->capacity - block->used < data.len) {
+		if (block)
+			ref_put(&block->ref);
+		block = s->crumbs = chunk_block(CONN_READ_BLOCK);
+	}
+	char *to = block->bytes + block->used;
+	memcpy(to, data.ptr, data.len);
+	block->used += (uint32_t)data.len;
+	ref_get(&block->ref);
+	chunks_memory(out, &block->ref, to, data.len);
+}
+
 /* The octets go to `out` (NULL: nowhere) with the memory that they stand in. */
 static void give(struct h1_stream *s, struct chunks *out, struct slice data)
 {
 	s->body_read += data.len;
 	if (!out || data.len == 0)
 		return;
+	if (data.len < CRUMB_MAX) {
+		give_crumb(s, out, data);
+		return;
+	}
 	ref_get(&s->conn->input->ref);
 	chunks_memory(out, &s->conn->input->ref, data.ptr, data.len);
 }
@@ -126,6 +147,7 @@ static void read_more(struct h1_stream *s)
 static enum pull body_pull(struct source *source, struct chunks *out, size_t room)
 {
 	struct h1_stream *s = container_of(source, struct h1_stream, body);
+	s->body_wanted = false;
 	if (s->request.expect_continue)
 		send_continue(s);
 	decode(s, out, room);
@@ -174,6 +196,7 @@ static const struct source_ops body_ops = {body_pull, body_cancel};
 void h1_body_init(struct h1_stream *s)
 {
 	s->body.ops = &body_ops;
+	s->expecting = s->request.expect_continue;
 	s->body_state =
 		s->framing.kind == FRAMING_CHUNKED || s->body_left ? H1_BODY_DATA : H1_BODY_NONE;
 	if (s->request.upgrade.len)

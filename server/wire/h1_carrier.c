@@ -45,12 +45,11 @@ static char *write_framing(struct h1_stream *s, char *to)
 /* A body that nobody will read in time ends the connection, and the answer says so. */
 static void judge_unread_body(struct h1_stream *s)
 {
-	if (s->body_held && !s->request.body)
-		return; /* somebody is still reading it */
 	if (s->body_state != H1_BODY_DATA && s->body_state != H1_BODY_TRAILER)
 		return;
-	if (s->request.expect_continue ||
-		(s->framing.kind == FRAMING_LENGTH && s->body_left > H1_DRAIN_MAX))
+	bool read_on = s->body_held && !s->request.body;
+	if (s->expecting ||
+		(!read_on && s->framing.kind == FRAMING_LENGTH && s->body_left > H1_DRAIN_MAX))
 		s->close = true; /* after a refusal the client may or may not send it */
 }
 
@@ -109,6 +108,8 @@ static void h1_send_info(struct request *request, unsigned status, const struct 
 	struct h1_stream *s = stream_of(request);
 	if (request->minor == 0)
 		return;
+	if (status == 100)
+		s->expecting = false;
 	if (!fields)
 		fields = &none;
 	struct buffer head = {0};
@@ -121,6 +122,26 @@ static void h1_send_info(struct request *request, unsigned status, const struct 
 	chunks_copy(&s->conn->out, head.ptr, head.len);
 	buffer_free(&head);
 	conn_touch(s->conn);
+}
+
+/* A client that does not read must not cost more than what waits for it: small pieces are copied, where they would keep a block of
+ * somebody's each. */
+static void put_spans(struct conn *c, struct chunks *spans)
+{
+	if (!c->blocked) {
+		chunks_move(&c->out, spans);
+		return;
+	}
+	while (!chunks_empty(spans)) {
+		const struct chunk *span = spans->first;
+		uint64_t length = span->length;
+		if (span->ptr && length < CONN_READ_BLOCK) {
+			chunks_copy(&c->out, span->ptr, (size_t)length);
+			chunks_consume(spans, length);
+		} else {
+			chunks_move_some(&c->out, spans, length);
+		}
+	}
 }
 
 static void send_last_chunk(struct h1_stream *s, const struct fields *trailers)
@@ -149,10 +170,10 @@ static void h1_send_body(
 	if (s->chunked_out && body->length) {
 		char head[18];
 		chunks_copy(&c->out, head, chunked_head(head, body->length));
-		chunks_move(&c->out, body);
-		put(c, SLICE("\r\n"));
+		put_spans(c, body);
+		chunks_copy(&c->out, "\r\n", 2);
 	} else {
-		chunks_move(&c->out, body);
+		put_spans(c, body);
 	}
 	if (end && s->chunked_out)
 		send_last_chunk(s, trailers);

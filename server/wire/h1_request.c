@@ -62,12 +62,10 @@ static unsigned read_host(struct request *r, const struct head_notes *notes)
 
 static void read_connection(struct h1_stream *s)
 {
-	struct request *r = &s->request;
-	if (fields_have_token(&r->fields, FIELD_CONNECTION, SLICE("close")))
-		s->close = true;
-	else if (r->minor == 0 &&
-		 fields_have_token(&r->fields, FIELD_CONNECTION, SLICE("keep-alive")))
-		s->keep_alive_10 = true;
+	const struct request *r = &s->request;
+	s->close = fields_have_token(&r->fields, FIELD_CONNECTION, SLICE("close")) ||
+		   (r->minor == 0 &&
+			   !fields_have_token(&r->fields, FIELD_CONNECTION, SLICE("keep-alive")));
 }
 
 /* A tunnel may begin only where no body is in the way. h2c by Upgrade is not offered (RFC 9113, 3.1). */
@@ -159,7 +157,7 @@ unsigned h1_read_head(struct h1_stream *s, const char *head, size_t length)
 	status = read_host(r, &notes);
 	if (status)
 		return status;
-	if (notes.connection)
+	if (notes.connection || r->minor == 0)
 		read_connection(s);
 	if (notes.framed || notes.connection)
 		status = read_framing(s);
@@ -169,7 +167,5 @@ unsigned h1_read_head(struct h1_stream *s, const char *head, size_t length)
 		status = read_expect(r);
 	if (notes.upgrade)
 		read_upgrade(r);
-	if (r->minor == 0 && !s->keep_alive_10)
-		s->close = true;
 	return status;
 }

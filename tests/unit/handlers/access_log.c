@@ -66,7 +66,7 @@ static int set_up(void **state)
 	request.thread = &thread;
 	request.peer = &peer;
 	request.site = &site;
-	request.method_name = SLICE("GET");
+	request.method_text = SLICE("GET");
 	request.target_text = SLICE("/a?b=c");
 	request.host = SLICE("example.com");
 	request.major = request.minor = 1;
