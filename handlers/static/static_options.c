@@ -123,9 +123,17 @@ static int check_root(struct load *load, const struct scope *scope, const struct
 	struct stat s;
 	if (!node) /* inherited: told where it is written */
 		return 0;
-	if (stat(root->path.ptr, &s))
-		return load_error(load, node, "the folder %s cannot be used: %s", root->path.ptr,
-			strerror(errno));
+	if (stat(root->path.ptr, &s)) {
+		const char *fault = strerror(errno);
+		/* after a crash: better to come up and answer what can be answered */
+		if (load_is_replay(load)) {
+			load_warn(load, node, "the folder %s cannot be used: %s", root->path.ptr,
+				fault);
+			return 0;
+		}
+		return load_error(
+			load, node, "the folder %s cannot be used: %s", root->path.ptr, fault);
+	}
 	if (!S_ISDIR(s.st_mode))
 		return load_error(
 			load, node, "%s is no folder: \"root\" wants one", root->path.ptr);

@@ -5,8 +5,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -33,12 +35,27 @@ void registry_clear(struct registry *registry)
 }
 
 /* O_NONBLOCK: a FIFO without a reader is an error and no wait. */
+/* The folder of a log is made where it is missing, as /var/log/weir is on a machine that starts weir for the first time;
+ * the folders above it are not. */
+static int make_parent(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char parent[PATH_MAX];
+	if (!slash || slash == path || (size_t)(slash - path) >= sizeof(parent))
+		return -1;
+	memcpy(parent, path, (size_t)(slash - path));
+	parent[slash - path] = 0;
+	return mkdir(parent, 0750);
+}
+
 int registry_open_here(const struct channel_register *entry, const char *path)
 {
 	int flags = entry->flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
 	int fd = open(path, flags & ~O_CREAT);
 	if (fd < 0 && errno == ENOENT && (entry->flags & O_CREAT)) {
 		fd = open(path, flags | O_EXCL, entry->mode & 0777);
+		if (fd < 0 && errno == ENOENT && make_parent(path) == 0)
+			fd = open(path, flags | O_EXCL, entry->mode & 0777);
 		if (fd < 0 && errno == EEXIST)
 			return open(path, flags & ~O_CREAT);
 		if (fd >= 0 && (entry->uid != NOBODY || entry->gid != NOBODY) &&

@@ -175,8 +175,35 @@ def test_counters_do_not_go_back_after_a_crash(mortal):
         assert status(server)["counters"]["open"] == 1
         os.kill(server.worker(), signal.SIGKILL)
         get(server.port)
-    counters = wait_for(lambda: (lambda c: c if c["open"] == 0 else None)(status(server)["counters"]))
-    assert counters["requests"] == 6 and counters["status_2xx"] == 6
+
+    def settled():
+        # the last answer is counted when it has left, which may be after the client has read it
+        now = status(server)["counters"]
+        return now["open"] == 0 and now["requests"] == 6 and now["status_2xx"] == 6
+
+    assert wait_for(settled)
+
+
+def test_a_crash_while_the_root_is_gone(mortal):
+    """The new worker comes up with the kept configuration: what can be answered is, and the root when it is back."""
+    server = mortal(CONFIG)
+    assert get(server.port) == (200, b"hello\n")
+    away = server.root.with_name("away")
+    server.root.rename(away)
+    first = server.worker()
+    os.kill(first, signal.SIGKILL)
+    assert wait_for(lambda: (lambda got: got and got[0])(get_or_none(server.port)), seconds=10) in (404, 503)
+    away.rename(server.root)
+    assert wait_for(lambda: get_or_none(server.port) == (200, b"hello\n"), seconds=10)
+
+
+def test_the_folder_of_a_log_is_made(mortal):
+    """A machine that starts weir for the first time has no /var/log/weir."""
+    server = mortal(CONFIG + 'log: { access: { path: logs/access.log } }\n')
+    assert get(server.port)[0] == 200
+    log = Path(server.file).parent / "logs" / "access.log"
+    assert wait_for(lambda: log.exists() and b'"GET / HTTP/1.1" 200' in log.read_bytes())
+    assert log.parent.stat().st_mode & 0o777 == 0o750 and log.stat().st_mode & 0o777 == 0o640
 
 
 def test_workers_that_die_again_and_again_are_restarted_with_patience(mortal):
