@@ -147,11 +147,11 @@ def test_an_address_in_use_is_named_with_its_owner(folder):
 def test_a_log_that_cannot_be_opened_is_named(folder):
     port = free_port()
     file = folder / "weir.yaml"
-    file.write_text(f"pid_file: off\nlog: {{ access: {{ path: {folder}/none/access.log }} }}\nsites:\n"
+    file.write_text(f"pid_file: off\nlog: {{ access: {{ path: {folder}/none/deeper/access.log }} }}\nsites:\n"
                     f'  - {{ listen: "http://127.0.0.1:{port}", root: www }}\n')
     run = start(file)
     assert run.returncode == 1
-    assert f"{folder}/none/access.log" in run.stderr and "No such file" in run.stderr
+    assert f"{folder}/none/deeper/access.log" in run.stderr and "No such file" in run.stderr
     nothing_left(port)
 
 
@@ -244,9 +244,12 @@ def control_socket(server):
     for line in open("/proc/net/unix", encoding="utf-8"):
         path = line.split()[-1]
         if path.startswith(folder) and path.endswith(".sock"):
-            with open(path + ".lock", encoding="ascii") as lock:
-                if lock.read() == str(server.pid):
-                    return path
+            try:
+                with open(path + ".lock", encoding="ascii") as lock:
+                    if lock.read() == str(server.pid) and os.path.exists(path):
+                        return path
+            except FileNotFoundError:
+                pass  # of a server that ends just now, or of another root directory
     return None
 
 

@@ -173,11 +173,12 @@ def test_counters_do_not_go_back_after_a_crash(mortal):
         for _ in range(5):
             assert kept.get().status == 200
         assert status(server)["counters"]["open"] == 1
+        # an answer is counted when it has left, which may be after the client has read it
+        assert wait_for(lambda: status(server)["counters"]["status_2xx"] == 5)
         os.kill(server.worker(), signal.SIGKILL)
         get(server.port)
 
     def settled():
-        # the last answer is counted when it has left, which may be after the client has read it
         now = status(server)["counters"]
         return now["open"] == 0 and now["requests"] == 6 and now["status_2xx"] == 6
 

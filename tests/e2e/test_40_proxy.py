@@ -325,7 +325,7 @@ def test_memory_of_stalled_transfers(weir):
 
     with Origin({"stalled": stalled}) as origin:
         server = another(weir, CONFIG.replace("response: 2s", "response: 30s").replace("send: 5s", "send: 60s"), address=origin.address)
-        size, clients = 20 << 20, []
+        size, clients = 48 << 20, []  # more than all buffers of the kernel on the way hold
         before = memory(server.worker())
         for number in range(40):
             connection = Connection(server.port, seconds=30)

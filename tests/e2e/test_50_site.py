@@ -81,6 +81,9 @@ def browsed(server):
     """What the browser says, and what the access log holds of it."""
     if not os.access(material.CHROMIUM, os.X_OK):
         pytest.skip(f"{material.CHROMIUM} is not installed")
+    file = server.folder / "access.log"
+    curl(server.url("/?before-the-browser"))  # one thread: this line is behind those of the tests before
+    wait_for(lambda: b"?before-the-browser" in file.read_bytes(), what="the first line")
     before = len(server.access_lines(0))
     home = server.folder / "home"
     home.mkdir(exist_ok=True)
@@ -92,7 +95,6 @@ def browsed(server):
     assert run.returncode == 0, run.stderr[-2000:]
     said = json.loads(run.stdout)
     curl(server.url("/?behind-the-browser"))  # one thread: this line is behind all others
-    file = server.folder / "access.log"
     wait_for(lambda: b"?behind-the-browser" in file.read_bytes(), what="the last line")
     return said, [line.decode() for line in server.access_lines(0)][before:-1]
 

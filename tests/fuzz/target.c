@@ -96,7 +96,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (t.form == TARGET_ORIGIN || t.form == TARGET_ABSOLUTE)
 			check_path(&t, &arena);
 		for (size_t i = 0; i < t.query.len; i++)
-			check(octet_class[(unsigned char)t.query.ptr[i]] & OCTET_TARGET);
+			check(octet_class[(unsigned char)t.query.ptr[i]] & OCTET_QUERY);
 	}
 	target_decode(text, &arena, &decoded);
 	check_host(text, &arena);
