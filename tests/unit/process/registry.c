@@ -104,7 +104,7 @@ static void test_what_cannot_be_opened_says_why(void **state)
 	(void)state;
 	assert_int_equal(open_by_number(&registry, 5), -ENOENT);
 	assert_int_equal(open_by_number(&registry, REGISTRY_FILES_MAX), -ENOENT);
-	snprintf(other, sizeof(other), "%s/none/a.log", folder);
+	snprintf(other, sizeof(other), "%s/none/deeper/a.log", folder);
 	registry_add(&registry, &log_entry, other);
 	assert_int_equal(open_by_number(&registry, 5), -ENOENT);
 	registry_add(&registry, &log_entry, folder);
