@@ -5,12 +5,14 @@
 #include "handlers/access_log.h"
 #include "handlers/proxy/proxy.h"
 #include "handlers/redirect.h"
+#include "handlers/static/fallback.h"
 #include "handlers/static/static.h"
 
 const struct handler *const handler_table[] = {
 	&redirect_handler,
 	&static_handler,
 	&proxy_handler,
+	&fallback_handler,
 	&access_log_handler,
 	NULL,
 };

@@ -9,6 +9,7 @@
 #include "handlers/table.h"
 #include "http/route.h"
 #include "io/loop.h"
+#include "process/magic.h"
 #include "process/sandbox.h"
 #include "process/worker.h"
 #include "settings/library.h"
@@ -96,8 +97,9 @@ static void version(void)
 	char seccomp[32];
 	sandbox_library(seccomp);
 	printf("weir %s\n", PACKAGE_VERSION);
-	printf("libraries: libev %d.%d, libfyaml %s, libseccomp %s\n", ev_version_major(),
-		ev_version_minor(), settings_library(), seccomp);
+	printf("libraries: libev %d.%d, libfyaml %s, libmagic %d.%02d, libseccomp %s\n",
+		ev_version_major(), ev_version_minor(), settings_library(), magic_library() / 100,
+		magic_library() % 100, seccomp);
 	printf("features: http1 static proxy\n");
 }
 

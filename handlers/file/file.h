@@ -7,11 +7,14 @@
 
 #include "base/ref.h"
 #include "handlers/file/depend.h"
+#include "handlers/file/mime.h"
+#include "handlers/file/variant.h"
+#include "http/sniffer.h"
 #include "settings/option.h"
 
 #define FILE_SMALL_MAX  (32u << 10) /* bodies up to this are kept in memory */
 #define FILE_DIGEST_MAX (4u << 20)  /* files up to this get their entity tag from their content */
-#define FILE_ETAG_MAX   48
+#define FILE_ETAG_MAX   56
 
 enum symlinks { SYMLINKS_INSIDE, SYMLINKS_OFF, SYMLINKS_ANYWHERE };
 
@@ -20,7 +23,24 @@ struct file_root {
 	struct slice path;        /* absolute, NUL behind it */
 	struct option_list index; /* names tried in a directory */
 	int symlinks;             /* enum symlinks */
+	bool hidden_files;        /* names that begin with a dot are served */
 	unsigned lane;            /* of disk jobs: the same for the same path */
+	const struct mime *mime;  /* whose names tell their type; NULL: none do */
+};
+
+/* Makes the page of a directory that has no index, on an I/O thread: of `directory` (a descriptor that stays the caller's), which stands at
+ * `path` ("" or with a final "/"); `query` tells the pages of one directory apart. 0, or -1 with errno. */
+typedef int file_list_fn(int directory, const struct file_root *root, struct slice path,
+	struct slice query, struct buffer *page);
+
+/* What is asked of a root. Slices are valid as long as the request. */
+struct file_question {
+	const struct file_root *root;
+	struct slice key; /* what tells questions of one scope apart */
+	struct slice
+		decoded; /* path, decoded, relative, without empty, "." and ".." segments; "" or a final "/": a directory */
+	file_list_fn *list; /* NULL: a directory without index is as good as missing */
+	struct slice query; /* for that */
 };
 
 enum file_kind {
@@ -56,6 +76,7 @@ struct file {
 	bool text;            /* its content, as far as it was read, is plain text */
 	uint8_t etag_length;
 	char etag[FILE_ETAG_MAX];
+	char type[]; /* where it does not come from the name; else "" */
 };
 
 static inline struct slice file_etag(const struct file *file)
@@ -63,34 +84,64 @@ static inline struct slice file_etag(const struct file *file)
 	return (struct slice){file->etag, file->etag_length};
 }
 
-/* A look at a file: what is asked, then what was found. */
-struct file_look {
-	/* asked */
-	const struct file_root *root;
-	const char *
-		path; /* decoded, relative, without empty, "." and ".." segments; "" or a final "/": a directory */
-	struct watch *watch;     /* NULL: none */
-	struct file_stamp known; /* of the version at hand; inode 0: none */
-	/* found */
-	enum file_kind kind;
-	int error;            /* errno of what stood in the way */
-	bool root_closed;     /* the root itself may not be opened: by rights, or by the sandbox */
-	bool unchanged;       /* the version at hand is still the one */
-	struct depend depend; /* the taker's to release */
+/* One version as a look found it. */
+struct file_version {
+	bool unchanged; /* it is the one at hand: nothing of it was read */
+	bool utf8, text, warm;
 	int fd; /* the taker's to close; -1: none, or the content is whole at `content` */
 	struct file_stamp stamp;
 	char *content; /* the taker's to free; NULL: not kept */
-	bool utf8, text, warm;
-	struct slice index; /* the index that answers for a directory; empty: none */
 	uint8_t etag_length;
 	char etag[FILE_ETAG_MAX];
 };
 
+/* A look at a file: what is asked, then what was found. */
+struct file_look {
+	/* asked */
+	const struct file_root *root;
+	const char *path;        /* as in struct file_question */
+	struct watch *watch;     /* NULL: none */
+	struct sniffer *sniffer; /* NULL: none */
+	file_list_fn *list;
+	struct slice query;
+	struct file_stamp known[VARIANT_COUNT]; /* of the versions at hand; inode 0: none */
+	unsigned known_variants;                /* bits of those beside the file itself */
+	/* found */
+	enum file_kind kind;
+	int error;            /* errno of what stood in the way */
+	bool root_closed;     /* the root itself may not be opened: by rights, or by the sandbox */
+	struct depend depend; /* the taker's to release */
+	struct slice index;   /* the index that answers for a directory; empty: none */
+	unsigned variants;    /* bits 1 << VARIANT_…: which there are beside the file itself */
+	struct file_version found[VARIANT_COUNT];
+	char type[SNIFFER_TYPE_MAX]; /* of the file, where its name does not tell; else "" */
+};
+
 /* Looks; may block. Fills all of what is found. */
 void file_look(struct file_look *look);
+/* Gives back what was found. */
+void file_look_done(struct file_look *look);
 
 /* Opens a path beneath a root (by its descriptor), reading only and never waiting: what it names may be anything.
  * `real`: its path without links, or "". A descriptor, or -1 with errno: EXDEV and ELOOP where `symlinks` forbids it. */
 int file_open(int root_fd, const struct file_root *root, const char *path, const char *real);
+
+/* --- What was opened is read: file_read.c. --- */
+
+void file_stamp(struct file_stamp *stamp, const struct stat *s);
+bool file_stamp_equal(const struct file_stamp *a, const struct file_stamp *b);
+
+enum file_read {
+	FILE_READ_DONE,
+	FILE_READ_CHANGED, /* it was written meanwhile: look again */
+	FILE_READ_ERROR,   /* errno says why */
+};
+/* Reads the version that is open at v->fd with v->stamp: content, entity tag (with the variant's suffix), what kind of text. The content of small
+ * ones is kept and the descriptor closed. `last_try`: it changes all the time, so the tag comes from its stamp. */
+enum file_read file_read(struct file_look *look, enum variant variant, bool last_try);
+/* Tells the type of the file itself from its content; after file_read. */
+void file_sniff(struct file_look *look);
+/* A page that was made stands at the content of the file itself: gives it its tag and type. */
+void file_generated(struct file_look *look, struct slice type);
 
 #endif

@@ -27,7 +27,7 @@ struct file_look_job {
 	struct deadline deadline; /* how long requests wait for it */
 	uint64_t begun_ms;
 	bool overdue;
-	char path[];
+	char path[]; /* then the query */
 };
 
 /* A request that waits for a look; in its arena. */
@@ -35,8 +35,7 @@ struct waiter {
 	struct link link;
 	struct request *request;
 	file_found_fn *found;
-	const struct file_root *root;
-	struct slice decoded;
+	struct file_question question;
 };
 
 /* --- Versions. --- */
@@ -53,45 +52,130 @@ static void file_last(struct ref *ref)
 	free(file);
 }
 
-static struct file *file_take(struct file_cache *cache, struct file_look_job *job)
+static struct file *file_take(struct file_cache *cache, struct file_look_job *job,
+	enum variant variant, const struct file_about *about)
 {
 	struct file_look *look = &job->look;
-	struct file *file = must_zalloc(sizeof *file);
+	struct file_version *v = &look->found[variant];
+	size_t type_length = variant == VARIANT_SELF ? about->type.len : 0;
+	struct file *file = must_zalloc(sizeof *file + type_length + 1);
 	ref_init(&file->ref, file_last);
-	file->fd = look->fd;
-	look->fd = -1;
-	file->length = (uint64_t)look->stamp.size;
+	file->fd = v->fd;
+	v->fd = -1;
+	file->length = (uint64_t)v->stamp.size;
 	file->lane = look->root->lane;
-	file->stamp = look->stamp;
-	file->utf8 = look->utf8;
-	file->text = look->text;
-	if (look->warm)
+	file->stamp = v->stamp;
+	file->utf8 = v->utf8;
+	file->text = v->text;
+	if (v->warm)
 		file->warm_until_ms = cache->thread->clock->monotonic_ms + TTL_WATCHED_MS;
-	file->etag_length = look->etag_length;
-	memcpy(file->etag, look->etag, look->etag_length);
+	file->etag_length = v->etag_length;
+	memcpy(file->etag, v->etag, v->etag_length);
+	if (type_length)
+		memcpy(file->type, about->type.ptr, type_length);
+	return file;
+}
+
+/* Replaces a version by what a look found, unless it is still the one. */
+static void version_take(struct file_cache *cache, struct file_look_job *job, enum variant variant,
+	struct file_about *about, const struct file *self, struct file **at)
+{
+	struct file_version *v = &job->look.found[variant];
+	if (v->unchanged)
+		return;
+	if (*at)
+		ref_put(&(*at)->ref);
+	*at = file_take(cache, job, variant, about);
+	about->variant = variant;
+	(*at)->utf8 = self ? self->utf8 : v->utf8; /* the charset is that of what is encoded */
+	(*at)->ready = cache->make_ready(cache->thread, job->scope, *at, about, v->content);
+}
+
+static void variants_free(struct file_variants **variants)
+{
+	if (!*variants)
+		return;
+	for (unsigned v = VARIANT_SELF + 1; v < VARIANT_COUNT; v++)
+		if ((*variants)->file[v])
+			ref_put(&(*variants)->file[v]->ref);
+	free(*variants);
+	*variants = NULL;
+}
+
+/* Makes the entry's versions those that the look found. */
+static void versions_take(
+	struct file_cache *cache, struct file_entry *entry, struct file_look_job *job)
+{
+	struct file_look *look = &job->look;
 	char name[PATH_MAX + NAME_MAX];
 	size_t length = strlen(job->path), index = look->index.len;
 	check(length + index <= sizeof name);
 	memcpy(name, job->path, length);
 	if (index)
 		memcpy(name + length, look->index.ptr, index);
-	file->ready = cache->make_ready(cache->thread, job->scope, file,
-		(struct slice){name, length + index}, look->content);
-	return file;
+	struct file_about about = {
+		.name = {name, length + index},
+		.type = slice_of(look->type),
+		.vary = variant_vary(look->variants),
+	};
+	version_take(cache, job, VARIANT_SELF, &about, NULL, &entry->file);
+	about.type = slice_of(entry->file->type);
+	if (!look->variants) {
+		variants_free(&entry->variants);
+		return;
+	}
+	if (!entry->variants)
+		entry->variants = must_zalloc(sizeof *entry->variants);
+	entry->variants->which = look->variants;
+	for (unsigned v = VARIANT_SELF + 1; v < VARIANT_COUNT; v++) {
+		struct file **at = &entry->variants->file[v];
+		if (look->variants & 1u << v) {
+			version_take(cache, job, v, &about, entry->file, at);
+		} else if (*at) {
+			ref_put(&(*at)->ref);
+			*at = NULL;
+		}
+	}
+}
+
+static void versions_drop(struct file_entry *entry)
+{
+	variants_free(&entry->variants);
+	if (entry->file)
+		ref_put(&entry->file->ref);
+	entry->file = NULL;
 }
 
 /* --- Shelves. --- */
 
+/* What a version counts for. */
+static void count_version(struct file_entry *entry, const struct file *file)
+{
+	if (!file)
+		return;
+	entry->bytes += sizeof *file + ready_size(file->ready);
+	entry->descriptors += file->fd >= 0;
+}
+
+static unsigned places(const struct file_entry *entry)
+{
+	return entry->descriptors ? entry->descriptors : 1;
+}
+
 static void shelve(struct file_cache *cache, struct file_entry *entry)
 {
-	bool open = entry->file && entry->file->fd >= 0;
-	entry->shelf = !entry->file ? SHELF_MISSES : open ? SHELF_OPEN : SHELF_SMALL;
 	entry->bytes = sizeof *entry + entry->path_length;
-	if (entry->file)
-		entry->bytes += sizeof *entry->file + ready_size(entry->file->ready);
+	entry->descriptors = 0;
+	count_version(entry, entry->file);
+	if (entry->variants) {
+		entry->bytes += sizeof *entry->variants;
+		for (unsigned v = VARIANT_SELF + 1; v < VARIANT_COUNT; v++)
+			count_version(entry, entry->variants->file[v]);
+	}
+	entry->shelf = !entry->file ? SHELF_MISSES : entry->descriptors ? SHELF_OPEN : SHELF_SMALL;
 	struct file_shelf_state *shelf = &cache->shelves[entry->shelf];
 	list_append(&shelf->entries, &entry->link);
-	shelf->count++;
+	shelf->count += places(entry);
 	shelf->bytes += entry->bytes;
 	entry->shelved = true;
 }
@@ -102,7 +186,7 @@ static void unshelve(struct file_cache *cache, struct file_entry *entry)
 		return;
 	struct file_shelf_state *shelf = &cache->shelves[entry->shelf];
 	list_remove(&entry->link);
-	shelf->count--;
+	shelf->count -= places(entry);
 	shelf->bytes -= entry->bytes;
 	entry->shelved = false;
 }
@@ -113,8 +197,7 @@ static void entry_free(struct file_cache *cache, struct file_entry *entry)
 	table_remove(&cache->table, &entry->hashed);
 	if (entry->depend)
 		ref_put(&entry->depend->ref);
-	if (entry->file)
-		ref_put(&entry->file->ref);
+	versions_drop(entry);
 	free(entry);
 }
 
@@ -155,10 +238,10 @@ static struct file_entry *lookup(
 }
 
 struct file_entry *file_cache_find(
-	struct file_cache *cache, const struct scope *scope, struct slice path)
+	struct file_cache *cache, const struct scope *scope, struct slice key)
 {
 	struct file_entry *entry =
-		lookup(cache, scope->id, path, table_hash(path.ptr, path.len, scope->id));
+		lookup(cache, scope->id, key, table_hash(key.ptr, key.len, scope->id));
 	if (!entry || !file_entry_fresh(cache, entry))
 		return NULL;
 	entry->used = true;
@@ -206,6 +289,23 @@ static void file_depend(struct file *file, struct depend_shared *depend)
 	ref_get(&depend->ref);
 }
 
+/* All versions of an entry stand or fall with what it depends on. Is one of them too young to be told from the next? */
+static bool versions_depend(struct file_entry *entry)
+{
+	if (!entry->file)
+		return false;
+	bool racy = entry->file->stamp.racy;
+	file_depend(entry->file, entry->depend);
+	for (unsigned v = VARIANT_SELF + 1; entry->variants && v < VARIANT_COUNT; v++) {
+		struct file *file = entry->variants->file[v];
+		if (!file)
+			continue;
+		racy = racy || file->stamp.racy;
+		file_depend(file, entry->depend);
+	}
+	return racy;
+}
+
 /* The outcome becomes what the entry says. */
 static void take_outcome(
 	struct file_cache *cache, struct file_entry *entry, struct file_look_job *job)
@@ -217,17 +317,15 @@ static void take_outcome(
 		ref_put(&entry->depend->ref);
 	entry->depend = depend_share(&look->depend, look->watch);
 	entry->checked_ms = job->begun_ms;
-	if (!look->unchanged) {
-		if (entry->file)
-			ref_put(&entry->file->ref);
-		entry->file = look->kind == FILE_REGULAR ? file_take(cache, job) : NULL;
-	}
-	if (entry->file)
-		file_depend(entry->file, entry->depend);
+	if (look->kind == FILE_REGULAR)
+		versions_take(cache, entry, job);
+	else
+		versions_drop(entry);
+	bool racy = versions_depend(entry);
 	entry->kind = (uint8_t)look->kind;
 	if (look->kind == FILE_FAILED)
 		entry->ttl_ms = 0;
-	else if (!watched || (entry->file && entry->file->stamp.racy))
+	else if (!watched || racy)
 		entry->ttl_ms = TTL_BY_TIME_MS;
 	else
 		entry->ttl_ms = TTL_WATCHED_MS;
@@ -236,14 +334,12 @@ static void take_outcome(
 
 static void job_free(struct file_look_job *job)
 {
-	if (job->look.fd >= 0)
-		close(job->look.fd);
-	free(job->look.content);
+	file_look_done(&job->look);
 	free(job);
 }
 
 static bool look_start(struct file_cache *cache, struct file_entry *entry,
-	const struct scope *scope, const struct file_root *root, struct slice decoded);
+	const struct scope *scope, const struct file_question *question);
 
 /* Requests that came while the look was under way may ask for something newer than what it saw. */
 static void settle_late(
@@ -255,7 +351,7 @@ static void settle_late(
 	list_move(&entry->waiting, &entry->late);
 	if (entry->kind == FILE_FAILED || entry->depend->depend.by_time ||
 		file_entry_fresh(cache, entry) ||
-		!look_start(cache, entry, scope, first->root, first->decoded))
+		!look_start(cache, entry, scope, &first->question))
 		answer(entry, &entry->waiting);
 }
 
@@ -278,7 +374,6 @@ static void look_done(struct disk_job *disk_job)
 	struct file_look_job *job = container_of(disk_job, struct file_look_job, job);
 	struct file_cache *cache = job->cache;
 	if (!cache) {
-		depend_release(&job->look.depend, job->look.watch);
 		job_free(job);
 		return;
 	}
@@ -323,25 +418,36 @@ static void look_overdue(struct deadline *deadline)
 }
 
 static bool look_start(struct file_cache *cache, struct file_entry *entry,
-	const struct scope *scope, const struct file_root *root, struct slice decoded)
+	const struct scope *scope, const struct file_question *question)
 {
-	struct file_look_job *job = must_zalloc(sizeof *job + decoded.len + 1);
+	struct slice decoded = question->decoded, query = question->query;
+	struct file_look_job *job = must_zalloc(sizeof *job + decoded.len + 1 + query.len);
 	memcpy(job->path, decoded.ptr, decoded.len);
+	if (query.len)
+		memcpy(job->path + decoded.len + 1, query.ptr, query.len);
 	job->cache = cache;
 	job->entry = entry;
 	job->scope = scope;
 	job->begun_ms = cache->thread->clock->monotonic_ms;
-	job->look.root = root;
+	job->look.root = question->root;
 	job->look.path = job->path;
 	job->look.watch = cache->thread->watch;
-	job->look.fd = -1;
+	job->look.sniffer = cache->thread->sniffer;
+	job->look.list = question->list;
+	job->look.query = (struct slice){job->path + decoded.len + 1, query.len};
 	if (entry->file)
-		job->look.known = entry->file->stamp;
+		job->look.known[VARIANT_SELF] = entry->file->stamp;
+	if (entry->variants) {
+		job->look.known_variants = entry->variants->which;
+		for (unsigned v = VARIANT_SELF + 1; v < VARIANT_COUNT; v++)
+			if (entry->variants->file[v])
+				job->look.known[v] = entry->variants->file[v]->stamp;
+	}
 	job->job.work = look_work;
 	job->job.done = look_done;
-	job->job.lane = root->lane;
+	job->job.lane = question->root->lane;
 	if (!disk_submit(cache->thread->disk, cache->thread->loop, &job->job)) {
-		job_free(job);
+		free(job);
 		return false;
 	}
 	entry->job = job;
@@ -358,23 +464,22 @@ static void waiter_cancel(struct request *request)
 }
 
 void file_cache_look(struct file_cache *cache, struct request *request,
-	const struct file_root *root, struct slice decoded, file_found_fn *found)
+	const struct file_question *question, file_found_fn *found)
 {
-	struct slice path = request->target.path;
-	uint64_t hash = table_hash(path.ptr, path.len, request->scope->id);
-	struct file_entry *entry = lookup(cache, request->scope->id, path, hash);
+	struct slice key = question->key;
+	uint64_t hash = table_hash(key.ptr, key.len, request->scope->id);
+	struct file_entry *entry = lookup(cache, request->scope->id, key, hash);
 	if (!entry)
-		entry = entry_new(cache, request->scope->id, path, hash);
+		entry = entry_new(cache, request->scope->id, key, hash);
 	struct waiter *waiter = arena_zalloc(&request->arena, sizeof *waiter);
-	*waiter = (struct waiter){
-		.request = request, .found = found, .root = root, .decoded = decoded};
+	*waiter = (struct waiter){.request = request, .found = found, .question = *question};
 	bool begun = entry->job != NULL;
 	if (begun && !entry->job->overdue) {
 		list_append(&entry->late, &waiter->link);
 		exchange_hold(request, waiter_cancel, waiter);
 		return;
 	}
-	if (!begun && look_start(cache, entry, request->scope, root, decoded)) {
+	if (!begun && look_start(cache, entry, request->scope, question)) {
 		list_append(&entry->waiting, &waiter->link);
 		exchange_hold(request, waiter_cancel, waiter);
 		return;

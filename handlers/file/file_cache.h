@@ -12,6 +12,12 @@
 
 struct file_look_job;
 
+/* What stands beside a file and may answer for it. */
+struct file_variants {
+	unsigned which;                   /* bits 1 << VARIANT_… */
+	struct file *file[VARIANT_COUNT]; /* VARIANT_SELF is not used */
+};
+
 /* What a path means in a scope. Lives on one thread; its file may outlive it by its own reference. */
 struct file_entry {
 	struct table_entry hashed;
@@ -25,12 +31,14 @@ struct file_entry {
 	uint8_t shelf;
 	bool used; /* since it was last considered for eviction */
 	bool shelved;
-	unsigned pins;             /* it must stay: requests are being answered from it */
-	size_t bytes;              /* that it counts for */
-	struct file *file;         /* FILE_REGULAR */
-	struct file_look_job *job; /* the look under way */
-	struct link waiting;       /* requests whose look that is */
-	struct link late;          /* requests that came after it had begun */
+	unsigned pins;                  /* it must stay: requests are being answered from it */
+	size_t bytes;                   /* that it counts for */
+	unsigned descriptors;           /* that its versions hold */
+	struct file *file;              /* FILE_REGULAR */
+	struct file_variants *variants; /* beside it; NULL: none */
+	struct file_look_job *job;      /* the look under way */
+	struct link waiting;            /* requests whose look that is */
+	struct link late;               /* requests that came after it had begun */
 	char path[];
 };
 
@@ -43,10 +51,17 @@ struct file_shelf_state {
 	size_t bytes, bytes_max;
 };
 
-/* Makes the answer to a plain GET of a version, with its body where `content` is not NULL (file->length octets).
- * `name`: the decoded path, with the index's name for a directory. */
+/* What the head of a version says beside what the version itself knows. */
+struct file_about {
+	struct slice name; /* the decoded path, with the index's name for a directory */
+	enum variant variant;
+	struct slice type; /* of the file itself, where the name does not tell; else empty */
+	struct slice vary; /* empty: nothing is negotiated */
+};
+
+/* Makes the answer to a plain GET of a version, with its body where `content` is not NULL (file->length octets). */
 typedef struct ready *file_ready_fn(struct exchange_thread *thread, const struct scope *scope,
-	const struct file *file, struct slice name, const char *content);
+	const struct file *file, const struct file_about *about, const char *content);
 
 /* A thread's cache. */
 struct file_cache {
@@ -74,13 +89,13 @@ static inline bool file_entry_fresh(const struct file_cache *cache, const struct
 	       depend_holds(&entry->depend->depend, cache->thread->watch);
 }
 
-/* The entry of a path (normalized, as in the request) if it is known and true; else NULL: ask by file_cache_look. No system
- * call, no allocation. */
+/* The entry of a question's key (the path, normalized, as in the request) if it is known and true; else NULL: ask by file_cache_look. No
+ * system call, no allocation. */
 struct file_entry *file_cache_find(
-	struct file_cache *cache, const struct scope *scope, struct slice path);
-/* Takes the request (exchange_hold) and looks on an I/O thread; several requests for one path share a look. `found` is called
- * later, never from inside. `decoded`: the path decoded, relative to the root, fit for struct file_look. */
+	struct file_cache *cache, const struct scope *scope, struct slice key);
+/* Takes the request (exchange_hold) and looks on an I/O thread; several requests with one question share a look. `found` is called
+ * later, never from inside. */
 void file_cache_look(struct file_cache *cache, struct request *request,
-	const struct file_root *root, struct slice decoded, file_found_fn *found);
+	const struct file_question *question, file_found_fn *found);
 
 #endif

@@ -1,190 +1,89 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Finds, opens and reads one version of a file: runs on an I/O thread and touches nothing of a loop. */
+/* Finds one version of a file, with what stands beside it: runs on an I/O thread and touches nothing of a loop. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/check.h"
-#include "handlers/file/digest.h"
 #include "handlers/file/file.h"
 
-#define TRIES   3
-#define PIECE   (64u << 10)      /* of what is read at a time; a multiple of DIGEST_BLOCK */
-#define RACY_NS (50 * 1000000ll) /* file times advance in steps of some milliseconds */
-#define STEADY_NS                                                                                  \
-	1000000000ll /* a modification time that old tells versions apart (RFC 9110, 8.8.2.2) */
+#define TRIES 3
 
-static int64_t nanoseconds_since(struct timespec then)
+/* --- What was opened. --- */
+
+static void close_version(struct file_version *v)
 {
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (now.tv_sec - then.tv_sec) * 1000000000ll + now.tv_nsec - then.tv_nsec;
+	if (v->fd >= 0)
+		close(v->fd);
+	free(v->content);
+	*v = (struct file_version){.fd = -1};
 }
 
-static struct file_stamp stamp_of(const struct stat *s)
+static void close_all(struct file_look *look)
 {
-	return (struct file_stamp){
-		.device = s->st_dev,
-		.inode = s->st_ino,
-		.size = s->st_size,
-		.modified = s->st_mtim,
-		.changed = s->st_ctim,
-		.racy = nanoseconds_since(s->st_ctim) < RACY_NS,
-	};
-}
-
-static bool same_time(struct timespec a, struct timespec b)
-{
-	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
-}
-
-static bool same_version(const struct file_stamp *a, const struct file_stamp *b)
-{
-	return a->inode == b->inode && a->device == b->device && a->size == b->size &&
-	       same_time(a->modified, b->modified) && same_time(a->changed, b->changed);
-}
-
-/* --- Reading. --- */
-
-/* Fills a piece as far as the file goes. Octets, or -1. */
-static ssize_t read_piece(int fd, char *to, size_t size, off_t offset)
-{
-	size_t done = 0;
-	while (done < size) {
-		ssize_t n = pread(fd, to + done, size - done, offset + (off_t)done);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		if (n == 0)
-			break;
-		done += (size_t)n;
-	}
-	return (ssize_t)done;
-}
-
-static void write_etag(struct file_look *look, const struct digest *d)
-{
-	int length;
-	if (d)
-		length = snprintf(look->etag, sizeof look->etag, "\"%016llx%016llx\"",
-			(unsigned long long)d->result[0], (unsigned long long)d->result[1]);
-	else
-		length = snprintf(look->etag, sizeof look->etag, "%s\"%llx-%llx\"",
-			nanoseconds_since(look->stamp.modified) < STEADY_NS ? "W/" : "",
-			(unsigned long long)look->stamp.size,
-			(unsigned long long)look->stamp.modified.tv_sec * 1000000000ull +
-				(unsigned long long)look->stamp.modified.tv_nsec);
-	check(length > 0 && (size_t)length < sizeof look->etag);
-	look->etag_length = (uint8_t)length;
-}
-
-/* Reads the first `length` octets: keeps them when they are few. 0, or -1 with errno (0: it is shorter). */
-static int read_content(struct file_look *look, size_t length, struct digest *d)
-{
-	bool keep = length <= FILE_SMALL_MAX && (size_t)look->stamp.size == length;
-	char *buffer = malloc(keep ? (length ? length : 1) : PIECE);
-	if (!buffer)
-		return -1;
-	digest_begin(d);
-	size_t done = 0;
-	int result = 0;
-	while (done < length && result == 0) {
-		size_t want = length - done < PIECE ? length - done : PIECE;
-		errno = 0;
-		ssize_t n = read_piece(look->fd, keep ? buffer + done : buffer, want, (off_t)done);
-		if (n != (ssize_t)want) {
-			result = -1;
-			break;
-		}
-		digest_update(d, keep ? buffer + done : buffer, want);
-		done += want;
-	}
-	digest_end(d);
-	look->utf8 = digest_is_utf8(d);
-	look->text = digest_is_text(d);
-	if (keep && result == 0)
-		look->content = buffer;
-	else
-		free(buffer);
-	return result;
-}
-
-/* What begins a large file tells whether it is text; a sequence cut at the end of the piece is no fault. */
-static void sample_content(struct file_look *look)
-{
-	struct digest d;
-	char *buffer = malloc(PIECE);
-	if (!buffer)
-		return;
-	digest_begin(&d);
-	ssize_t n = read_piece(look->fd, buffer, PIECE, 0);
-	if (n > 0)
-		digest_update(&d, buffer, (size_t)n);
-	look->utf8 = n > 0 && digest_is_utf8(&d);
-	look->text = n > 0 && digest_is_text(&d);
-	free(buffer);
-}
-
-/* Is it still the version that was opened? Its times may not tell when they advance in steps: events do. */
-static bool stands_still(struct file_look *look)
-{
-	struct stat s;
-	watch_drain(look->watch);
-	if (fstat(look->fd, &s))
-		return false;
-	struct file_stamp now = stamp_of(&s);
-	return same_version(&now, &look->stamp) && depend_holds(&look->depend, look->watch);
-}
-
-static void close_file(struct file_look *look)
-{
-	if (look->fd >= 0)
-		close(look->fd);
-	look->fd = -1;
-	free(look->content);
-	look->content = NULL;
+	for (unsigned v = 0; v < VARIANT_COUNT; v++)
+		close_version(&look->found[v]);
+	look->variants = 0;
 }
 
 static void fail(struct file_look *look, enum file_kind kind, int error)
 {
-	close_file(look);
+	close_all(look);
 	look->kind = kind;
 	look->error = error;
 }
 
-/* Takes the open regular file in. false: it changed meanwhile. */
-static bool take_regular(struct file_look *look, bool last_try)
+/* Is the version that is open the one at hand? Then nothing of it need be read. */
+static bool is_known(const struct file_look *look, enum variant variant)
+{
+	const struct file_stamp *known = &look->known[variant];
+	return known->inode && !known->racy && file_stamp_equal(known, &look->found[variant].stamp);
+}
+
+/* Takes one open version in. false: it changed meanwhile. A variant that cannot be read is as good as none. */
+static bool take_version(struct file_look *look, enum variant variant, bool last_try)
+{
+	struct file_version *v = &look->found[variant];
+	/* the file's own head says by which fields it is negotiated */
+	bool same_head = variant != VARIANT_SELF || slice_equal(variant_vary(look->known_variants),
+							    variant_vary(look->variants));
+	if (same_head && is_known(look, variant)) {
+		close(v->fd);
+		v->fd = -1;
+		v->unchanged = true;
+		return true;
+	}
+	switch (file_read(look, variant, last_try)) {
+	case FILE_READ_CHANGED:
+		return false;
+	case FILE_READ_ERROR:
+		if (variant == VARIANT_SELF) {
+			fail(look, FILE_FAILED, errno);
+		} else {
+			close_version(v);
+			look->variants &= ~(1u << variant);
+		}
+		return true;
+	case FILE_READ_DONE:
+		break;
+	}
+	return true;
+}
+
+/* The variants come first: the head of the file itself depends on which there are. */
+static bool take_all(struct file_look *look, struct slice type, bool last_try)
 {
 	look->kind = FILE_REGULAR;
-	if (look->known.inode && !look->known.racy && same_version(&look->known, &look->stamp)) {
-		look->unchanged = true;
-		close_file(look);
-		return true;
-	}
-	struct digest d;
-	if (look->stamp.size > (off_t)FILE_DIGEST_MAX || last_try) {
-		sample_content(look);
-		write_etag(look, NULL);
-		return true;
-	}
-	if (read_content(look, (size_t)look->stamp.size, &d)) {
-		if (errno == 0)
+	for (unsigned v = VARIANT_COUNT; v-- > VARIANT_SELF;) {
+		if (v != VARIANT_SELF && !(look->variants & 1u << v))
+			continue;
+		if (!take_version(look, v, last_try))
 			return false;
-		fail(look, FILE_FAILED, errno);
-		return true;
 	}
-	if (!stands_still(look))
-		return false;
-	write_etag(look, &d);
-	look->warm = true;
-	if (look->content) {
-		close(look->fd);
-		look->fd = -1;
-	}
+	if (look->kind == FILE_REGULAR && !look->found[VARIANT_SELF].unchanged && !type.len)
+		file_sniff(look);
 	return true;
 }
 
@@ -211,25 +110,36 @@ static enum file_kind kind_of_error(int error)
 	}
 }
 
-/* Opens one name. true: look->fd is open, and look->stamp is its. */
-static bool open_name(
+/* Opens one name. 0: v->fd is open, and v->stamp is its; or an error number. */
+static int open_name(struct file_look *look, struct file_version *v, int root_fd, const char *path,
+	const char *real, mode_t *type)
+{
+	struct stat s;
+	v->fd = file_open(root_fd, look->root, path, real);
+	if (v->fd < 0)
+		return errno;
+	if (fstat(v->fd, &s)) {
+		int error = errno;
+		close_version(v);
+		return error;
+	}
+	file_stamp(&v->stamp, &s);
+	*type = s.st_mode & S_IFMT;
+	return 0;
+}
+
+/* Opens the file itself. true: it is a file or a directory, and open. */
+static bool open_self(
 	struct file_look *look, int root_fd, const char *path, const char *real, mode_t *type)
 {
-	look->fd = file_open(root_fd, look->root, path, real);
-	if (look->fd < 0) {
-		enum file_kind kind = kind_of_error(errno);
-		if (errno == ELOOP)
+	int error = open_name(look, &look->found[VARIANT_SELF], root_fd, path, real, type);
+	if (error) {
+		enum file_kind kind = kind_of_error(error);
+		if (error == ELOOP)
 			kind = look->root->symlinks == SYMLINKS_OFF ? FILE_FORBIDDEN : FILE_MISSING;
-		fail(look, kind, errno);
+		fail(look, kind, error);
 		return false;
 	}
-	struct stat s;
-	if (fstat(look->fd, &s)) {
-		fail(look, FILE_FAILED, errno);
-		return false;
-	}
-	look->stamp = stamp_of(&s);
-	*type = s.st_mode & S_IFMT;
 	if (*type != S_IFREG && *type != S_IFDIR) {
 		fail(look, FILE_MISSING, 0);
 		return false;
@@ -245,32 +155,96 @@ static bool is_closed_directory(const struct file_look *look, int root_fd, const
 	       fstatat(root_fd, path, &s, 0) == 0 && S_ISDIR(s.st_mode);
 }
 
-/* Opens a name in a directory. A link there has a way of its own, which is to be watched before it is gone. */
-static bool open_in(struct file_look *look, int root_fd, const char *base, struct slice name,
-	const char *real_base, mode_t *type)
+/* A name in a directory, with the ways that lead to it. */
+struct place {
+	char path[PATH_MAX]; /* beneath the root */
+	char real[PATH_MAX]; /* without links, or "" */
+};
+
+/* Puts a name behind a directory: `base` is "" or ends with "/", `real` is its way without links, or "". A link there has a way of its
+ * own, which is to be watched before it is gone. 0, or an error number. */
+static int place_in(struct file_look *look, int root_fd, const char *base, struct slice name,
+	const char *real, struct place *place)
 {
-	char path[PATH_MAX], real[PATH_MAX];
 	struct stat s;
-	int length = snprintf(path, sizeof path, "%s%.*s", base, (int)name.len, name.ptr);
-	if (length < 0 || (size_t)length >= sizeof path) {
-		fail(look, FILE_MISSING, ENAMETOOLONG);
-		return false;
-	}
-	length = snprintf(real, sizeof real, "%s/%.*s", real_base, (int)name.len, name.ptr);
-	if (!real_base[0] || length < 0 || (size_t)length >= sizeof real)
-		real[0] = '\0';
-	if (fstatat(root_fd, path, &s, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(s.st_mode))
-		depend_add(&look->depend, look->watch, look->root->path.ptr, path, real);
-	return open_name(look, root_fd, path, real, type);
+	int length =
+		snprintf(place->path, sizeof place->path, "%s%.*s", base, (int)name.len, name.ptr);
+	if (length < 0 || (size_t)length >= sizeof place->path)
+		return ENAMETOOLONG;
+	length =
+		snprintf(place->real, sizeof place->real, "%s/%.*s", real, (int)name.len, name.ptr);
+	if (!real[0] || length < 0 || (size_t)length >= sizeof place->real)
+		place->real[0] = '\0';
+	if (fstatat(root_fd, place->path, &s, AT_SYMLINK_NOFOLLOW))
+		return errno;
+	if (S_ISLNK(s.st_mode))
+		depend_add(
+			&look->depend, look->watch, look->root->path.ptr, place->path, place->real);
+	return 0;
 }
 
-/* Tries the names of an index in a directory: `base` is "" or ends with "/". true: one is open. */
-static bool open_index(struct file_look *look, int root_fd, const char *base, const char *real)
+/* --- Variants. --- */
+
+/* Tools that make sidecars copy the time of the original, some of them without its fraction of a second. */
+static bool is_stale(const struct file_stamp *variant, const struct file_stamp *self)
+{
+	if (variant->modified.tv_sec != self->modified.tv_sec)
+		return variant->modified.tv_sec < self->modified.tv_sec;
+	return variant->modified.tv_nsec && variant->modified.tv_nsec < self->modified.tv_nsec;
+}
+
+/* Opens what stands beside the file at `place` and may answer for it. What cannot be used is passed over. */
+static void open_variants(
+	struct file_look *look, int root_fd, const struct place *place, struct slice type)
+{
+	char base[PATH_MAX], real[PATH_MAX];
+	const char *stroke = strrchr(place->path, '/');
+	size_t base_length = stroke ? (size_t)(stroke - place->path) + 1 : 0;
+	memcpy(base, place->path, base_length);
+	base[base_length] = '\0';
+	/* not beside the target of a link, but beside the name */
+	size_t real_length = strlen(place->real), name_length = strlen(place->path) - base_length;
+	bool direct =
+		real_length > name_length && place->real[real_length - name_length - 1] == '/' &&
+		strcmp(place->real + real_length - name_length, place->path + base_length) == 0;
+	real_length = direct ? real_length - name_length - 1 : 0;
+	memcpy(real, place->real, real_length);
+	real[real_length] = '\0';
+	unsigned possible = variant_possible(type);
+	for (unsigned v = VARIANT_SELF + 1; v < VARIANT_COUNT; v++) {
+		struct file_version *version = &look->found[v];
+		struct place beside;
+		char name[NAME_MAX + 8];
+		mode_t mode;
+		int length = snprintf(name, sizeof name, "%s%s", place->path + base_length,
+			variant_row(v)->suffix);
+		if (!(possible & 1u << v) || length < 0 || length > NAME_MAX)
+			continue;
+		struct slice s = {name, (size_t)length};
+		if (place_in(look, root_fd, base, s, real, &beside) ||
+			open_name(look, version, root_fd, beside.path, beside.real, &mode))
+			continue;
+		if (mode != S_IFREG || version->stamp.size == 0 ||
+			is_stale(&version->stamp, &look->found[VARIANT_SELF].stamp))
+			close_version(version);
+		else
+			look->variants |= 1u << v;
+	}
+}
+
+/* --- Directories. --- */
+
+/* Tries the names of an index in a directory: `base` is "" or ends with "/". true: one is open, at `place`. */
+static bool open_index(struct file_look *look, int root_fd, const char *base, const char *real,
+	struct place *place)
 {
 	for (size_t i = 0; i < look->root->index.count; i++) {
 		struct slice name = look->root->index.items[i];
 		mode_t type;
-		if (!open_in(look, root_fd, base, name, real, &type)) {
+		int error = place_in(look, root_fd, base, name, real, place);
+		if (error)
+			fail(look, error == ELOOP ? FILE_MISSING : kind_of_error(error), error);
+		if (error || !open_self(look, root_fd, place->path, place->real, &type)) {
 			if (look->kind != FILE_MISSING)
 				return false;
 			continue;
@@ -279,35 +253,90 @@ static bool open_index(struct file_look *look, int root_fd, const char *base, co
 			look->index = name;
 			return true;
 		}
-		close_file(look);
+		close_all(look);
 	}
 	fail(look, FILE_MISSING, 0);
 	return false;
 }
 
-/* A directory named without its slash: is there an index, so that one may be sent to it? */
+/* A directory without index. `base` ends with "/", or is "": the root. true: its page stands in the place of a file's content. */
+static bool list_directory(struct file_look *look, int root_fd, const char *base, const char *real)
+{
+	struct file_version *v = &look->found[VARIANT_SELF];
+	mode_t type;
+	if (!look->list || !open_self(look, root_fd, base[0] ? base : ".", real, &type))
+		return false;
+	struct buffer page = {NULL, 0, 0};
+	if (type != S_IFDIR) {
+		fail(look, FILE_MISSING, 0);
+		return false;
+	}
+	if (look->list(v->fd, look->root, slice_of(look->path), look->query, &page)) {
+		fail(look, kind_of_error(errno), errno);
+		buffer_free(&page);
+		return false;
+	}
+	close_version(v);
+	v->content = page.ptr;
+	v->stamp.size = (off_t)page.len;
+	file_generated(look, SLICE("text/html; charset=utf-8"));
+	look->kind = FILE_REGULAR;
+	return true;
+}
+
+/* A directory named without its slash: is there something that one may be sent to? */
 static void look_at_directory(struct file_look *look, int root_fd, const char *real)
 {
 	char base[PATH_MAX];
+	struct place place;
 	int length = snprintf(base, sizeof base, "%s/", look->path);
 	if (length < 0 || (size_t)length >= sizeof base) {
 		fail(look, FILE_MISSING, ENAMETOOLONG);
 		return;
 	}
-	if (open_index(look, root_fd, base, real)) {
-		close_file(look);
+	bool found = open_index(look, root_fd, base, real, &place);
+	if (found)
+		close_all(look);
+	if (found || (look->kind == FILE_MISSING && look->list))
 		look->kind = FILE_DIRECTORY;
+}
+
+/* --- The look. --- */
+
+/* What stands at the path is opened. true: it is a regular file, at `place`. */
+static bool open_path(struct file_look *look, int root_fd, struct place *place)
+{
+	size_t length = strlen(look->path);
+	mode_t type = 0;
+	if (length == 0 || look->path[length - 1] == '/') {
+		char real[PATH_MAX];
+		memcpy(real, place->real, sizeof real);
+		if (open_index(look, root_fd, look->path, real, place))
+			return true;
+		if (look->kind == FILE_MISSING)
+			list_directory(look, root_fd, look->path, real);
+		return false;
 	}
+	if (open_self(look, root_fd, look->path, place->real, &type)) {
+		if (type == S_IFREG) {
+			memcpy(place->path, look->path, length + 1);
+			return true;
+		}
+		close_all(look);
+		look_at_directory(look, root_fd, place->real);
+	} else if (is_closed_directory(look, root_fd, look->path)) {
+		look_at_directory(look, root_fd, place->real);
+	}
+	return false;
 }
 
 /* One try. false: the file changed while it was read. */
 static bool look_once(struct file_look *look, bool last_try)
 {
-	char real[PATH_MAX];
+	struct place place;
+	bool taken = true;
 	look->depend = (struct depend){0};
-	depend_add(&look->depend, look->watch, look->root->path.ptr, look->path, real);
-	look->fd = -1;
-	look->content = NULL;
+	depend_add(&look->depend, look->watch, look->root->path.ptr, look->path, place.real);
 	look->index = (struct slice){NULL, 0};
 	int root_fd = open(look->root->path.ptr, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root_fd < 0) {
@@ -315,30 +344,33 @@ static bool look_once(struct file_look *look, bool last_try)
 		look->root_closed = look->kind == FILE_FORBIDDEN;
 		return true;
 	}
-	size_t length = strlen(look->path);
-	mode_t type = 0;
-	bool open_file = false;
-	if (length == 0 || look->path[length - 1] == '/') {
-		open_file = open_index(look, root_fd, look->path, real);
-	} else if (open_name(look, root_fd, look->path, real, &type)) {
-		open_file = type == S_IFREG;
-		if (!open_file) {
-			close_file(look);
-			look_at_directory(look, root_fd, real);
-		}
-	} else if (is_closed_directory(look, root_fd, look->path)) {
-		look_at_directory(look, root_fd, real);
+	if (open_path(look, root_fd, &place)) {
+		struct slice type = look->root->mime
+					    ? mime_find(look->root->mime, slice_of(place.path))
+					    : SLICE("");
+		open_variants(look, root_fd, &place, type);
+		taken = take_all(look, type, last_try);
 	}
 	close(root_fd);
-	return !open_file || take_regular(look, last_try);
+	return taken;
 }
 
 void file_look(struct file_look *look)
 {
-	look->root_closed = look->unchanged = look->utf8 = look->text = look->warm = false;
+	look->root_closed = false;
 	look->error = 0;
+	look->type[0] = '\0';
+	look->variants = 0;
+	for (unsigned v = 0; v < VARIANT_COUNT; v++)
+		look->found[v] = (struct file_version){.fd = -1};
 	for (int try = 1; !look_once(look, try == TRIES); try++) {
-		close_file(look);
+		close_all(look);
 		depend_release(&look->depend, look->watch);
 	}
+}
+
+void file_look_done(struct file_look *look)
+{
+	depend_release(&look->depend, look->watch);
+	close_all(look);
 }

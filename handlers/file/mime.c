@@ -288,3 +288,21 @@ bool mime_is_text(struct slice type)
 {
 	return slice_starts(type, SLICE("text/"));
 }
+
+struct slice mime_passive(struct slice type, bool text)
+{
+	static const struct slice passive[] = {{"image/", 6}, {"audio/", 6}, {"video/", 6},
+		{"font/", 5}, {"model/", 6}, {"application/", 12}};
+	static const struct slice active[] = {{"xml", 3}, {"html", 4}, {"svg", 3}, {"script", 6},
+		{"flash", 5}, {"wasm", 4}, {"octet-stream", 12}};
+	struct slice plain = text ? SLICE("text/plain") : SLICE("application/octet-stream");
+	bool known = false;
+	for (size_t i = 0; i < COUNT_OF(passive); i++)
+		known = known || slice_starts(type, passive[i]);
+	if (!known || !type_is_sound(type))
+		return slice_starts(type, SLICE("text/")) ? SLICE("text/plain") : plain;
+	for (size_t i = 0; i < COUNT_OF(active); i++)
+		if (memmem(type.ptr, type.len, active[i].ptr, active[i].len))
+			return plain;
+	return type;
+}

@@ -17,5 +17,8 @@ struct mime *mime_system(struct arena *arena);
 struct slice mime_find(const struct mime *mime, struct slice name);
 /* Is it a type whose charset parameter says how its octets are to be read (RFC 6838, 4.2.1)? */
 bool mime_is_text(struct slice type);
+/* What may be believed of a type that was told from content, which anybody may have written: never an active one (HTML, SVG, XML, scripts),
+ * which would run in the site's name; any kind of text is text/plain. `text`: the content reads as plain text. */
+struct slice mime_passive(struct slice type, bool text);
 
 #endif

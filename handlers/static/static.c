@@ -5,24 +5,33 @@
 #include "base/clock.h"
 #include "handlers/file/file_body.h"
 #include "handlers/file/file_cache.h"
+#include "handlers/static/listing.h"
 #include "http/entity.h"
 #include "http/respond.h"
 
 #define METHODS (1u << METHOD_GET | 1u << METHOD_HEAD)
 
-_Static_assert(FIELD_COUNT <= 64, "conditional() keeps fields as bits of one word");
+_Static_assert(FIELD_COUNT <= 64, "fields_seen() keeps fields as bits of one word");
 
 /* --- The answer to a plain GET, made once a version. --- */
 
 static void add_type(struct fields *fields, struct arena *arena,
-	const struct static_settings *settings, const struct file *file, struct slice name)
+	const struct static_settings *settings, const struct file *file,
+	const struct file_about *about)
 {
-	struct slice type = mime_find(settings->mime, name);
-	if (!type.len) /* never an active type from content alone */
-		type = file->text ? SLICE("text/plain") : SLICE("application/octet-stream");
-	if (mime_is_text(type) && file->utf8)
+	const struct variant_row *variant = variant_row(about->variant);
+	struct slice type = variant->type;
+	if (!type.len)
+		type = mime_find(settings->root.mime, about->name);
+	if (!type.len)
+		type = about->type;
+	if (mime_is_text(type) && file->utf8 && !memchr(type.ptr, ';', type.len))
 		type = arena_format(arena, "%.*s; charset=utf-8", (int)type.len, type.ptr);
 	fields_add(fields, arena, FIELD_CONTENT_TYPE, type);
+	if (variant->coding.len)
+		fields_add(fields, arena, FIELD_CONTENT_ENCODING, variant->coding);
+	if (about->vary.len)
+		fields_add(fields, arena, FIELD_VARY, about->vary);
 	fields_add(fields, arena, FIELD_X_CONTENT_TYPE_OPTIONS, SLICE("nosniff"));
 }
 
@@ -56,7 +65,7 @@ static void add_max_age(struct fields *fields, struct arena *arena,
 }
 
 static struct ready *make_ready(struct exchange_thread *thread, const struct scope *scope,
-	const struct file *file, struct slice name, const char *content)
+	const struct file *file, const struct file_about *about, const char *content)
 {
 	const struct static_settings *settings =
 		handler_scope_settings(thread->snapshot, scope, &static_handler);
@@ -64,9 +73,9 @@ static struct ready *make_ready(struct exchange_thread *thread, const struct sco
 	struct arena arena;
 	arena_init(&arena, memory, sizeof memory);
 	struct fields fields = {NULL, 0, 0};
-	add_type(&fields, &arena, settings, file, name);
+	add_type(&fields, &arena, settings, file, about);
 	add_validators(&fields, &arena, file, thread->clock->wall);
-	add_max_age(&fields, &arena, settings, name);
+	add_max_age(&fields, &arena, settings, about->name);
 	respond_decorate(scope, &fields, &arena);
 	struct ready *ready =
 		ready_make(200, &fields, file->length, content, content ? (size_t)file->length : 0);
@@ -76,17 +85,18 @@ static struct ready *make_ready(struct exchange_thread *thread, const struct sco
 
 /* --- Answers. --- */
 
-/* Has the request a field that RFC 9110, 13 and 14 give a meaning for this answer? */
-static bool conditional(const struct request *request)
+/* Fields that RFC 9110, 13 and 14 give a meaning for this answer. */
+#define CONDITIONAL                                                                                \
+	(1ull << FIELD_IF_MATCH | 1ull << FIELD_IF_NONE_MATCH | 1ull << FIELD_IF_MODIFIED_SINCE |  \
+		1ull << FIELD_IF_UNMODIFIED_SINCE | 1ull << FIELD_IF_RANGE | 1ull << FIELD_RANGE)
+
+/* Which fields the request has, as bits of their numbers. */
+static uint64_t fields_seen(const struct request *request)
 {
-	const uint64_t wanted = 1ull << FIELD_IF_MATCH | 1ull << FIELD_IF_NONE_MATCH |
-				1ull << FIELD_IF_MODIFIED_SINCE |
-				1ull << FIELD_IF_UNMODIFIED_SINCE | 1ull << FIELD_IF_RANGE |
-				1ull << FIELD_RANGE;
 	uint64_t seen = 0;
 	for (unsigned i = 0; i < request->fields.count; i++)
 		seen |= 1ull << request->fields.list[i].id;
-	return seen & wanted;
+	return seen;
 }
 
 /* The fields are copied: the file may go before the log has been written. */
@@ -132,9 +142,30 @@ static void serve_entity(struct request *request, struct file *file)
 	respond_entity(request, &entity);
 }
 
-static void serve_file(struct request *request, struct file *file)
+/* RFC 9110, 12.5: the file or what stands beside it, as the request likes it best; NULL: nothing is acceptable. An error's page is sent in
+ * any case. Without the fields that choose, the file itself. */
+static struct file *negotiate(
+	struct request *request, const struct file_entry *entry, uint64_t seen)
 {
-	if (request->x.status || conditional(request)) {
+	if (!(seen & (1ull << FIELD_ACCEPT_ENCODING | 1ull << FIELD_ACCEPT)) ||
+		(!entry->variants && !(seen & 1ull << FIELD_ACCEPT_ENCODING)))
+		return entry->file;
+	const struct field *type = fields_find(&entry->file->ready->fields, FIELD_CONTENT_TYPE);
+	enum variant variant = variant_choose(&request->fields, &request->arena,
+		entry->variants ? entry->variants->which : 0, type ? type->value : SLICE(""));
+	if (variant == VARIANT_NONE)
+		return request->x.status ? entry->file : NULL;
+	return variant == VARIANT_SELF ? entry->file : entry->variants->file[variant];
+}
+
+static void serve_file(struct request *request, const struct file_entry *entry)
+{
+	uint64_t seen = fields_seen(request);
+	struct file *file = negotiate(request, entry, seen);
+	if (!file) {
+		respond_field(request, FIELD_VARY, SLICE("Accept-Encoding"));
+		respond_status(request, 406);
+	} else if (request->x.status || seen & CONDITIONAL) {
 		serve_entity(request, file);
 	} else if (file->fd < 0 || file->length == 0 || request->method == METHOD_HEAD) {
 		exchange_ready(request, file->ready);
@@ -176,7 +207,7 @@ static enum verdict serve(struct request *request, const struct file_entry *entr
 		return PASS;
 	}
 	if (entry->kind == FILE_REGULAR)
-		serve_file(request, entry->file);
+		serve_file(request, entry);
 	else
 		serve_directory(request);
 	return TAKEN;
@@ -223,9 +254,10 @@ static bool names_file(struct slice path, bool hidden_files)
 	return true;
 }
 
-static enum verdict look(struct request *request, struct file_cache *cache)
+static enum verdict look(struct request *request, struct file_cache *cache, struct slice key)
 {
 	const struct static_settings *settings = handler_settings(request, &static_handler);
+	struct file_question question = {.root = &settings->root, .key = key};
 	struct slice decoded;
 	unsigned status = target_decode(request->target.path, &request->arena, &decoded);
 	if (status) {
@@ -233,17 +265,36 @@ static enum verdict look(struct request *request, struct file_cache *cache)
 		return TAKEN;
 	}
 	if (has_encoded_stroke(request->target.path) ||
-		!names_file(decoded, settings->hidden_files))
+		!names_file(decoded, settings->root.hidden_files))
 		return PASS;
-	file_cache_look(cache, request, &settings->root, slice_from(decoded, 1), found);
+	question.decoded = slice_from(decoded, 1);
+	if (settings->listing) {
+		question.list = listing_page;
+		question.query = listing_query(request);
+	}
+	file_cache_look(cache, request, &question, found);
 	return TAKEN;
+}
+
+/* The pages of a listing are told apart by their query. */
+static struct slice directory_key(struct request *request)
+{
+	const struct static_settings *settings = handler_settings(request, &static_handler);
+	struct slice path = request->target.path;
+	struct slice query = settings->listing ? listing_query(request) : SLICE("");
+	return query.len ? arena_format(&request->arena, "%.*s?%.*s", (int)path.len, path.ptr,
+				   (int)query.len, query.ptr)
+			 : path;
 }
 
 static enum verdict static_handle(struct request *request)
 {
 	struct file_cache *cache = handler_state(request->thread, &static_handler);
-	struct file_entry *entry = file_cache_find(cache, request->scope, request->target.path);
-	return entry ? serve(request, entry) : look(request, cache);
+	struct slice key = request->target.path;
+	if (request->target.query.len && key.ptr[key.len - 1] == '/')
+		key = directory_key(request);
+	struct file_entry *entry = file_cache_find(cache, request->scope, key);
+	return entry ? serve(request, entry) : look(request, cache, key);
 }
 
 static int start(struct exchange_thread *thread, void **state)

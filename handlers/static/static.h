@@ -24,9 +24,8 @@ struct max_age {
 /* The keys of a site or route. */
 struct static_settings {
 	struct file_root root; /* path.ptr NULL: off */
-	bool hidden_files;
+	bool listing;
 	struct max_age max_age;
-	const struct mime *mime; /* of the snapshot: one for all scopes */
 };
 
 extern const struct option_set static_options;

@@ -80,7 +80,7 @@ static const struct option rows[] = {
 			 "without one is as good as missing."},
 	{.name = "hidden_files",
 		.type = OPTION_BOOL,
-		.offset = AT(hidden_files),
+		.offset = AT(root.hidden_files),
 		.preset = "off",
 		.example = "off",
 		.prose = "Whether names that begin with a dot are served. .well-known always is."},
@@ -94,6 +94,15 @@ static const struct option rows[] = {
 			"Which symbolic links beneath the root are followed: those that stay inside "
 			"of it, none (off), or all (anywhere). A link that is not followed is answered "
 			"with 403."},
+	{.name = "listing",
+		.type = OPTION_BOOL,
+		.offset = AT(listing),
+		.preset = "off",
+		.example = "off",
+		.prose =
+			"Whether a folder without an index is answered with a page that lists what is "
+			"in it: sorted, with sizes and times, a thousand entries a page. Names that are "
+			"not served are not listed."},
 	{.name = "max_age",
 		.type = OPTION_CUSTOM,
 		.offset = AT(max_age),
@@ -162,14 +171,14 @@ static const struct mime *shared_mime(struct snapshot *snapshot)
 {
 	const struct static_settings *first =
 		handler_scope_settings(snapshot, &snapshot->sites[0].scope, &static_handler);
-	return first->mime ? first->mime : mime_system(&snapshot->arena);
+	return first->root.mime ? first->root.mime : mime_system(&snapshot->arena);
 }
 
 int static_configure(
 	struct load *load, struct snapshot *snapshot, const struct scope *scope, void *settings)
 {
 	struct static_settings *s = settings;
-	s->mime = shared_mime(snapshot);
+	s->root.mime = shared_mime(snapshot);
 	if (!s->root.path.ptr)
 		return 0;
 	s->root.lane = (unsigned)table_hash(s->root.path.ptr, s->root.path.len, 0);

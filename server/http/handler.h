@@ -51,6 +51,7 @@ struct exchange_thread {
 	struct counters *counters;
 	struct disk *disk;       /* see io/disk.h */
 	struct watch *watch;     /* see io/watch.h; NULL: check files by time */
+	struct sniffer *sniffer; /* see sniffer.h; NULL: types come from names alone */
 	struct line_log *access; /* base/line_log.h: the access log, queue `index`; NULL: off */
 	unsigned index;
 	bool draining;             /* answers say Connection: close */

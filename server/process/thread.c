@@ -179,6 +179,7 @@ static int prepare(struct thread *thread)
 		.counters = tally_slot(crew->tally, crew->place, thread->index + 1),
 		.disk = crew->disk,
 		.watch = crew->watch,
+		.sniffer = crew->sniffer,
 		.access = crew->access,
 		.index = thread->index};
 	if (crew->watch)

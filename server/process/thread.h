@@ -12,6 +12,7 @@
 
 struct disk;
 struct line_log;
+struct sniffer;
 struct watch;
 
 /* A listening socket of the worker. Several threads may watch one: the last that lets go of it closes it. */
@@ -36,6 +37,7 @@ struct crew {
 	const struct snapshot *snapshot;
 	struct disk *disk;
 	struct watch *watch;
+	struct sniffer *sniffer;
 	struct line_log *access;
 	struct tally *tally;
 	unsigned place;

@@ -17,6 +17,7 @@
 #include "io/disk.h"
 #include "io/watch.h"
 #include "process/keepsake.h"
+#include "process/magic.h"
 #include "process/roots.h"
 #include "process/worker_priv.h"
 
@@ -337,6 +338,9 @@ int worker_start(struct worker *w)
 	int failed = worker_sockets(w);
 	failed |= open_logs(w);
 	failed |= open_handlers(w);
+	w->crew.sniffer = magic_sniffer();
+	if (!w->crew.sniffer)
+		log_warn("no database of libmagic (%m): media types come from names alone");
 	if (failed || keep_configuration(w) || open_counters(w) || give_up_rights(w))
 		return -1;
 	if (start_threads(w) || worker_listen(w))

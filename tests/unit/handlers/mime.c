@@ -90,6 +90,41 @@ static void tells_text(void **state)
 	assert_false(mime_is_text(SLICE("image/png")));
 }
 
+/* DESIGN 3: never an active type from content alone. */
+static void believes_no_active_type(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *type;
+		bool text;
+		const char *passive;
+	} rows[] = {
+		{"image/png", false, "image/png"},
+		{"application/pdf", false, "application/pdf"},
+		{"application/gzip", false, "application/gzip"},
+		{"video/mp4", false, "video/mp4"},
+		{"text/html", true, "text/plain"},
+		{"text/html", false, "text/plain"},
+		{"text/xml", true, "text/plain"},
+		{"text/x-c++", true, "text/plain"},
+		{"application/javascript", true, "text/plain"},
+		{"application/xhtml+xml", false, "application/octet-stream"},
+		{"image/svg+xml", true, "text/plain"},
+		{"image/svg+xml", false, "application/octet-stream"},
+		{"application/x-shockwave-flash", false, "application/octet-stream"},
+		{"application/wasm", false, "application/octet-stream"},
+		{"message/rfc822", true, "text/plain"},
+		{"inode/x-empty", true, "text/plain"},
+		{"image/png; x\r\nA: b", false, "application/octet-stream"},
+		{"", false, "application/octet-stream"},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct slice passive = mime_passive(slice_of(rows[i].type), rows[i].text);
+		assert_int_equal(passive.len, strlen(rows[i].passive));
+		assert_memory_equal(passive.ptr, rows[i].passive, passive.len);
+	}
+}
+
 static int tear_down(void **state)
 {
 	(void)state;
@@ -103,6 +138,7 @@ int main(void)
 		cmocka_unit_test_teardown(knows_the_web, tear_down),
 		cmocka_unit_test_teardown(reads_the_system, tear_down),
 		cmocka_unit_test_teardown(tells_text, tear_down),
+		cmocka_unit_test_teardown(believes_no_active_type, tear_down),
 	};
 	return cmocka_run_group_tests_name("handlers/mime", tests, NULL, NULL);
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "handlers/redirect.h"
+#include "handlers/static/fallback.h"
 #include "handlers/static/static.h"
 
 struct site_folder site;
@@ -24,7 +25,8 @@ static enum verdict note_pass(struct request *request)
 }
 
 static const struct handler behind = {.name = "behind", .handle = note_pass};
-static const struct handler *const table[] = {&redirect_handler, &static_handler, &behind, NULL};
+static const struct handler *const table[] = {
+	&redirect_handler, &static_handler, &behind, &fallback_handler, NULL};
 
 int site_set_up(void **state)
 {

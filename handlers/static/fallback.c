@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The page of a single-page application. A missing script or picture stays a 404: HTML with 200 in its place is what breaks a
+ * page after a deploy, and is kept by caches. */
+#include "handlers/static/fallback.h"
+
+#include "handlers/static/static.h"
+#include "http/accept.h"
+#include "http/exchange.h"
+#include "http/respond.h"
+
+struct fallback_settings {
+	struct slice path; /* ptr NULL: off */
+};
+
+/* --- Is it a page that is asked for? --- */
+
+/* What follows the last dot of the last segment; ptr NULL: nothing does. */
+static struct slice extension_of(struct slice path)
+{
+	for (size_t i = path.len; i-- > 0 && path.ptr[i] != '/';)
+		if (path.ptr[i] == '.')
+			return slice_from(path, i + 1);
+	return (struct slice){NULL, 0};
+}
+
+static bool is_page_name(struct slice extension)
+{
+	return slice_equal_nocase(extension, SLICE("html")) ||
+	       slice_equal_nocase(extension, SLICE("htm")) ||
+	       slice_equal_nocase(extension, SLICE("xhtml"));
+}
+
+/* Browsers say what they want the answer for (Fetch Metadata): a page of its own, or within another. */
+static bool is_page_destination(struct slice destination)
+{
+	static const struct slice pages[] = {
+		{"document", 8}, {"iframe", 6}, {"frame", 5}, {"embed", 5}, {"object", 6}};
+	for (size_t i = 0; i < sizeof pages / sizeof *pages; i++)
+		if (slice_equal(destination, pages[i]))
+			return true;
+	return false;
+}
+
+/* By Accept. Who takes anything, as curl does, is asked by the name. */
+static bool accepts_page(struct request *request, bool page_name)
+{
+	struct slice accept = fields_joined(&request->fields, &request->arena, FIELD_ACCEPT);
+	if (accept_quality(accept, SLICE("text/html"), false) ||
+		accept_quality(accept, SLICE("application/xhtml+xml"), false))
+		return true;
+	return page_name && accept_quality(accept, SLICE("text/html"), true);
+}
+
+static bool asks_for_page(struct request *request)
+{
+	const struct static_settings *files = handler_settings(request, &static_handler);
+	const struct field *destination = fields_find(&request->fields, FIELD_SEC_FETCH_DEST);
+	struct slice extension = extension_of(request->target.path);
+	bool page_name = !extension.len || is_page_name(extension);
+	if (destination && slice_equal(destination->value, SLICE("document")))
+		return true;
+	if (!page_name && mime_find(files->root.mime, request->target.path).len)
+		return false; /* a script, a picture */
+	if (destination)
+		return is_page_destination(destination->value);
+	return accepts_page(request, page_name);
+}
+
+/* --- The handler. --- */
+
+static enum verdict fallback_handle(struct request *request)
+{
+	const struct fallback_settings *settings = handler_settings(request, &fallback_handler);
+	bool reads = request->method == METHOD_GET || request->method == METHOD_HEAD;
+	/* once only: an error's page, or a fallback that is missing, is not looked for again */
+	if (!reads || request->x.reroutes || !asks_for_page(request))
+		return PASS;
+	exchange_reroute(request, settings->path, 0, "the fallback");
+	return TAKEN;
+}
+
+static int fallback_configure(
+	struct load *load, struct snapshot *snapshot, const struct scope *scope, void *settings)
+{
+	const struct fallback_settings *s = settings;
+	const struct node *node = node_member(scope->node, "fallback");
+	(void)snapshot;
+	if (!s->path.ptr)
+		return 0;
+	if (s->path.len && s->path.ptr[0] == '/')
+		return 1;
+	return node ? load_error(load, node,
+			      "\"fallback\" is the path of a page as a request names it: write /%.*s",
+			      (int)s->path.len, s->path.ptr)
+		    : 1;
+}
+
+static const struct option rows[] = {
+	{.name = "fallback",
+		.type = OPTION_STRING,
+		.flags = OPTION_OFF,
+		.offset = offsetof(struct fallback_settings, path),
+		.example = "/index.html",
+		.prose =
+			"The page that answers, with 200, where nobody else did: for applications that "
+			"run in the browser and name their pages themselves. Only for GET and HEAD that "
+			"ask for a page, by Sec-Fetch-Dest, Accept and the extension of the name: a "
+			"script or picture that is missing stays a 404."},
+	{0},
+};
+
+static const struct option_set fallback_options = {
+	.owner = "fallback",
+	.place = OPTION_SITE,
+	.size = sizeof(struct fallback_settings),
+	.rows = rows,
+};
+
+const struct handler fallback_handler = {
+	.name = "fallback",
+	.site_options = &fallback_options,
+	.configure = fallback_configure,
+	.handle = fallback_handle,
+};
