@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The error log. A line is one write, so that lines of threads and workers never mix; a lock only keeps the
- * descriptor alive until the write has returned. */
+/* The error log. A line is one write, so that lines of threads and workers never mix. Nobody waits for who reads the log: where a pipe
+ * is full the line is lost, and how many were is said with the next. The lock keeps the descriptor alive until the write has returned,
+ * and nobody of this process writes between the look and the write; O_NONBLOCK would be set for all that share the stream. */
 #include "base/log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -19,8 +21,9 @@
 #define LOG_A_SECOND     10
 #define LOG_PROCESS_NAME 32
 
-static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int descriptor = 2;
+static unsigned lost; /* lines that could not be written and were not told of; with the lock */
 static char process_name[LOG_PROCESS_NAME];
 static int process_id;
 static _Atomic int least = LOG_LEVEL_INFO;
@@ -33,26 +36,26 @@ static struct {
 
 void log_open(int fd, enum log_level level, const char *process)
 {
-	pthread_rwlock_wrlock(&lock);
+	pthread_mutex_lock(&lock);
 	descriptor = fd;
 	snprintf(process_name, sizeof(process_name), "%s", process ? process : "");
 	process_id = (int)getpid();
-	pthread_rwlock_unlock(&lock);
+	pthread_mutex_unlock(&lock);
 	atomic_store_explicit(&least, (int)level, memory_order_relaxed);
 }
 
 void log_reopen(int fd)
 {
-	pthread_rwlock_wrlock(&lock);
+	pthread_mutex_lock(&lock);
 	descriptor = fd;
-	pthread_rwlock_unlock(&lock);
+	pthread_mutex_unlock(&lock);
 }
 
 int log_descriptor(void)
 {
-	pthread_rwlock_rdlock(&lock);
+	pthread_mutex_lock(&lock);
 	int fd = descriptor;
-	pthread_rwlock_unlock(&lock);
+	pthread_mutex_unlock(&lock);
 	return fd;
 }
 
@@ -173,18 +176,65 @@ static size_t append_scope(char *line, size_t at, size_t room, const struct log_
 	return at;
 }
 
-/* With the lock held for reading. */
-static void write_line(const char *line, size_t len)
+/* Whether a piece of at most PIPE_BUF can be written without waiting. */
+static bool is_writable(void)
+{
+	struct pollfd poll_one = {.fd = descriptor, .events = POLLOUT};
+	int got;
+	do
+		got = poll(&poll_one, 1, 0);
+	while (got < 0 && errno == EINTR);
+	return got == 1 && (poll_one.revents & POLLOUT);
+}
+
+/* With the lock held. Returns false when not all of it was written: a full disk, a slow reader. */
+static bool write_piece(const char *piece, size_t len)
 {
 	while (len > 0) {
-		ssize_t written = write(descriptor, line, len);
+		if (!is_writable())
+			return false;
+		ssize_t written = write(descriptor, piece, len);
 		if (written < 0 && errno == EINTR)
 			continue;
 		if (written <= 0)
-			return; /* a full disk or a slow reader: a log must not stop the server */
-		line += written;
+			return false;
+		piece += written;
 		len -= (size_t)written;
 	}
+	return true;
+}
+
+/* Likewise. Adds how many were lost before to a line that has room for it, and ends it. */
+static void write_line(char *line, size_t at, size_t room)
+{
+	unsigned before = lost;
+	if (before)
+		at = append_format(line, at, room, " (%u lines before this one were lost)", before);
+	line[at++] = '\n';
+	lost = write_piece(line, at) ? lost - before : lost + 1;
+}
+
+static size_t piece_of(const char *text, size_t len)
+{
+	if (len <= LOG_LINE)
+		return len;
+	const char *end = memrchr(text, '\n', LOG_LINE);
+	return end ? (size_t)(end - text) + 1 : LOG_LINE;
+}
+
+void log_lines(const char *text, size_t len)
+{
+	pthread_mutex_lock(&lock);
+	while (len > 0) {
+		size_t piece = piece_of(text, len);
+		if (!write_piece(text, piece))
+			break;
+		text += piece;
+		len -= piece;
+	}
+	for (size_t i = 0; i < len; i++)
+		lost += text[i] == '\n' || i + 1 == len;
+	pthread_mutex_unlock(&lock);
 }
 
 void log_at(const struct log_scope *scope, enum log_level level, enum log_cause cause,
@@ -211,8 +261,8 @@ void log_at(const struct log_scope *scope, enum log_level level, enum log_cause 
 	size_t text_len = len < 0 ? 0 : cut ? sizeof(text) - 1 : (size_t)len;
 
 	char line[LOG_LINE];
-	const size_t room = sizeof(line) - 64; /* the rest is for what stands behind the text */
-	pthread_rwlock_rdlock(&lock);
+	const size_t room = sizeof(line) - 128; /* the rest is for what stands behind the text */
+	pthread_mutex_lock(&lock);
 	size_t at = append_time(line, room, &now);
 	at = append_format(line, at, room, " %s", levels[level]);
 	if (process_name[0])
@@ -225,8 +275,7 @@ void log_at(const struct log_scope *scope, enum log_level level, enum log_cause 
 	if (left_out)
 		at = append_format(
 			line, at, sizeof(line), " (%u more like this left out)", left_out);
-	line[at++] = '\n';
-	write_line(line, at);
-	pthread_rwlock_unlock(&lock);
+	write_line(line, at, sizeof(line) - 1);
+	pthread_mutex_unlock(&lock);
 	errno = saved;
 }

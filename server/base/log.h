@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The error log: levels, scopes, and a limit for what a peer can provoke. */
+/* The error log: levels, scopes, and a limit for what a peer can provoke. Nobody waits for a full pipe: what cannot be written is lost,
+ * and how many lines were is said with the next one. */
 #ifndef WEIR_BASE_LOG_H
 #define WEIR_BASE_LOG_H
 
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
@@ -33,6 +35,8 @@ void log_open(int fd, enum log_level level, const char *process);
 void log_reopen(int fd);
 /* Where messages go. */
 int log_descriptor(void);
+/* Lines that somebody else has made, each with its end, as they are. */
+void log_lines(const char *text, size_t len);
 
 /* One line: time, level, process, scope, text. Octets outside of printable ASCII and valid UTF-8, and all
  * controls, are written as \xNN, so that no peer can forge a line. Safe from any thread. */

@@ -12,19 +12,6 @@
 
 /* --- The error log and the pid file. --- */
 
-static void write_out(struct supervisor *s, struct slice text)
-{
-	int fd = s->log >= 0 ? s->log : STDERR_FILENO;
-	while (text.len > 0) {
-		ssize_t n = write(fd, text.ptr, text.len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return;
-		text = slice_from(text, (size_t)n);
-	}
-}
-
 void supervisor_log_to(struct supervisor *s, struct child *child)
 {
 	if (child != s->current)
@@ -226,7 +213,7 @@ void supervisor_child_ready(struct supervisor *s, struct child *child)
 	s->current = child;
 	succeed(s, old, child);
 	supervisor_log_to(s, child);
-	write_out(s, (struct slice){said.ptr, said.len});
+	log_lines(said.ptr, said.len);
 	write_pid_file(s, child->pid_file);
 	s->restart_at = 0;
 	log_info("worker %d serves %s", (int)child->pid, child->serving);
@@ -267,7 +254,7 @@ static void starting_gone(
 		buffer_format(&text, "weir: the worker %s before it was ready\n", why);
 	struct slice all = {text.ptr, text.len};
 	if (!s->stopping)
-		write_out(s, all);
+		log_lines(all.ptr, all.len);
 	if (child == s->reloading) {
 		reload_ended(s, false, all);
 	} else if (s->stopping) {

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -189,6 +190,75 @@ static void nobody_writes_to_the_old_one(void **state)
 	close(now);
 }
 
+/* What waits in a pipe. */
+static const char *piped(int fd)
+{
+	ssize_t len = read(fd, text, sizeof(text) - 1);
+	assert_true(len >= 0);
+	text[len] = '\0';
+	return text;
+}
+
+/* CASES, Logs: who reads standard error has stopped. Nobody waits for it, and it learns what it missed. */
+static void nobody_waits_for_a_full_pipe(void **state)
+{
+	(void)state;
+	int pipes[2];
+	assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
+	assert_true(fcntl(pipes[1], F_SETPIPE_SZ, 4096) >= 4096);
+	log_open(pipes[1], LOG_LEVEL_INFO, "worker");
+	alarm(20);
+	for (int i = 0; i < 1000; i++)
+		log_error("line %d", i);
+	/* others share the stream: it stays as it was */
+	assert_int_equal(fcntl(pipes[1], F_GETFL) & O_NONBLOCK, 0);
+	unsigned whole = count(piped(pipes[0]), "\n");
+	assert_true(whole > 0 && whole < 1000);
+	assert_null(strstr(text, "lost"));
+	log_error("again");
+	char expected[64];
+	snprintf(expected, sizeof(expected), ": again (%u lines before this one were lost)\n",
+		1000 - whole);
+	assert_non_null(strstr(piped(pipes[0]), expected));
+	log_error("once more");
+	assert_null(strstr(piped(pipes[0]), "lost"));
+	alarm(0);
+	log_open(2, LOG_LEVEL_INFO, NULL);
+	close(pipes[0]);
+	close(pipes[1]);
+}
+
+/* Likewise what a worker said before it was READY, which may be long. */
+static void nobody_waits_with_lines_of_others(void **state)
+{
+	(void)state;
+	static char lines[40 * 1000 + 1];
+	int pipes[2];
+	assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
+	assert_true(fcntl(pipes[1], F_SETPIPE_SZ, 4096) >= 4096);
+	log_open(pipes[1], LOG_LEVEL_INFO, NULL);
+	for (int i = 0; i < 1000; i++)
+		snprintf(lines + 40 * i, 41, "%039d\n", i);
+	alarm(20);
+	log_lines(lines, 120);
+	assert_memory_equal(piped(pipes[0]), lines, 120);
+	assert_int_equal(strlen(text), 120);
+	log_lines(lines, sizeof(lines) - 1);
+	piped(pipes[0]);
+	unsigned whole = count(text, "\n");
+	assert_int_equal(strlen(text), 40 * whole); /* no line is cut in two */
+	assert_true(whole > 0 && whole < 1000);
+	log_error("again");
+	char expected[64];
+	snprintf(expected, sizeof(expected), ": again (%u lines before this one were lost)\n",
+		1000 - whole);
+	assert_non_null(strstr(piped(pipes[0]), expected));
+	alarm(0);
+	log_open(2, LOG_LEVEL_INFO, NULL);
+	close(pipes[0]);
+	close(pipes[1]);
+}
+
 static void failed_check_aborts_and_says_where(void **state)
 {
 	(void)state;
@@ -233,6 +303,8 @@ int main(void)
 		cmocka_unit_test(long_messages_are_cut),
 		cmocka_unit_test(causes_are_limited),
 		cmocka_unit_test(nobody_writes_to_the_old_one),
+		cmocka_unit_test(nobody_waits_for_a_full_pipe),
+		cmocka_unit_test(nobody_waits_with_lines_of_others),
 		cmocka_unit_test(failed_check_aborts_and_says_where),
 		cmocka_unit_test(counters_have_names),
 	};
