@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "command.h"
+#include "handlers/proxy/upstream.h"
 #include "handlers/table.h"
 #include "http/route.h"
 #include "io/loop.h"
@@ -103,6 +104,36 @@ static void version(void)
 	printf("features: http1 static proxy\n");
 }
 
+static bool is_local(const struct upstream *upstream)
+{
+	for (size_t i = 0; upstream && i < upstream->server_count; i++) {
+		if (upstream->servers[i].addresses[0].any.sa_family == AF_UNIX)
+			return true;
+	}
+	return false;
+}
+
+static bool asks_local(const struct snapshot *snapshot, const struct scope *scope)
+{
+	const struct proxy_settings *proxy = scope_settings(snapshot, scope, &proxy_options);
+	return proxy->target && is_local(proxy->target->upstream);
+}
+
+/* For the sandbox: whether any site or route passes on to a backend at a Unix socket. */
+static bool has_local_backend(const struct snapshot *snapshot)
+{
+	for (size_t i = 0; i < snapshot->site_count; i++) {
+		const struct site *site = &snapshot->sites[i];
+		if (asks_local(snapshot, &site->scope))
+			return true;
+		for (size_t j = 0; j < site->route_count; j++) {
+			if (asks_local(snapshot, &site->routes[j].scope))
+				return true;
+		}
+	}
+	return false;
+}
+
 /* A standard stream that is closed would be the next socket's number, and its peer would get to read messages. */
 static void open_standard_streams(void)
 {
@@ -134,6 +165,7 @@ int main(int argc, char **argv)
 	route_option_sets(handler_table, sets);
 	const struct option_sets all = {
 		.sets = sets, .finish = route_prepare, .context = (void *)(uintptr_t)handler_table};
-	const struct program program = {.table = handler_table, .sets = &all};
+	const struct program program = {
+		.table = handler_table, .sets = &all, .has_local_backend = has_local_backend};
 	return command->run(command, &program, argc - 1, argv + 1);
 }

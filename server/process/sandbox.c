@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,11 +88,12 @@ enum {
 	FS_MAKE_DIR = 1 << 7,
 	FS_MAKE_REG = 1 << 8,
 	FS_ALL_1 = (1 << 13) - 1,
-	FS_REFER = 1 << 13,     /* from version 2 */
-	FS_TRUNCATE = 1 << 14,  /* 3 */
-	FS_IOCTL_DEV = 1 << 15, /* 5 */
-	NET_BIND_TCP = 1 << 0,  /* 4 */
-	SCOPE_SIGNAL = 1 << 1,  /* 6 */
+	FS_REFER = 1 << 13,      /* from version 2 */
+	FS_TRUNCATE = 1 << 14,   /* 3 */
+	FS_IOCTL_DEV = 1 << 15,  /* 5 */
+	NET_BIND_TCP = 1 << 0,   /* 4 */
+	SCOPE_ABSTRACT = 1 << 0, /* 6: Unix sockets without a file */
+	SCOPE_SIGNAL = 1 << 1,   /* 6 */
 };
 
 struct ruleset {
@@ -115,8 +117,21 @@ static struct ruleset handled(long version)
 	if (version >= 5)
 		set.fs |= FS_IOCTL_DEV;
 	if (version >= 6)
-		set.scoped = SCOPE_SIGNAL;
+		set.scoped = SCOPE_ABSTRACT | SCOPE_SIGNAL;
 	return set;
+}
+
+/* What a version does not hold back, for a message; NULL: all that is asked for is. Older ones without FS_REFER forbid more, and
+ * what FS_IOCTL_DEV is for seccomp does as well. */
+static const char *not_held_back(long version)
+{
+	if (version < 3)
+		return "truncating files, binding ports, signals and abstract sockets";
+	if (version < 4)
+		return "binding ports, signals and abstract sockets";
+	if (version < 6)
+		return "signals and abstract sockets";
+	return NULL;
 }
 
 static size_t ruleset_size(long version)
@@ -139,9 +154,8 @@ static int add_rule(int ruleset, const char *path, uint64_t allowed)
 	return result;
 }
 
-static int landlock(const struct grants *grants)
+static int landlock(const struct grants *grants, long version)
 {
-	long version = syscall(LANDLOCK_CREATE, NULL, 0, LANDLOCK_VERSION);
 	if (version < 1)
 		return -1;
 	struct ruleset set = handled(version);
@@ -178,13 +192,12 @@ static const char *const calls[] = {
 	"preadv",
 	"preadv2",
 	"pwritev",
-	"pwritev2",
 	"sendfile",
 	"splice",
 	"tee",
 	"copy_file_range",
 	"pipe2",
-	/* sockets: socket() itself is below */
+	/* sockets: socket() itself is below; what is listened on was bound before */
 	"sendto",
 	"sendmsg",
 	"sendmmsg",
@@ -195,7 +208,6 @@ static const char *const calls[] = {
 	"accept",
 	"connect",
 	"listen",
-	"bind",
 	"shutdown",
 	"setsockopt",
 	"getsockopt",
@@ -245,7 +257,6 @@ static const char *const calls[] = {
 	"fadvise64",
 	"readahead",
 	"cachestat",
-	"fcntl",
 	"dup",
 	"dup2",
 	"dup3",
@@ -256,8 +267,6 @@ static const char *const calls[] = {
 	"renameat2",
 	"mkdir",
 	"mkdirat",
-	"ftruncate",
-	"fallocate",
 	"fsync",
 	"fdatasync",
 	"fchmod",
@@ -275,9 +284,7 @@ static const char *const calls[] = {
 	"mlock",
 	"munlock",
 	"membarrier",
-	/* threads and signals: no exec, no new processes by fork or vfork */
-	"clone",
-	"clone3",
+	/* threads and signals: no exec; clone and tgkill are below */
 	"set_robust_list",
 	"get_robust_list",
 	"rseq",
@@ -285,7 +292,6 @@ static const char *const calls[] = {
 	"gettid",
 	"getpid",
 	"getppid",
-	"tgkill",
 	"rt_sigaction",
 	"rt_sigprocmask",
 	"rt_sigreturn",
@@ -294,11 +300,9 @@ static const char *const calls[] = {
 	"exit",
 	"exit_group",
 	"sched_getaffinity",
-	"sched_setaffinity",
 	"sched_getparam",
 	"sched_getscheduler",
 	"getpriority",
-	"setpriority",
 	"arch_prctl",
 	/* the time, and what one may know */
 	"clock_gettime",
@@ -307,7 +311,6 @@ static const char *const calls[] = {
 	"time",
 	"getrandom",
 	"getrusage",
-	"prlimit64",
 	"getrlimit",
 	"sysinfo",
 	"uname",
@@ -318,50 +321,78 @@ static const char *const calls[] = {
 	"getgroups",
 };
 
-/* What is allowed with certain values of one argument only: (argument & mask) == value. */
+#define CLONE_NEW                                                                                  \
+	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |             \
+		CLONE_NEWPID | CLONE_NEWNET)
+
+/* What is allowed with certain values of one argument only: (argument & mask) == value. fcntl cannot change the flags of an open
+ * file, for logs that are appended to must stay so, nor have signals sent to anybody. */
 static const struct {
 	const char *name;
 	unsigned argument;
 	uint64_t mask, value;
 } narrow_calls[] = {
-	{"socket", 0, UINT32_MAX, AF_UNIX},
 	{"socket", 0, UINT32_MAX, AF_INET},
 	{"socket", 0, UINT32_MAX, AF_INET6},
-	{"socketpair", 0, UINT32_MAX, AF_UNIX},
 	{"mmap", 2, PROT_EXEC, 0},
 	{"mprotect", 2, PROT_EXEC, 0},
 	{"ioctl", 1, UINT32_MAX, FIONREAD},
 	{"ioctl", 1, UINT32_MAX, FIONBIO},
 	{"ioctl", 1, UINT32_MAX, TCGETS},
 	{"prctl", 0, UINT32_MAX, PR_SET_NAME},
+	{"clone", 0, CLONE_THREAD | CLONE_NEW, CLONE_THREAD},
+	{"prlimit64", 0, UINT32_MAX, 0},
+	{"fcntl", 1, UINT32_MAX, F_DUPFD},
+	{"fcntl", 1, UINT32_MAX, F_DUPFD_CLOEXEC},
+	{"fcntl", 1, UINT32_MAX, F_GETFD},
+	{"fcntl", 1, UINT32_MAX, F_SETFD},
+	{"fcntl", 1, UINT32_MAX, F_GETFL},
 };
 
-static int add_calls(scmp_filter_ctx filter)
+/* Allows a call where all these hold. One that the system does not know is no error. */
+static int allow(
+	scmp_filter_ctx filter, const char *name, const struct scmp_arg_cmp *only, unsigned count)
 {
-	for (size_t i = 0; i < COUNT_OF(calls); i++) {
-		int number = seccomp_syscall_resolve_name(calls[i]);
-		if (number >= 0 && seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, number, 0, NULL))
-			return -1;
-	}
+	int number = seccomp_syscall_resolve_name(name);
+	if (number < 0)
+		return 0;
+	return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, number, count, only) ? -1 : 0;
+}
+
+static int add_calls(scmp_filter_ctx filter, bool local)
+{
+	const struct scmp_arg_cmp local_stream[] = {
+		{0, SCMP_CMP_MASKED_EQ, UINT32_MAX, AF_UNIX},
+		{1, SCMP_CMP_MASKED_EQ, 0xf, SOCK_STREAM},
+	};
+	const struct scmp_arg_cmp own = {0, SCMP_CMP_MASKED_EQ, UINT32_MAX, (scmp_datum_t)getpid()};
+	int result = 0;
+	for (size_t i = 0; i < COUNT_OF(calls); i++)
+		result |= allow(filter, calls[i], NULL, 0);
 	for (size_t i = 0; i < COUNT_OF(narrow_calls); i++) {
-		int number = seccomp_syscall_resolve_name(narrow_calls[i].name);
 		struct scmp_arg_cmp only = {narrow_calls[i].argument, SCMP_CMP_MASKED_EQ,
 			narrow_calls[i].mask, narrow_calls[i].value};
-		if (number >= 0 && seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, number, 1, &only))
-			return -1;
+		result |= allow(filter, narrow_calls[i].name, &only, 1);
 	}
-	return 0;
+	/* The control socket and the service manager's are of other types. */
+	if (local)
+		result |= allow(filter, "socket", local_stream, COUNT_OF(local_stream));
+	result |= allow(filter, "tgkill", &own, 1);
+	/* Its flags stand in memory, where no filter sees them. This answer makes the library take clone. */
+	if (seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0))
+		result = -1;
+	return result;
 }
 
 /* TSYNC: threads that a library may have started already are bound as well. */
-static int seccomp_enter(void)
+static int seccomp_enter(bool local)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
 	if (!filter)
 		return -1;
 	seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
 	seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-	int result = add_calls(filter);
+	int result = add_calls(filter, local);
 	if (result == 0) {
 		result = seccomp_load(filter);
 		if (result < 0)
@@ -380,25 +411,40 @@ static int seccomp_enter(void)
 #define INSTRUMENTED 0
 #endif
 
-static int lacking(enum sandbox_mode mode, const char *what)
+static int lacking(enum sandbox_mode mode, const char *what, const char *why)
 {
 	if (mode == SANDBOX_REQUIRE) {
-		log_error("sandbox: %s: %m; `sandbox: require` refuses to go on", what);
+		log_error("sandbox: %s: %s; `sandbox: require` refuses to go on", what, why);
 		return -1;
 	}
-	log_warn("sandbox: this kernel lacks a part, the worker goes on without: %s: %m", what);
+	log_warn(
+		"sandbox: this kernel lacks a part, the worker goes on without: %s: %s", what, why);
 	return 0;
+}
+
+static int landlock_enter(enum sandbox_mode mode, const struct grants *grants)
+{
+	char why[128];
+	long version = syscall(LANDLOCK_CREATE, NULL, 0, LANDLOCK_VERSION);
+	if (landlock(grants, version))
+		return lacking(mode, "Landlock", strerror(errno));
+	if (!not_held_back(version))
+		return 0;
+	snprintf(why, sizeof(why), "version %ld does not hold back %s", version,
+		not_held_back(version));
+	return lacking(mode, "Landlock", why);
 }
 
 int sandbox_enter(enum sandbox_mode mode, const struct grants *grants)
 {
 	if (mode == SANDBOX_OFF || (INSTRUMENTED && mode == SANDBOX_ON))
 		return 0;
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) && lacking(mode, "no_new_privs"))
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) &&
+		lacking(mode, "no_new_privs", strerror(errno)))
 		return -1;
-	if (landlock(grants) && lacking(mode, "Landlock"))
+	if (landlock_enter(mode, grants))
 		return -1;
-	if (seccomp_enter() && lacking(mode, "seccomp"))
+	if (seccomp_enter(grants->local) && lacking(mode, "seccomp", strerror(errno)))
 		return -1;
 	return 0;
 }

@@ -9,21 +9,22 @@
 
 #define GRANTS_MAX 512
 
-/* What is left open to the worker on disk. All zero is nothing. */
+/* What is left open to the worker. All zero is nothing. */
 struct grants {
 	struct {
 		char *path;
 		bool writable;
 	} list[GRANTS_MAX];
 	unsigned count;
+	bool local; /* streams to Unix sockets that have a file */
 };
 
 /* Opens up the folder that holds the path's last link and the one that holds what it leads to; never "/": then the path itself. */
 void grants_add(struct grants *grants, const char *path, bool writable);
 void grants_clear(struct grants *grants);
 
-/* Before any thread is started, for Landlock binds only the caller and its children to come. What the kernel lacks is said in the
- * log and, with SANDBOX_REQUIRE, an error. 0 or -1. */
+/* Before any thread is started, for Landlock binds only the caller and its children to come. What the kernel lacks (Landlock before
+ * version 6 lacks something) is said in the log and, with SANDBOX_REQUIRE, an error. 0 or -1. */
 int sandbox_enter(enum sandbox_mode mode, const struct grants *grants);
 
 /* The version of libseccomp that runs. */

@@ -11,6 +11,8 @@
 struct program {
 	const struct handler *const *table;
 	const struct option_sets *sets;
+	/* Whether some handler connects to Unix sockets: otherwise none can be connected to. NULL: none does. */
+	bool (*has_local_backend)(const struct snapshot *snapshot);
 };
 
 /* Runs a worker on the channel that the supervisor left open for it. Returns the exit code: 0 when it has drained, 1 when it could

@@ -218,6 +218,8 @@ static void collect_grants(struct worker *w)
 	/* where names are resolved: both files are replaced while weir runs */
 	grants_add(&w->grants, "/etc/resolv.conf", false);
 	grants_add(&w->grants, "/etc/hosts", false);
+	w->grants.local =
+		w->program->has_local_backend && w->program->has_local_backend(w->snapshot);
 }
 
 /* A root that the worker may not read is an error where somebody starts it or asks for a reload. After a crash the rest is served. */

@@ -2,24 +2,58 @@
 /* The sandbox (DESIGN §4): what is granted can be reached, all else cannot, and no rights or programs can be had any more. Each case
  * locks in a child of its own. */
 #include <arpa/inet.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "base/log.h"
 #include "process/sandbox.h"
+
+#define LANDLOCK_CREATE 444
+
+/* What sandbox.c takes for the version of Landlock; 0: what the kernel says. */
+static long pretended;
+
+/* In place of the library's, for a kernel that is older than this one. */
+long syscall(long number, ...)
+{
+	static long (*next)(long, ...);
+	long a[6];
+	va_list arguments;
+	va_start(arguments, number);
+	for (int i = 0; i < 6; i++)
+		a[i] = va_arg(arguments, long);
+	va_end(arguments);
+	if (number == LANDLOCK_CREATE && a[0] == 0 && pretended != 0)
+		return pretended;
+	if (!next)
+		*(void **)&next = dlsym(RTLD_NEXT, "syscall");
+	return next(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+static long landlock_version(void)
+{
+	return syscall(LANDLOCK_CREATE, NULL, 0, 1);
+}
 
 static char folder[] = "/tmp/weir-sandbox-XXXXXX";
 static struct grants grants;
@@ -93,7 +127,8 @@ static void locked(int (*body)(void))
 		grants_add(&grants, path, false);
 		name(path, "temp");
 		grants_add(&grants, path, true);
-		if (sandbox_enter(SANDBOX_REQUIRE, &grants))
+		log_open(2, LOG_LEVEL_ERROR, NULL); /* what an older kernel lacks is no news here */
+		if (sandbox_enter(SANDBOX_ON, &grants))
 			_exit(100);
 		_exit(body());
 	}
@@ -142,6 +177,227 @@ static int rights_body(void)
 	return 0;
 }
 
+/* What a call answers: 0, or the errno. */
+static int answer(long result)
+{
+	return result < 0 ? errno : 0;
+}
+
+static long new_process(long (*begin)(void))
+{
+	long pid = begin();
+	if (pid == 0)
+		_exit(0);
+	return pid;
+}
+
+static long by_fork(void)
+{
+	return fork();
+}
+
+static long by_clone_into_a_namespace(void)
+{
+	return syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0L, 0L, 0L, 0L);
+}
+
+static long by_clone_as_a_thread_with_a_namespace(void)
+{
+	/* the kernel would refuse this one itself, with EINVAL */
+	return syscall(SYS_clone,
+		CLONE_VM | CLONE_SIGHAND | CLONE_THREAD | CLONE_NEWUSER | CLONE_NEWNS, 0L, 0L, 0L,
+		0L);
+}
+
+static int processes_body(void)
+{
+	uint64_t flags[11] = {0, [4] = SIGCHLD};
+	if (answer(new_process(by_fork)) != EPERM)
+		return 1;
+	if (answer(new_process(by_clone_into_a_namespace)) != EPERM)
+		return 2;
+	if (answer(new_process(by_clone_as_a_thread_with_a_namespace)) != EPERM)
+		return 3;
+	long pid = syscall(SYS_clone3, flags, sizeof(flags));
+	if (pid == 0)
+		_exit(0);
+	if (answer(pid) != ENOSYS)
+		return 4;
+	return answer(unshare(CLONE_NEWUSER)) != EPERM ? 5 : 0;
+}
+
+static void test_no_processes_and_no_namespaces(void **state)
+{
+	(void)state;
+	locked(processes_body);
+}
+
+static int others_body(void)
+{
+	struct rlimit limit;
+	struct f_owner_ex owner = {F_OWNER_PID, getppid()};
+	cpu_set_t cpus;
+	pid_t other = getppid();
+	int fd = eventfd(0, 0);
+	CPU_ZERO(&cpus);
+	CPU_SET(0, &cpus);
+	if (answer(syscall(SYS_tgkill, (long)other, (long)other, 0L)) != EPERM)
+		return 1;
+	if (syscall(SYS_tgkill, (long)getpid(), (long)gettid(), 0L)) /* abort() does so */
+		return 2;
+	if (answer(prlimit(other, RLIMIT_NOFILE, NULL, &limit)) != EPERM)
+		return 3;
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return 4;
+	if (answer(fcntl(fd, F_SETOWN, other)) != EPERM ||
+		answer(fcntl(fd, F_SETOWN_EX, &owner)) != EPERM ||
+		answer(fcntl(fd, F_SETSIG, SIGKILL)) != EPERM)
+		return 5;
+	if (answer(sched_setaffinity(other, sizeof(cpus), &cpus)) != EPERM ||
+		answer(setpriority(PRIO_PROCESS, (id_t)other, 19)) != EPERM)
+		return 6;
+	return 0;
+}
+
+static void test_nothing_is_done_to_others(void **state)
+{
+	(void)state;
+	locked(others_body);
+}
+
+static int appended;
+
+/* A log that is open stays one that is appended to, and keeps what it holds. */
+static int log_body(void)
+{
+	if (fcntl(appended, F_SETFL, 0) == 0 || ftruncate(appended, 0) == 0 ||
+		fallocate(appended, 0, 0, 1 << 20) == 0)
+		return 1;
+	if (!(fcntl(appended, F_GETFL) & O_APPEND))
+		return 2;
+	/* 0x20: RWF_NOAPPEND */
+	return syscall(SYS_pwritev2, (long)appended, &(struct iovec){(char[]){'x'}, 1}, 1L, 0L, 0L,
+		       0x20L) == 1
+		       ? 3
+		       : 0;
+}
+
+static void test_a_log_is_appended_to_and_no_more(void **state)
+{
+	char path[128];
+	(void)state;
+	name(path, "a.log");
+	appended = open(path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+	assert_int_equal(write(appended, "line\n", 5), 5);
+	locked(log_body);
+	close(appended);
+}
+
+/* --- Unix sockets. --- */
+
+static struct sockaddr_un with_file = {.sun_family = AF_UNIX}, abstract = {.sun_family = AF_UNIX};
+
+static int connects(const struct sockaddr_un *to, int type)
+{
+	int fd = socket(AF_UNIX, type, 0);
+	if (fd < 0)
+		return errno;
+	int error = connect(fd, (const struct sockaddr *)to, sizeof(*to)) ? errno : 0;
+	close(fd);
+	return error;
+}
+
+static int no_local_body(void)
+{
+	int pair[2];
+	if (connects(&with_file, SOCK_STREAM) != EPERM)
+		return 1;
+	/* one of datagrams could speak to any other */
+	return socketpair(AF_UNIX, SOCK_DGRAM, 0, pair) == 0 ? 2 : 0;
+}
+
+static int local_body(void)
+{
+	int pair[2];
+	if (connects(&with_file, SOCK_STREAM | SOCK_CLOEXEC) != 0)
+		return 1;
+	if (connects(&with_file, SOCK_SEQPACKET) != EPERM || /* as the control socket is */
+		connects(&with_file, SOCK_DGRAM) != EPERM)
+		return 2;
+	if (landlock_version() >= 6 && connects(&abstract, SOCK_STREAM) != EPERM)
+		return 3;
+	return socketpair(AF_UNIX, SOCK_DGRAM, 0, pair) == 0 ? 4 : 0;
+}
+
+static int listener(const struct sockaddr_un *address)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	assert_int_equal(bind(fd, (const struct sockaddr *)address, sizeof(*address)), 0);
+	assert_int_equal(listen(fd, 8), 0);
+	return fd;
+}
+
+static void test_unix_sockets_only_where_a_backend_has_one(void **state)
+{
+	(void)state;
+	snprintf(with_file.sun_path, sizeof(with_file.sun_path), "%s/other/socket", folder);
+	snprintf(abstract.sun_path + 1, sizeof(abstract.sun_path) - 1, "weir-sandbox-%d",
+		(int)getpid());
+	int fds[] = {listener(&with_file), listener(&abstract)};
+	assert_int_equal(connects(&abstract, SOCK_STREAM), 0);
+	locked(no_local_body);
+	grants.local = true;
+	locked(local_body);
+	grants.local = false;
+	close(fds[0]);
+	close(fds[1]);
+}
+
+/* --- Older kernels. --- */
+
+/* Enters as on a kernel with this version of Landlock; what it said is in `said`. */
+static int enters(enum sandbox_mode mode, long version, char said[1024])
+{
+	static struct grants none;
+	int status, fd = memfd_create("log", MFD_CLOEXEC);
+	pid_t pid = fork();
+	if (pid == 0) {
+		pretended = version;
+		log_open(fd, LOG_LEVEL_INFO, NULL);
+		_exit(sandbox_enter(mode, &none) ? 1 : 0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	ssize_t length = pread(fd, said, 1023, 0);
+	assert_true(length >= 0 && WIFEXITED(status));
+	said[length] = 0;
+	close(fd);
+	return WEXITSTATUS(status);
+}
+
+static void test_an_old_landlock_lacks_a_part(void **state)
+{
+	static const char *const lacks[] = {[1] = "truncating",
+		[2] = "truncating",
+		[3] = "ports",
+		[4] = "signals",
+		[5] = "signals"};
+	char said[1024];
+	(void)state;
+	long newest = landlock_version();
+	for (long version = 1; version <= 5 && version <= newest; version++) {
+		assert_int_equal(enters(SANDBOX_REQUIRE, version, said), 1);
+		assert_non_null(strstr(said, lacks[version]));
+		assert_int_equal(enters(SANDBOX_ON, version, said), 0);
+		assert_non_null(strstr(said, " warn"));
+		assert_non_null(strstr(said, lacks[version]));
+	}
+	if (newest >= 6) {
+		assert_int_equal(enters(SANDBOX_REQUIRE, 0, said), 0);
+		assert_string_equal(said, "");
+	}
+	assert_int_equal(enters(SANDBOX_REQUIRE, -1, said), 1);
+}
+
 static void test_no_programs_and_no_rights(void **state)
 {
 	(void)state;
@@ -178,7 +434,7 @@ static int threads_body(void)
 	if (pthread_create(&thread, NULL, nothing, fds) || pthread_join(thread, &result) ||
 		result != fds)
 		return 1;
-	if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) || write(fds[0], "x", 1) != 1)
+	if (pipe2(fds, O_CLOEXEC) || write(fds[1], "x", 1) != 1)
 		return 2;
 	free(malloc(1 << 22));
 	return 0;
@@ -209,12 +465,21 @@ int main(void)
 #if !defined(WEIR_SANITIZERS) && !defined(WEIR_COVERAGE)
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_no_programs_and_no_rights),
+		cmocka_unit_test(test_no_processes_and_no_namespaces),
+		cmocka_unit_test(test_nothing_is_done_to_others),
+		cmocka_unit_test(test_a_log_is_appended_to_and_no_more),
+		cmocka_unit_test(test_unix_sockets_only_where_a_backend_has_one),
+		cmocka_unit_test(test_an_old_landlock_lacks_a_part),
 		cmocka_unit_test(test_no_port_can_be_bound),
 		cmocka_unit_test(test_what_a_worker_does_still_works),
 #endif
 		cmocka_unit_test(test_the_top_folder_is_never_granted),
 	};
 	(void)files_body, (void)test_files, (void)test_no_programs_and_no_rights,
-		(void)test_no_port_can_be_bound, (void)test_what_a_worker_does_still_works;
+		(void)test_no_port_can_be_bound, (void)test_what_a_worker_does_still_works,
+		(void)test_no_processes_and_no_namespaces, (void)test_nothing_is_done_to_others,
+		(void)test_a_log_is_appended_to_and_no_more,
+		(void)test_unix_sockets_only_where_a_backend_has_one,
+		(void)test_an_old_landlock_lacks_a_part;
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
