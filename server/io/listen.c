@@ -53,22 +53,29 @@ static bool is_stale(const struct address *address)
 	return stale;
 }
 
+/* The file gets mode 0666 as it is made: changed afterwards by its name, it may be another's already. */
+static int bind_open(int fd, const struct address *address)
+{
+	mode_t mask = umask(0111);
+	int bound = bind(fd, &address->any, address->length);
+	umask(mask);
+	return bound;
+}
+
 static int bind_local(const struct address *address, int *fd)
 {
 	*fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (*fd < 0)
 		return -1;
-	int bound = bind(*fd, &address->any, address->length);
+	int bound = bind_open(*fd, address);
 	if (bound < 0 && errno == EADDRINUSE) {
 		if (!is_stale(address) || unlink(address->local.sun_path) < 0) {
 			errno = EADDRINUSE;
 			return give_up(fd, 1);
 		}
-		bound = bind(*fd, &address->any, address->length);
+		bound = bind_open(*fd, address);
 	}
-	if (bound < 0 || chmod(address->local.sun_path, 0666) < 0)
-		return give_up(fd, 1);
-	return 0;
+	return bound < 0 ? give_up(fd, 1) : 0;
 }
 
 /* A bound TCP socket, or -1. `both`: IPv6 takes IPv4 in as well. */

@@ -10,6 +10,7 @@
 
 /* Binds `count` sockets to an address: the first without SO_REUSEPORT to find out whether somebody else has it, then all
  * with it (Unix sockets: one, a stale file is removed, mode 0666). Not yet listening. TCP_NODELAY is set on them, inherited by what they accept.
+ * With a Unix socket the umask of the process is another for a moment: only before there are threads.
  * Descriptors at fds, close-on-exec and non-blocking; with a Unix socket all but the first are -1. 0, or -1 with errno. */
 int listen_bind(const struct listener_settings *settings, int *fds, unsigned count);
 /* listen() with the system's longest queue, TCP_DEFER_ACCEPT on TCP: a client that says nothing is accepted a second later.
