@@ -26,7 +26,9 @@ void registry_clear(struct registry *registry);
  * child ends by itself. Returns its pid, or -1 with errno. */
 pid_t registry_open(const struct registry *registry, unsigned number, int *result);
 
-/* Opens as an entry says, in the calling process: a file that has to be made gets mode and owner. A descriptor, or -1 with errno. */
+/* Opens as an entry says, in the calling process: a file that has to be made gets mode and owner. Links are followed only if root or
+ * the process's own account made them (ELOOP), and a file that has several names is taken only where nobody else can have made one
+ * (EMLINK). A descriptor, or -1 with errno. */
 int registry_open_here(const struct channel_register *entry, const char *path);
 
 #endif

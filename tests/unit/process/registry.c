@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Registered files (DESIGN §4): opened by a short-lived child, with the mode that was asked for, and never by a wait. */
+/* Registered files (DESIGN §4): opened by a short-lived child, with the mode that was asked for, never by a wait, and never where a link
+ * of somebody else leads. */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -123,6 +124,137 @@ static void test_a_fifo_without_a_reader_is_no_wait(void **state)
 	registry_clear(&registry);
 }
 
+/* --- Links. --- */
+
+static char precious[128], link_path[128];
+
+/* A file that is not to be reached, and its folder given to the account of the log. */
+static void set_trap(void)
+{
+	unlink(path);
+	unlink(precious);
+	unlink(link_path);
+	snprintf(precious, sizeof(precious), "%s/precious", folder);
+	snprintf(link_path, sizeof(link_path), "%s/link", folder);
+	close(open(precious, O_WRONLY | O_CREAT, 0600));
+}
+
+static int give_to_nobody(const char *file)
+{
+	return lchown(file, 65534, 65534);
+}
+
+static void clear_trap(void)
+{
+	unlink(path);
+	unlink(precious);
+	unlink(link_path);
+}
+
+static int opened(const char *file)
+{
+	int fd = registry_open_here(&log_entry, file);
+	if (fd < 0)
+		return -errno;
+	assert_int_equal(write(fd, "x", 1), 1);
+	close(fd);
+	return 0;
+}
+
+static off_t size_of(const char *file)
+{
+	struct stat st;
+	assert_int_equal(stat(file, &st), 0);
+	return st.st_size;
+}
+
+/* Root opens the logs, and the account of the worker may own their folder. */
+static void test_links_of_others_are_not_followed(void **state)
+{
+	(void)state;
+	if (geteuid() != 0)
+		return;
+	set_trap();
+	assert_int_equal(symlink(precious, path), 0);
+	assert_int_equal(give_to_nobody(path), 0);
+	assert_int_equal(opened(path), -ELOOP);
+	/* not even by a link of our own that leads there */
+	assert_int_equal(symlink("a.log", link_path), 0);
+	assert_int_equal(opened(link_path), -ELOOP);
+	assert_int_equal(size_of(precious), 0);
+	/* nor is a file made where one leads */
+	unlink(precious);
+	assert_int_equal(opened(path), -ELOOP);
+	assert_int_equal(access(precious, F_OK), -1);
+	clear_trap();
+}
+
+static void test_our_own_links_are_followed(void **state)
+{
+	char other[200];
+	(void)state;
+	set_trap();
+	assert_int_equal(symlink("link", path), 0);
+	assert_int_equal(symlink("precious", link_path), 0);
+	assert_int_equal(opened(path), 0);
+	assert_int_equal(size_of(precious), 1);
+	unlink(precious); /* and what they lead to is made */
+	assert_int_equal(opened(path), 0);
+	assert_int_equal(size_of(precious), 1);
+	unlink(link_path);
+	snprintf(other, sizeof(other), "%s/precious", folder);
+	assert_int_equal(symlink(other, link_path), 0);
+	assert_int_equal(opened(path), 0);
+	assert_int_equal(size_of(precious), 2);
+	unlink(link_path);
+	assert_int_equal(symlink("a.log", link_path), 0); /* in a circle */
+	assert_int_equal(opened(path), -ELOOP);
+	clear_trap();
+}
+
+/* Containers: /dev/stdout leads by /proc to whatever standard output is. */
+static void test_standard_streams_by_their_links(void **state)
+{
+	int pipes[2];
+	char byte = 0;
+	(void)state;
+	assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		dup2(pipes[1], STDOUT_FILENO);
+		_exit(opened("/dev/stdout") ? 1 : 0);
+	}
+	int status;
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(read(pipes[0], &byte, 1), 1);
+	assert_int_equal(byte, 'x');
+	close(pipes[0]);
+	close(pipes[1]);
+}
+
+/* Where the kernel lets everybody give a second name to any file. */
+static void test_second_names_of_files_are_refused_where_others_can_make_them(void **state)
+{
+	(void)state;
+	set_trap();
+	assert_int_equal(link(precious, path), 0);
+	assert_int_equal(opened(path), 0); /* the folder is ours alone: so was the link */
+	assert_int_equal(chmod(folder, 0770), 0);
+	assert_int_equal(opened(path), -EMLINK);
+	assert_int_equal(chmod(folder, 0700), 0);
+	if (geteuid() == 0) {
+		assert_int_equal(give_to_nobody(folder), 0);
+		assert_int_equal(opened(path), -EMLINK);
+		assert_int_equal(lchown(folder, 0, 0), 0);
+		assert_int_equal(give_to_nobody(precious), 0);
+		assert_int_equal(opened(path), -EMLINK);
+		unlink(precious); /* one name is as good as any: the log of an account */
+		assert_int_equal(opened(path), 0);
+	}
+	clear_trap();
+}
+
 static void test_only_absolute_paths_and_numbers_that_exist(void **state)
 {
 	struct registry registry = {0};
@@ -141,6 +273,10 @@ int main(void)
 		cmocka_unit_test(test_a_file_gets_its_owner),
 		cmocka_unit_test(test_what_cannot_be_opened_says_why),
 		cmocka_unit_test(test_a_fifo_without_a_reader_is_no_wait),
+		cmocka_unit_test(test_links_of_others_are_not_followed),
+		cmocka_unit_test(test_our_own_links_are_followed),
+		cmocka_unit_test(test_standard_streams_by_their_links),
+		cmocka_unit_test(test_second_names_of_files_are_refused_where_others_can_make_them),
 		cmocka_unit_test(test_only_absolute_paths_and_numbers_that_exist),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
