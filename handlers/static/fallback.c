@@ -4,7 +4,6 @@
 #include "handlers/static/fallback.h"
 
 #include "handlers/static/static.h"
-#include "http/accept.h"
 #include "http/exchange.h"
 #include "http/respond.h"
 
@@ -41,14 +40,34 @@ static bool is_page_destination(struct slice destination)
 	return false;
 }
 
-/* By Accept. Who takes anything, as curl does, is asked by the name. */
+/* Does a member of Accept name a type of pages, with whatever parameters, as something that is wanted? */
+static bool names_page(struct slice member)
+{
+	const char *semicolon = memchr(member.ptr, ';', member.len);
+	size_t length = semicolon ? (size_t)(semicolon - member.ptr) : member.len;
+	struct slice type = slice_trim((struct slice){member.ptr, length}), name, value;
+	struct slice parameters = slice_from(member, length);
+	if (!slice_equal_nocase(type, SLICE("text/html")) &&
+		!slice_equal_nocase(type, SLICE("application/xhtml+xml")))
+		return false;
+	while (parameter_next(&parameters, &name, &value))
+		if (slice_equal_nocase(name, SLICE("q")))
+			return strspn(value.ptr, "0.") < value.len;
+	return true;
+}
+
+/* By Accept. Who takes anything and says nothing more, as curl does, is known by the name alone: programs that want data, and browsers
+ * that want a picture, name what they want before they say so. */
 static bool accepts_page(struct request *request, bool page_name)
 {
 	struct slice accept = fields_joined(&request->fields, &request->arena, FIELD_ACCEPT);
-	if (accept_quality(accept, SLICE("text/html"), false) ||
-		accept_quality(accept, SLICE("application/xhtml+xml"), false))
-		return true;
-	return page_name && accept_quality(accept, SLICE("text/html"), true);
+	if (!accept.len || slice_equal(accept, SLICE("*/*")))
+		return page_name;
+	struct slice member;
+	while (list_next(&accept, &member))
+		if (names_page(member))
+			return true;
+	return false;
 }
 
 static bool asks_for_page(struct request *request)
@@ -73,7 +92,10 @@ static enum verdict fallback_handle(struct request *request)
 	const struct fallback_settings *settings = handler_settings(request, &fallback_handler);
 	bool reads = request->method == METHOD_GET || request->method == METHOD_HEAD;
 	/* once only: an error's page, or a fallback that is missing, is not looked for again */
-	if (!reads || request->x.reroutes || !asks_for_page(request))
+	if (!reads || request->x.reroutes)
+		return PASS;
+	exchange_vary(request, SLICE("Sec-Fetch-Dest, Accept"));
+	if (!asks_for_page(request))
 		return PASS;
 	exchange_reroute(request, settings->path, 0, "the fallback");
 	return TAKEN;

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
-#include "http/token.h"
+#include "handlers/file/digest.h"
 
 #define ENTRIES_MAX 200000 /* more are not shown, and the page says so */
 #define PAGE_DIGITS 5
@@ -171,11 +171,35 @@ static const char style[] =
 	"td:not(:first-child){white-space:nowrap;font-variant-numeric:tabular-nums}"
 	".n{text-align:right}nav{margin:1rem 0}a{text-decoration:none}a:hover{text-decoration:underline}";
 
-/* Text of a name that anybody may have chosen. Octets that are no UTF-8 are for the browser to mark: the page is one. */
+/* How many octets of UTF-8 stand there (RFC 3629); 0: none that are. */
+static size_t utf8_length(const char *text, size_t length)
+{
+	struct digest d;
+	size_t wanted = length < 4 ? length : 4;
+	for (size_t n = 1; n <= wanted; n++) {
+		digest_begin(&d);
+		digest_update(&d, text, n);
+		digest_end(&d);
+		if (digest_is_utf8(&d))
+			return n;
+	}
+	return 0;
+}
+
+/* Text of a name that anybody may have chosen; what is no UTF-8 is marked, for the page is. */
 static void write_text(struct buffer *to, const char *text, size_t length)
 {
 	for (size_t i = 0; i < length; i++) {
 		char c = text[i];
+		if ((unsigned char)c >= 0x80) {
+			size_t octets = utf8_length(text + i, length - i);
+			if (octets)
+				buffer_append(to, text + i, octets);
+			else
+				buffer_slice(to, SLICE("\xef\xbf\xbd"));
+			i += octets ? octets - 1 : 0;
+			continue;
+		}
 		switch (c) {
 		case '&':
 			buffer_slice(to, SLICE("&amp;"));

@@ -212,6 +212,25 @@ static bool has_body(const struct request *request)
 	return request->method != METHOD_HEAD && status != 204 && status != 304;
 }
 
+void exchange_vary(struct request *request, struct slice names)
+{
+	request->x.vary = names;
+}
+
+/* What chose the handler stands beside what chose the representation. */
+static void add_vary(struct request *request)
+{
+	struct fields *fields = &request->response.fields;
+	struct slice others = fields_joined(fields, &request->arena, FIELD_VARY);
+	struct slice names = request->x.vary;
+	if (slice_equal(others, SLICE("*")))
+		return;
+	if (others.len)
+		names = arena_format(&request->arena, "%.*s, %.*s", (int)others.len, others.ptr,
+			(int)names.len, names.ptr);
+	fields_set(fields, &request->arena, FIELD_VARY, names);
+}
+
 void exchange_respond(struct request *request, struct source *body)
 {
 	check(request->output == OUTPUT_WAITING);
@@ -220,6 +239,8 @@ void exchange_respond(struct request *request, struct source *body)
 	if (request->x.status)
 		response->status = request->x.status;
 	check(response->status >= 101);
+	if (request->x.vary.len)
+		add_vary(request);
 	if (request->scope)
 		respond_decorate(request->scope, &response->fields, &request->arena);
 	request->sent_head_us = request->thread->clock->monotonic_us;
@@ -240,7 +261,7 @@ void exchange_respond(struct request *request, struct source *body)
 	pump(request);
 }
 
-/* The long way, for carriers that have no block to send and for error pages, which keep another status. */
+/* The long way, for carriers that have no block to send, for error pages, which keep another status, and where a field is added. */
 static void ready_by_parts(struct request *request, struct ready *ready)
 {
 	struct response *response = &request->response;
@@ -259,7 +280,8 @@ static void ready_by_parts(struct request *request, struct ready *ready)
 void exchange_ready(struct request *request, struct ready *ready)
 {
 	check(request->output == OUTPUT_WAITING);
-	if (request->x.status || !request->carrier->send_ready || request->thread->stages[0]) {
+	if (request->x.status || request->x.vary.len || !request->carrier->send_ready ||
+		request->thread->stages[0]) {
 		ready_by_parts(request, ready);
 		return;
 	}

@@ -23,6 +23,9 @@ void exchange_pass(struct request *request);
 void exchange_respond(struct request *request, struct source *body);
 /* Sends an answer that stands ready; keeps no reference beyond what the queue needs. */
 void exchange_ready(struct request *request, struct ready *ready);
+/* The answer, whoever makes it, depends on these fields of the request (RFC 9110, 12.5.5): they are added to its Vary. Once a request; the
+ * names are static. */
+void exchange_vary(struct request *request, struct slice names);
 /* Interim responses: 102 and 103 of a backend, 100. */
 void exchange_info(struct request *request, unsigned status, const struct fields *fields);
 /* The answer under way cannot be completed. Also from a handler before it has answered: the client sees a closed connection. */

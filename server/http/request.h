@@ -100,7 +100,8 @@ struct request {
 		struct stage *stages;                    /* in the order of their ranks */
 		struct chunks pending; /* behind the stages, before the carrier has room */
 		unsigned reroutes;
-		unsigned status; /* the status to keep when an error page is answered; 0: none */
+		struct slice vary; /* fields that chose who answers; empty: none did */
+		unsigned status;   /* the status to keep when an error page is answered; 0: none */
 		bool pumping, again, paused;
 		unsigned
 			allow; /* methods, as bits 1 << METHOD_…, of a resource that exists: for 405 */

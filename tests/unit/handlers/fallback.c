@@ -23,6 +23,11 @@ static void only_pages(void **state)
 		{"/app/users", "Accept: */*\n", 200},
 		{"/app/john.doe", "Accept: */*\n", 404},
 		{"/app/users", "Accept: application/json\n", 404},
+		{"/app/users", "Accept: application/json, text/plain, */*\n", 404},
+		{"/app/users", "Accept: image/avif,image/webp,image/*,*/*;q=0.8\n", 404},
+		{"/app/users", "Accept: text/css,*/*;q=0.1\n", 404},
+		{"/app/users", "Accept: text/html;charset=utf-8\n", 200},
+		{"/app/users", "Accept: text/html;level=1;q=0.0\n", 404},
 		{"/app/users", "Accept: text/html;q=0, */*\n", 404},
 		{"/app/main.js", NULL, 404},
 		{"/app/main.js", "Accept: */*\n", 404},
@@ -45,6 +50,11 @@ static void only_pages(void **state)
 	}
 	struct exchange_seen *seen = site_get("/app/users", 200, "the app");
 	site_assert_field(seen, "Content-Type", "text/html; charset=utf-8");
+	/* RFC 9110, 12.5.5: a cache must not give it to a script's loader, nor the 404 to a reader */
+	site_assert_field(seen, "Vary", "Sec-Fetch-Dest, Accept");
+	seen = site_ask("GET", "/app/main.js", NULL);
+	site_assert_field(seen, "Vary", "Sec-Fetch-Dest, Accept");
+	seen = site_get("/app/users", 200, "the app");
 	/* its conditions are those of the page */
 	char line[128];
 	snprintf(line, sizeof line, "If-None-Match: %s\n", loopback_field(seen, "ETag"));

@@ -101,6 +101,7 @@ static void no_name_breaks_the_page(void **state)
 	site_write("www/d/javascript:alert(1)", "", 0);
 	site_write("www/d/50% #1?\n", "", 0);
 	site_write("www/d/\xff\xfe", "", 0);
+	site_write("www/d/gr\xc3\xbcn \xf0\x9f\x8c\xb1\xc3", "", 0);
 	site_start(LISTING, true);
 	const char *page = page_of("/d/");
 	assert_null(strstr(page, "<script>"));
@@ -108,7 +109,8 @@ static void no_name_breaks_the_page(void **state)
 	assert_non_null(strstr(page, "href=\"./%3Cscript%3E%22%27%26.txt\""));
 	assert_non_null(strstr(page, "href=\"./javascript%3Aalert%281%29\""));
 	assert_non_null(strstr(page, "href=\"./50%25%20%231%3F%0A\""));
-	assert_non_null(strstr(page, "href=\"./%FF%FE\""));
+	assert_non_null(strstr(page, "href=\"./%FF%FE\">\xef\xbf\xbd\xef\xbf\xbd</a>"));
+	assert_non_null(strstr(page, ">gr\xc3\xbcn \xf0\x9f\x8c\xb1\xef\xbf\xbd</a>"));
 	assert_null(strstr(page, "50% #1?\n"));
 }
 
