@@ -12,6 +12,8 @@
 #include "http/sniffer.h"
 #include "settings/option.h"
 
+struct exchange_thread;
+
 #define FILE_SMALL_MAX  (32u << 10) /* bodies up to this are kept in memory */
 #define FILE_DIGEST_MAX (4u << 20)  /* files up to this get their entity tag from their content */
 #define FILE_ETAG_MAX   56
@@ -63,7 +65,9 @@ struct file_stamp {
 /* One version of a file. Lives on one thread. */
 struct file {
 	struct ref ref;
-	int fd; /* -1: the whole content stands in the body of `ready` */
+	struct exchange_thread *thread;
+	int fd;      /* -1: the whole content stands in the body of `ready` */
+	bool remote; /* see io/remote.h */
 	uint64_t length;
 	struct file_stamp stamp;
 	struct ready
@@ -87,7 +91,7 @@ static inline struct slice file_etag(const struct file *file)
 /* One version as a look found it. */
 struct file_version {
 	bool unchanged; /* it is the one at hand: nothing of it was read */
-	bool utf8, text, warm;
+	bool utf8, text, warm, remote;
 	int fd; /* the taker's to close; -1: none, or the content is whole at `content` */
 	struct file_stamp stamp;
 	char *content; /* the taker's to free; NULL: not kept */

@@ -123,17 +123,17 @@ static bool quantum_is_warm(const struct file_source *body, uint64_t length)
 /* --- The source. --- */
 
 /* Is the file still what it was? Replaced and removed files are; those that were written or cut are not. */
-static bool version_stands(const struct file_source *body)
+static bool version_stands(struct ref *ref)
 {
+	const struct file *file = container_of(ref, struct file, ref);
+	const struct depend_shared *depend = file->depend;
 	struct stat s;
-	const struct depend_shared *depend = body->file->depend;
 	if (depend && !depend->depend.by_time && depend_holds(&depend->depend, depend->watch))
 		return true;
-	if (fstat(body->file->fd, &s))
+	if (fstat(file->fd, &s))
 		return false;
-	const struct file_stamp *stamp = &body->file->stamp;
-	return s.st_size == stamp->size && s.st_mtim.tv_sec == stamp->modified.tv_sec &&
-	       s.st_mtim.tv_nsec == stamp->modified.tv_nsec;
+	return s.st_size == file->stamp.size && s.st_mtim.tv_sec == file->stamp.modified.tv_sec &&
+	       s.st_mtim.tv_nsec == file->stamp.modified.tv_nsec;
 }
 
 static enum pull body_pull(struct source *source, struct chunks *out, size_t room)
@@ -141,13 +141,14 @@ static enum pull body_pull(struct source *source, struct chunks *out, size_t roo
 	(void)room; /* spans of files hold no memory */
 	struct file_source *body = container_of(source, struct file_source, source);
 	uint64_t length = body->left < FILE_QUANTUM ? body->left : FILE_QUANTUM;
-	if (body->broken || !version_stands(body))
+	if (body->broken || !version_stands(&body->file->ref))
 		return PULL_FAILED;
 	if (!quantum_is_warm(body, length) && ahead_start(body, (size_t)length))
 		return PULL_PAUSED;
 	body->fetched = false;
 	ref_get(&body->file->ref);
-	chunks_file(out, &body->file->ref, body->file->fd, (off_t)body->offset, length);
+	chunks_file(
+		out, &body->file->ref, body->file->fd, (off_t)body->offset, length, version_stands);
 	body->offset += length;
 	body->left -= length;
 	if (body->left)
@@ -172,6 +173,8 @@ struct source *file_body(
 {
 	check(file->fd >= 0 && length > 0 && length <= file->length &&
 		first <= file->length - length);
+	if (file->remote)
+		return file_remote_body(request, file, first, length);
 	struct file_source *body = arena_zalloc(&request->arena, sizeof *body);
 	body->source.ops = &body_ops;
 	body->request = request;

@@ -6,12 +6,19 @@
 #include "handlers/file/file.h"
 #include "http/exchange.h"
 
-#define FILE_QUANTUM (1u << 20)
+#define FILE_QUANTUM (2u << 20)
 
 /* A source over octets first … first + length - 1 of an open file (file->fd >= 0), in the request's arena; it takes references of its
  * own and outlives the entry that the file came from.
- * The source FAILS when the file was written or truncated meanwhile, and PAUSES while cold pages are read ahead. */
+ * The source FAILS when the file was written or truncated meanwhile, and PAUSES while cold pages are read ahead. A version is checked before
+ * each piece that is handed to the kernel; what is overwritten (not truncated) while the kernel holds it for a slow reader cannot be told. */
 struct source *file_body(
 	struct request *request, struct file *file, uint64_t first, uint64_t length);
+
+/* The same for file->remote, where reading, and even asking, may wait for ever: all of it is done on I/O threads, into memory. */
+struct source *file_remote_body(
+	struct request *request, struct file *file, uint64_t first, uint64_t length);
+/* Closes its descriptor, which may wait as well, on an I/O thread. */
+void file_remote_close(struct file *file);
 
 #endif

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "handlers/file/file_body.h"
 #include "http/respond.h"
 #include "io/disk.h"
 
@@ -43,7 +44,9 @@ struct waiter {
 static void file_last(struct ref *ref)
 {
 	struct file *file = container_of(ref, struct file, ref);
-	if (file->fd >= 0)
+	if (file->fd >= 0 && file->remote)
+		file_remote_close(file);
+	else if (file->fd >= 0)
 		close(file->fd);
 	if (file->ready)
 		ref_put(&file->ready->ref);
@@ -60,7 +63,9 @@ static struct file *file_take(struct file_cache *cache, struct file_look_job *jo
 	size_t type_length = variant == VARIANT_SELF ? about->type.len : 0;
 	struct file *file = must_zalloc(sizeof *file + type_length + 1);
 	ref_init(&file->ref, file_last);
+	file->thread = cache->thread;
 	file->fd = v->fd;
+	file->remote = v->remote;
 	v->fd = -1;
 	file->length = (uint64_t)v->stamp.size;
 	file->lane = look->root->lane;
@@ -323,13 +328,15 @@ static void take_outcome(
 		versions_drop(entry);
 	bool racy = versions_depend(entry);
 	entry->kind = (uint8_t)look->kind;
+	shelve(cache, entry);
 	if (look->kind == FILE_FAILED)
 		entry->ttl_ms = 0;
+	else if (!watched && entry->descriptors)
+		entry->ttl_ms = 0; /* what was announced from memory would not be what is sent */
 	else if (!watched || racy)
 		entry->ttl_ms = TTL_BY_TIME_MS;
 	else
 		entry->ttl_ms = TTL_WATCHED_MS;
-	shelve(cache, entry);
 }
 
 static void job_free(struct file_look_job *job)

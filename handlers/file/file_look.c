@@ -99,7 +99,6 @@ static enum file_kind kind_of_error(int error)
 	case EINVAL: /* a name that this file system cannot hold */
 	case ENXIO:  /* a socket */
 	case ENODEV:
-	case ESTALE:
 		return FILE_MISSING;
 	case EACCES:
 	case EPERM:

@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "handlers/file/digest.h"
 #include "handlers/file/file.h"
+#include "io/remote.h"
 
 #define PIECE   (64u << 10)      /* of what is read at a time; a multiple of DIGEST_BLOCK */
 #define SNIFFED 4096             /* octets that are enough to tell a type */
@@ -145,20 +146,47 @@ static bool stands_still(const struct file_look *look, const struct file_version
 	return file_stamp_equal(&now, &v->stamp) && depend_holds(&look->depend, look->watch);
 }
 
+/* It changes all the time, or its neighbours do: what was read has the tag of what was read, unless the file itself was written. Nothing is
+ * believed of it for long. */
+static enum file_read settle_for(
+	struct file_version *v, enum variant variant, const struct digest *d)
+{
+	struct stat s;
+	struct file_stamp now;
+	if (fstat(v->fd, &s))
+		return FILE_READ_ERROR;
+	file_stamp(&now, &s);
+	bool written = now.size != v->stamp.size || !same_time(now.modified, v->stamp.modified);
+	/* what is kept in memory is one version whatever became of the file */
+	write_etag(v, variant, written && !v->content ? NULL : d);
+	v->stamp.racy = true;
+	return FILE_READ_DONE;
+}
+
 enum file_read file_read(struct file_look *look, enum variant variant, bool last_try)
 {
 	struct file_version *v = &look->found[variant];
 	struct digest d;
-	if (v->stamp.size > (off_t)FILE_DIGEST_MAX || last_try) {
+	v->remote = remote_descriptor(v->fd);
+	if (v->stamp.size > (off_t)FILE_DIGEST_MAX) {
 		sample_content(v);
 		write_etag(v, variant, NULL);
 		return FILE_READ_DONE;
 	}
-	if (read_content(v, &d))
-		return errno == 0 ? FILE_READ_CHANGED : FILE_READ_ERROR;
-	if (!stands_still(look, v))
+	if (read_content(v, &d)) {
+		if (errno)
+			return FILE_READ_ERROR;
+		if (!last_try)
+			return FILE_READ_CHANGED;
+		write_etag(v, variant, NULL);
+		return FILE_READ_DONE;
+	}
+	if (stands_still(look, v))
+		write_etag(v, variant, &d);
+	else if (!last_try)
 		return FILE_READ_CHANGED;
-	write_etag(v, variant, &d);
+	else if (settle_for(v, variant, &d) == FILE_READ_ERROR)
+		return FILE_READ_ERROR;
 	v->warm = true;
 	if (v->content) {
 		close(v->fd);

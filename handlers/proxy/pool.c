@@ -186,7 +186,7 @@ static void dialled(struct dial *dial, int fd, int error)
 		told->connected(user, error);
 		return;
 	}
-	plain_init(&conn->transport, fd);
+	plain_init(&conn->transport, fd, false);
 	ev_io_init(&conn->watch, conn_ready, fd, EV_READ);
 	ev_io_start(pool->backends->thread->loop->ev, &conn->watch);
 	conn->told->connected(conn->user, 0);

@@ -174,6 +174,15 @@ static const struct mime *shared_mime(struct snapshot *snapshot)
 	return first->root.mime ? first->root.mime : mime_system(&snapshot->arena);
 }
 
+/* Roots on one disk hang together: they share the threads that one disk may have. */
+static unsigned lane_of(const struct file_root *root)
+{
+	struct stat s;
+	return stat(root->path.ptr, &s) == 0
+		       ? (unsigned)table_hash(&s.st_dev, sizeof s.st_dev, 0)
+		       : (unsigned)table_hash(root->path.ptr, root->path.len, 0);
+}
+
 int static_configure(
 	struct load *load, struct snapshot *snapshot, const struct scope *scope, void *settings)
 {
@@ -181,7 +190,7 @@ int static_configure(
 	s->root.mime = shared_mime(snapshot);
 	if (!s->root.path.ptr)
 		return 0;
-	s->root.lane = (unsigned)table_hash(s->root.path.ptr, s->root.path.len, 0);
+	s->root.lane = lane_of(&s->root);
 	int result = check_root(load, scope, &s->root);
 	if (check_index(load, scope, &s->root.index))
 		result = -1;

@@ -97,14 +97,19 @@ void chunks_memory(struct chunks *q, struct ref *owner, const char *ptr, size_t 
 	append(q, (struct chunk){.owner = owner, .ptr = ptr, .fd = -1, .length = length});
 }
 
-void chunks_file(struct chunks *q, struct ref *owner, int fd, off_t offset, uint64_t length)
+void chunks_file(struct chunks *q, struct ref *owner, int fd, off_t offset, uint64_t length,
+	chunk_stands_fn *stands)
 {
 	if (length == 0) {
 		ref_put(owner);
 		return;
 	}
 	check(fd >= 0 && offset >= 0);
-	append(q, (struct chunk){.owner = owner, .fd = fd, .offset = offset, .length = length});
+	append(q, (struct chunk){.owner = owner,
+			  .fd = fd,
+			  .stands = stands,
+			  .offset = offset,
+			  .length = length});
 }
 
 /* A peer that sends a byte at a time must not cost a block each: what fits behind the last copy goes there. */

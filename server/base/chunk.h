@@ -10,6 +10,9 @@
 #include "base/bytes.h"
 #include "base/ref.h"
 
+/* Is the file behind a span still the version that the span was made of? No system call, as a rule. */
+typedef bool chunk_stands_fn(struct ref *owner);
+
 /* A span holds one reference to its owner, whose memory or descriptor stays valid and unchanged until then.
  * owner NULL: memory that is never freed (literals). Never memory of an arena. */
 struct chunk {
@@ -17,6 +20,8 @@ struct chunk {
 	struct ref *owner;
 	const char *ptr; /* memory; NULL for a span of a file */
 	int fd;          /* file */
+	chunk_stands_fn
+		*stands; /* file: NULL, or to be asked before each piece that is read of it */
 	off_t offset;    /* file: where the span begins */
 	uint64_t length; /* > 0 */
 };
@@ -37,13 +42,19 @@ static inline int chunks_empty(const struct chunks *q)
 /* Appends a span of memory; takes over one reference to owner. A span of length 0 is dropped (the reference too). */
 void chunks_memory(struct chunks *q, struct ref *owner, const char *ptr, size_t length);
 /* Appends a span of a file; takes over one reference to owner, which keeps the descriptor open. */
-void chunks_file(struct chunks *q, struct ref *owner, int fd, off_t offset, uint64_t length);
+void chunks_file(struct chunks *q, struct ref *owner, int fd, off_t offset, uint64_t length,
+	chunk_stands_fn *stands);
 /* Appends a copy of the bytes in memory of its own. */
 void chunks_copy(struct chunks *q, const void *bytes, size_t length);
 /* Moves all spans of `from` behind those of `to`. */
 void chunks_move(struct chunks *to, struct chunks *from);
 /* Moves spans of at most `limit` bytes in all from the front of `from`; splits the last where needed. */
 void chunks_move_some(struct chunks *to, struct chunks *from, uint64_t limit);
+/* May the first span, one of a file, still be read? */
+static inline bool chunks_stand(const struct chunks *q)
+{
+	return !q->first->stands || q->first->stands(q->first->owner);
+}
 /* Drops the first `length` bytes, with the references of the spans that end there. */
 void chunks_consume(struct chunks *q, uint64_t length);
 /* Drops everything. */

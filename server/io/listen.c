@@ -249,6 +249,15 @@ static void on_acceptable(struct ev_loop *ev, ev_io *watch, int events)
 	}
 }
 
+/* BBR paces by timers, one for what each call leaves behind. */
+static bool is_paced(int fd)
+{
+	char name[16] = "";
+	socklen_t length = sizeof(name);
+	return getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &length) == 0 &&
+	       strncmp(name, "bbr", 3) == 0;
+}
+
 void listener_start(struct listener *l, struct loop *loop, int fd,
 	const struct listener_settings *settings, listen_accept_fn *accept, void *context)
 {
@@ -258,6 +267,7 @@ void listener_start(struct listener *l, struct loop *loop, int fd,
 	l->accept = accept;
 	l->context = context;
 	l->fd = fd;
+	l->paced = is_paced(fd);
 	l->spare = open_spare();
 	ev_timer_init(&l->pause, on_pause_over, ACCEPT_PAUSE, 0.);
 	ev_io_init(&l->watch, on_acceptable, fd, EV_READ);

@@ -38,6 +38,7 @@ struct listener {
 	listen_accept_fn *accept;
 	void *context;
 	int fd;
+	bool paced; /* its connections' congestion control paces what is sent: see TRANSPORT_PACED */
 	int spare; /* given up for a moment when descriptors run out */
 };
 

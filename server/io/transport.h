@@ -15,7 +15,11 @@ enum { IO_EOF = 0, IO_AGAIN = -1, IO_ERROR = -2 /* errno says which */ };
 /* What a transport waits for after IO_AGAIN. */
 enum { TRANSPORT_READ = 1, TRANSPORT_WRITE = 2 };
 /* What it can do. */
-enum { TRANSPORT_SEND_FILE = 1 };
+enum {
+	TRANSPORT_SEND_FILE = 1,
+	TRANSPORT_PACED =
+		2, /* its congestion control paces: bytes that are held back for others cost dear */
+};
 
 struct transport;
 
@@ -26,7 +30,8 @@ struct transport_ops {
 	ssize_t (*read)(struct transport *t, void *to, size_t size);
 	/* Bytes taken (maybe fewer than given), IO_AGAIN or IO_ERROR. `more`: more follows at once (MSG_MORE). */
 	ssize_t (*write)(struct transport *t, const struct iovec *iov, int count, bool more);
-	/* Only with TRANSPORT_SEND_FILE: bytes sent from `offset`; IO_EOF when the file ends there; IO_AGAIN, IO_ERROR. */
+	/* Only with TRANSPORT_SEND_FILE: bytes sent from `offset`; IO_EOF when the file ends there; IO_AGAIN, IO_ERROR. `more`: more of the
+	 * same body follows, so that the last segment waits for it, for 200 ms at most. */
 	ssize_t (*send_file)(struct transport *t, int fd, off_t offset, size_t length, bool more);
 	/* Says that nothing more is written: close_notify, shutdown(SHUT_WR). 1 when said, IO_AGAIN, IO_ERROR. */
 	int (*finish)(struct transport *t);
@@ -39,11 +44,12 @@ struct transport {
 	void *state; /* of TLS; plain has none */
 	int fd;
 	uint8_t caps;
+	bool corked;   /* segments are held back until a piece without `more` */
 	uint8_t wants; /* after IO_AGAIN */
 };
 
 /* Takes over a connected, non-blocking descriptor. */
-void plain_init(struct transport *t, int fd);
+void plain_init(struct transport *t, int fd, bool paced);
 
 /* Turns the first bytes of a file span into memory where a transport cannot send files: at most `size` bytes at `to`.
  * > 0, IO_EOF at the end of the file, IO_AGAIN when the pages are not in memory (ask io/disk to read them), IO_ERROR. */

@@ -6,19 +6,18 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <linux/magic.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/log.h"
 #include "base/table.h"
+#include "io/remote.h"
 
 /* Written is told at the write and at the close: a shared mapping shows only at the latter. */
 #define WATCH_MASK                                                                                 \
@@ -375,31 +374,6 @@ void watch_detach(struct watch *watch, struct loop *loop)
 	free(found);
 }
 
-/* Whether changes may be made where this kernel does not see them. What is changed beneath an overlay's own mount is
- * seen; its layers must not be changed by others while it is mounted. */
-static bool changes_elsewhere(const char *path)
-{
-	static const unsigned long remote[] = {
-		NFS_SUPER_MAGIC, SMB_SUPER_MAGIC, CIFS_SUPER_MAGIC, SMB2_SUPER_MAGIC,
-		FUSE_SUPER_MAGIC, V9FS_MAGIC, AFS_SUPER_MAGIC, AFS_FS_MAGIC, CEPH_SUPER_MAGIC,
-		CODA_SUPER_MAGIC, NCP_SUPER_MAGIC, OCFS2_SUPER_MAGIC, AUTOFS_SUPER_MAGIC,
-		ECRYPTFS_SUPER_MAGIC, PROC_SUPER_MAGIC, SYSFS_MAGIC, 0x01161970, /* GFS2 */
-		0x0bd00bd0,                                                      /* Lustre */
-		0x47504653,                                                      /* GPFS */
-		0x786f4256, /* VirtualBox's shared folders */
-		0xaad7aaea, /* PanFS */
-	};
-	struct statfs info;
-	if (statfs(path, &info) < 0)
-		return true;
-	for (size_t i = 0; i < COUNT_OF(remote); i++) {
-		/* Some architectures sign f_type. */
-		if ((uint32_t)info.f_type == (uint32_t)remote[i])
-			return true;
-	}
-	return false;
-}
-
 /* Whether `above` is the object or one of its ancestors. With few parents each and paths of bounded depth. */
 static bool is_beneath(const struct object *object, const struct object *above)
 {
@@ -495,7 +469,7 @@ static struct object *find_or_add(
 
 struct watched *watch_directory(struct watch *watch, struct watched *parent, const char *path)
 {
-	if (!watch || path[0] != '/' || parent == &unwatched || changes_elsewhere(path))
+	if (!watch || path[0] != '/' || parent == &unwatched || remote_path(path))
 		return &unwatched;
 	char clean[PATH_MAX];
 	size_t length = strlen(path);

@@ -166,9 +166,13 @@ static ssize_t write_file(struct conn *c)
 {
 	const struct chunk *span = c->out.first;
 	size_t length = span->length < CONN_QUANTUM ? (size_t)span->length : CONN_QUANTUM;
+	if (!chunks_stand(&c->out)) { /* between two pieces it became another version */
+		errno = ESTALE;
+		return IO_ERROR;
+	}
 	if (c->transport.caps & TRANSPORT_SEND_FILE)
 		return c->transport.ops->send_file(&c->transport, span->fd, span->offset, length,
-			span->next != NULL || length < span->length);
+			span->next != NULL || length < span->length || c->more);
 	char *bytes = c->wire->loop->scratch;
 	ssize_t n = transport_file_bytes(
 		span->fd, span->offset, bytes, length < LOOP_SCRATCH ? length : LOOP_SCRATCH);

@@ -14,7 +14,7 @@
 #define CONN_HIGH_WATER                                                                            \
 	(64 * 1024) /* bytes of memory that wait for the peer before its source is held back */
 #define CONN_QUANTUM                                                                               \
-	(1024 * 1024) /* bytes that one connection sends before others have their turn */
+	(2048 * 1024) /* bytes that one connection sends before others have their turn */
 #define CONN_ROUND                                                                                 \
 	(16 * 1024) /* what a look at the protocol costs of it: many small answers are work, too */
 #define CONN_READ_BLOCK (16 * 1024)   /* what is read at once into memory of the connection's own */
@@ -73,6 +73,7 @@ struct conn {
 	uint32_t acked;      /* what the peer has taken, when that was looked at last */
 	uint8_t wait;        /* enum conn_wait */
 	bool entered; /* inside of one of this connection's own callbacks: settling comes at their end */
+	bool more;    /* what is queued is not the end of the answer's body */
 	bool blocked; /* the kernel takes no more just now */
 	bool reading_paused;
 	bool read_full; /* the last read filled its buffer: more is likely there */

@@ -177,6 +177,7 @@ static void h1_send_body(
 	}
 	if (end && s->chunked_out)
 		send_last_chunk(s, trailers);
+	c->more = !end;
 	if (end)
 		s->out_end = true;
 	conn_touch(c);

@@ -103,7 +103,7 @@ bool wire_accept(struct listener *listener, int fd, const struct address *peer, 
 	wire->open++;
 	counter_add(wire->thread->counters, COUNTER_CONNECTIONS, 1);
 	counter_add(wire->thread->counters, COUNTER_OPEN, 1);
-	plain_init(&c->transport, fd);
+	plain_init(&c->transport, fd, listener->paced);
 	conn_start(c);
 	return true;
 }

@@ -18,7 +18,7 @@ BELOW = {
     "handlers": {"base", "settings", "http"},
 }
 # Single headers of io that every handler may use beside the rooms above, and the handlers that may use all of io.
-IO_FOR_HANDLERS = {"io/disk.h", "io/loop.h", "io/watch.h"}
+IO_FOR_HANDLERS = {"io/disk.h", "io/loop.h", "io/remote.h", "io/watch.h"}
 ALL_OF_IO = {"proxy"}
 # Handlers keep to their own folder; the shelf is shared by these.
 SHELF, ON_THE_SHELF = "file", {"static", "cache"}

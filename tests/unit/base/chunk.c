@@ -46,7 +46,7 @@ static void gives_references_back(void **state)
 	struct chunks q;
 	chunks_init(&q);
 	chunks_memory(&q, &owner, "hello", 5);
-	chunks_file(&q, &owner, 3, 100, 50);
+	chunks_file(&q, &owner, 3, 100, 50, NULL);
 	assert_whole(&q);
 	assert_int_equal(q.length, 55);
 	assert_int_equal(q.memory, 5);
@@ -74,7 +74,7 @@ static void empty_span_is_dropped_with_its_reference(void **state)
 	struct chunks q;
 	chunks_init(&q);
 	chunks_memory(&q, &owner, "", 0);
-	chunks_file(&q, &owner, 3, 0, 0);
+	chunks_file(&q, &owner, 3, 0, 0, NULL);
 	chunks_copy(&q, "", 0);
 	assert_int_equal(freed, 1);
 	assert_true(chunks_empty(&q));
@@ -93,7 +93,7 @@ static void splits_anywhere(void **state)
 		chunks_init(&from);
 		chunks_init(&to);
 		chunks_memory(&from, &owner, "0123456789", 10);
-		chunks_file(&from, &owner, 7, 1000, 10);
+		chunks_file(&from, &owner, 7, 1000, 10, NULL);
 		chunks_memory(&from, NULL, "abcdefghij", 10);
 		chunks_move_some(&to, &from, cut);
 		assert_whole(&from);

@@ -65,7 +65,7 @@ static void connects(void **state)
 	int peer = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	/* A transport closed with a reset shows as one. */
 	struct transport transport;
-	plain_init(&transport, got_fd);
+	plain_init(&transport, got_fd, false);
 	transport.ops->close(&transport, true);
 	char byte;
 	assert_int_equal(recv(peer, &byte, 1, 0), -1);

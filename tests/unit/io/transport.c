@@ -18,8 +18,8 @@ static int start(void **state)
 	int fds[2];
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0)
 		return -1;
-	plain_init(&a, fds[0]);
-	plain_init(&b, fds[1]);
+	plain_init(&a, fds[0], false);
+	plain_init(&b, fds[1], false);
 	return 0;
 }
 

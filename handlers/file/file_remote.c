@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Files of other machines: no call on them is made by a loop. A piece is read into memory on an I/O thread, with a look whether the
+ * version still stands, and sent from there. Slower than sendfile; a disk that hangs holds up its own readers alone. */
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "handlers/file/file_body.h"
+#include "io/disk.h"
+
+#define PIECE (128u << 10)
+
+struct piece_job;
+
+struct remote_source {
+	struct source source;
+	struct request *request;
+	struct file *file;
+	uint64_t offset, left;
+	struct piece_job *job;     /* under way */
+	struct chunk_block *piece; /* was read */
+	bool broken;
+};
+
+/* A piece that is being read; outlives the source if it must. */
+struct piece_job {
+	struct disk_job job;
+	struct remote_source *source; /* NULL: nobody waits any more */
+	struct file *file;
+	struct file_stamp stamp;
+	int fd;
+	off_t offset;
+	struct chunk_block *piece; /* `used` octets are wanted */
+	bool failed;
+};
+
+static void piece_work(struct disk_job *job)
+{
+	struct piece_job *piece = container_of(job, struct piece_job, job);
+	char *to = piece->piece->bytes;
+	size_t done = 0, length = piece->piece->used;
+	struct stat s;
+	struct file_stamp now;
+	while (done < length) {
+		ssize_t n = pread(piece->fd, to + done, length - done, piece->offset + (off_t)done);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		done += (size_t)n;
+	}
+	piece->failed = done < length || fstat(piece->fd, &s);
+	if (piece->failed)
+		return;
+	file_stamp(&now, &s);
+	piece->failed = now.size != piece->stamp.size ||
+			now.modified.tv_sec != piece->stamp.modified.tv_sec ||
+			now.modified.tv_nsec != piece->stamp.modified.tv_nsec;
+}
+
+static void piece_done(struct disk_job *job)
+{
+	struct piece_job *piece = container_of(job, struct piece_job, job);
+	struct remote_source *body = piece->source;
+	ref_put(&piece->file->ref);
+	if (!body) {
+		ref_put(&piece->piece->ref);
+		free(piece);
+		return;
+	}
+	body->job = NULL;
+	body->broken = piece->failed;
+	body->piece = piece->piece;
+	free(piece);
+	source_wake(&body->source);
+}
+
+/* False: there is too much to do. */
+static bool piece_start(struct remote_source *body, size_t length)
+{
+	struct piece_job *piece = must_zalloc(sizeof *piece);
+	piece->source = body;
+	piece->file = body->file;
+	piece->stamp = body->file->stamp;
+	piece->fd = body->file->fd;
+	piece->offset = (off_t)body->offset;
+	piece->job.work = piece_work;
+	piece->job.done = piece_done;
+	piece->job.lane = body->file->lane;
+	piece->piece = chunk_block(length);
+	piece->piece->used = (uint32_t)length;
+	if (!disk_submit(body->request->thread->disk, body->request->thread->loop, &piece->job)) {
+		ref_put(&piece->piece->ref);
+		free(piece);
+		return false;
+	}
+	ref_get(&piece->file->ref);
+	body->job = piece;
+	return true;
+}
+
+static enum pull remote_pull(struct source *source, struct chunks *out, size_t room)
+{
+	struct remote_source *body = container_of(source, struct remote_source, source);
+	if (body->broken)
+		return PULL_FAILED;
+	if (!body->piece) {
+		size_t length = room < PIECE ? room : PIECE;
+		if (body->left < length)
+			length = (size_t)body->left;
+		return piece_start(body, length) ? PULL_PAUSED : PULL_FAILED;
+	}
+	struct chunk_block *piece = body->piece;
+	body->piece = NULL;
+	body->offset += piece->used;
+	body->left -= piece->used;
+	chunks_memory(out, &piece->ref, piece->bytes, piece->used);
+	return body->left ? PULL_MORE : PULL_END;
+}
+
+static void remote_cancel(struct source *source)
+{
+	struct remote_source *body = container_of(source, struct remote_source, source);
+	if (body->job)
+		body->job->source = NULL;
+	if (body->piece)
+		ref_put(&body->piece->ref);
+	ref_put(&body->file->ref);
+}
+
+static const struct source_ops remote_ops = {remote_pull, remote_cancel};
+
+struct source *file_remote_body(
+	struct request *request, struct file *file, uint64_t first, uint64_t length)
+{
+	struct remote_source *body = arena_zalloc(&request->arena, sizeof *body);
+	body->source.ops = &remote_ops;
+	body->request = request;
+	body->file = file;
+	ref_get(&file->ref);
+	body->offset = first;
+	body->left = length;
+	return &body->source;
+}
+
+/* --- Closing: what is flushed then may wait. --- */
+
+struct close_job {
+	struct disk_job job;
+	int fd;
+};
+
+static void close_work(struct disk_job *job)
+{
+	close(container_of(job, struct close_job, job)->fd);
+}
+
+static void close_done(struct disk_job *job)
+{
+	free(container_of(job, struct close_job, job));
+}
+
+void file_remote_close(struct file *file)
+{
+	struct close_job *close_later = must_zalloc(sizeof *close_later);
+	close_later->fd = file->fd;
+	close_later->job.work = close_work;
+	close_later->job.done = close_done;
+	close_later->job.lane = file->lane;
+	if (!disk_submit(file->thread->disk, file->thread->loop, &close_later->job)) {
+		/* thousands wait there already: better one too many to wait than a descriptor lost */
+		close(file->fd);
+		free(close_later);
+	}
+}
