@@ -2,7 +2,10 @@
 /* The transport on sockets, and bytes of files. */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -137,6 +140,68 @@ static void bytes_of_files(void **state)
 	close(ends[1]);
 }
 
+/* A connected pair over TCP on the loopback. */
+static void tcp_pair(int fds[2])
+{
+	struct sockaddr_in address = {
+		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t length = sizeof address;
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+	assert_int_equal(bind(listener, (struct sockaddr *)&address, length), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &length), 0);
+	fds[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(fds[0], (struct sockaddr *)&address, length), 0);
+	fds[1] = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	assert_true(fds[1] >= 0);
+	assert_int_equal(setsockopt(fds[0], IPPROTO_TCP, TCP_NODELAY, &on, sizeof on), 0);
+	close(listener);
+}
+
+static int waiting(int fd)
+{
+	int octets = -1;
+	assert_int_equal(ioctl(fd, FIONREAD, &octets), 0);
+	return octets;
+}
+
+static int is_corked(int fd)
+{
+	int value = -1;
+	socklen_t length = sizeof value;
+	assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_CORK, &value, &length), 0);
+	return value;
+}
+
+/* Bytes that more follows wait for it, but not where the congestion control paces, and a file's last piece takes all with it. */
+static void test_holds_back_what_more_follows(void **state)
+{
+	(void)state;
+	struct iovec iov = {(void *)(uintptr_t) "head", 4};
+	int file = memfd_create("test", MFD_CLOEXEC);
+	assert_int_equal(write(file, "0123456789", 10), 10);
+	for (int paced = 0; paced <= 1; paced++) {
+		struct transport t;
+		int fds[2];
+		tcp_pair(fds);
+		plain_init(&t, fds[0], paced);
+		assert_int_equal(t.ops->write(&t, &iov, 1, true), 4);
+		assert_int_equal(waiting(fds[1]), paced ? 4 : 0);
+		assert_int_equal(t.ops->send_file(&t, file, 0, 10, true), 10);
+		assert_true(is_corked(fds[0]));
+		assert_int_equal(t.ops->send_file(&t, file, 0, 10, false), 10);
+		assert_false(is_corked(fds[0]));
+		assert_int_equal(waiting(fds[1]), 24);
+		assert_int_equal(t.ops->send_file(&t, file, 0, 10, true), 10);
+		assert_int_equal(t.ops->write(&t, &iov, 1, false), 4); /* the end of parts */
+		assert_false(is_corked(fds[0]));
+		assert_int_equal(waiting(fds[1]), 38);
+		t.ops->close(&t, false);
+		close(fds[1]);
+	}
+	close(file);
+}
+
 int main(void)
 {
 	signal(SIGPIPE, SIG_DFL);
@@ -147,6 +212,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(gone_peer_is_an_error, start, end),
 		cmocka_unit_test_setup_teardown(sends_files, start, end),
 		cmocka_unit_test(bytes_of_files),
+		cmocka_unit_test(test_holds_back_what_more_follows),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
