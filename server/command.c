@@ -3,7 +3,9 @@
 #include "command.h"
 
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "process/control.h"
@@ -51,6 +53,13 @@ int command_options(
 	if (!options->file) {
 		perror("weir: the working folder");
 		return EXIT_FAILED;
+	}
+	/* no file can have it, and no message to a worker would hold it */
+	if (strlen(options->file) >= PATH_MAX) {
+		fprintf(stderr, "weir: the path of the configuration is too long\n");
+		free(options->file);
+		options->file = NULL;
+		return EXIT_USAGE;
 	}
 	return -1;
 }

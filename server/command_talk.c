@@ -188,7 +188,9 @@ static int read_state(struct status *status, struct channel_message *message)
 	memcpy(status->workers, message->payload + sizeof(status->state),
 		sizeof(status->workers[0]) * status->state.workers);
 	for (uint32_t i = 0; i < status->state.workers; i++) {
-		if (status->workers[i].place < PLACES_MAX)
+		/* one that starts has nothing open, and has maybe not cleared its place yet */
+		if (status->workers[i].place < PLACES_MAX &&
+			status->workers[i].state != WORKER_STARTING)
 			live |= UINT32_C(1) << status->workers[i].place;
 	}
 	struct tally *tally = message->fd_count == 1 ? tally_map(message->fds[0], false) : NULL;

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 /* Raised whenever a message or a struct below changes its form: a command of another version is told so. */
-#define CHANNEL_VERSION     1
+#define CHANNEL_VERSION     2
 #define CHANNEL_PAYLOAD_MAX 16384
 #define CHANNEL_FDS_MAX     64
 
@@ -29,7 +29,7 @@ enum channel_type {
 	CHANNEL_WANT_KEEPSAKE, /* its name; answered by CHANNEL_KEEPSAKE */
 	CHANNEL_KEEP_KEEPSAKE, /* its name; one descriptor. Counts from READY on */
 	CHANNEL_REGISTER,      /* struct channel_register, path */
-	CHANNEL_OPEN, /* struct channel_count: the number of a registered file; answered by CHANNEL_FILE */
+	CHANNEL_OPEN, /* struct channel_count: the number of a registered file; answered by CHANNEL_FILE. Before READY */
 	CHANNEL_READY, /* struct channel_ready, path of the pid file, what is served; a NUL behind each */
 	CHANNEL_RELOAD, /* no payload: the worker asks for a reload */
 	CHANNEL_LET_GO, /* no payload: a draining worker accepts nothing any more */
@@ -54,7 +54,6 @@ enum start_kind {
 struct channel_hello {
 	uint32_t kind;  /* enum start_kind */
 	uint32_t place; /* of the worker: no other that lives has it */
-	uint32_t live;  /* bits of the places of all that live */
 	uint32_t unprivileged;
 };
 

@@ -15,7 +15,9 @@
 #include "process/supervisor_priv.h"
 #include "process/tally.h"
 
-#define SAID_MAX (256 * 1024) /* octets of what a starting worker said that are looked at */
+#define SAID_MAX      (256 * 1024) /* octets of what a starting worker said that are looked at */
+#define HEAR_A_TURN   32           /* messages: no worker keeps the supervisor from the others */
+#define HEAR_AT_DEATH 1024         /* more than a channel holds */
 
 uint32_t child_places(const struct supervisor *s)
 {
@@ -37,33 +39,36 @@ struct child *child_find(struct supervisor *s, pid_t pid)
 
 void child_kill(struct child *child)
 {
+	if (child->reaped)
+		return;
 	child->killed = true;
 	kill(child->pid, SIGKILL);
 }
 
 /* --- Start. --- */
 
-/* In the new process. The channel and the birth file go to fixed numbers; all else is close-on-exec. */
+/* In the new process. The channel and the birth file go to fixed numbers; all else is close-on-exec. Signals stay blocked until the
+ * worker ignores them: one to the whole group would end it here. */
 static _Noreturn void become_worker(int channel, int birth)
 {
 	static char name[] = "weir", command[] = "worker";
 	char *const arguments[] = {name, command, NULL};
-	sigset_t none;
 	int high_channel = fcntl(channel, F_DUPFD, WORKER_BIRTH + 1);
 	int high_birth = fcntl(birth, F_DUPFD, WORKER_BIRTH + 1);
 	if (dup2(high_channel, WORKER_CHANNEL) < 0 || dup2(high_birth, WORKER_BIRTH) < 0)
 		_exit(1);
 	close_range(WORKER_BIRTH + 1, ~0u, 0);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
 	execv("/proc/self/exe", arguments);
 	dprintf(WORKER_BIRTH, "weir: cannot start its own binary: %s\n", strerror(errno));
 	_exit(1);
 }
 
-static int free_place(const struct supervisor *s)
+/* A reload leaves one for a crash. */
+static int free_place(const struct supervisor *s, enum start_kind kind)
 {
 	uint32_t taken = child_places(s);
+	if (kind == START_RELOAD && __builtin_popcount(taken) >= PLACES_MAX - 1)
+		return -1;
 	for (int place = 0; place < PLACES_MAX; place++) {
 		if (!(taken >> place & 1))
 			return place;
@@ -101,15 +106,15 @@ static void child_free(struct child *child)
 
 struct child *child_start(struct supervisor *s, enum start_kind kind)
 {
-	int place = free_place(s), ends[2] = {-1, -1};
+	int place = free_place(s, kind), ends[2] = {-1, -1};
 	if (place < 0) {
-		log_error("%d workers are draining: no more can be started", PLACES_MAX);
+		log_error("%d workers are draining: no more can be started",
+			__builtin_popcount(child_places(s)));
 		return NULL;
 	}
 	struct child *child = child_new(kind, (unsigned)place);
 	struct channel_hello hello = {.kind = (uint32_t)kind,
 		.place = child->place,
-		.live = child_places(s),
 		.unprivileged = s->options->unprivileged};
 	const char *file = s->options->file;
 	child->birth = memfd_create("weir-birth", MFD_CLOEXEC);
@@ -178,6 +183,16 @@ static int take_file(struct child *child, const struct channel_message *message)
 	return registry_add(&child->files, &entry, message->payload + sizeof(entry));
 }
 
+static int open_file(
+	struct supervisor *s, struct child *child, const struct channel_message *message)
+{
+	struct channel_count number;
+	if (channel_head(message, &number, sizeof(number)))
+		return -1;
+	opening_start(s, child, number.count);
+	return 0;
+}
+
 static int take_ready(
 	struct supervisor *s, struct child *child, const struct channel_message *message)
 {
@@ -213,6 +228,8 @@ static int hear_starting(struct supervisor *s, struct child *child, struct chann
 		return keepsakes_put(&child->keepsakes, message->payload, channel_take(message, 0));
 	case CHANNEL_REGISTER:
 		return take_file(child, message);
+	case CHANNEL_OPEN:
+		return open_file(s, child, message);
 	case CHANNEL_READY:
 		return take_ready(s, child, message);
 	default:
@@ -222,13 +239,6 @@ static int hear_starting(struct supervisor *s, struct child *child, struct chann
 
 static int hear(struct supervisor *s, struct child *child, struct channel_message *message)
 {
-	struct channel_count number;
-	if (message->type == CHANNEL_OPEN) {
-		if (channel_head(message, &number, sizeof(number)))
-			return -1;
-		opening_start(s, child, number.count);
-		return 0;
-	}
 	if (message->type == CHANNEL_RELOAD) {
 		if (child == s->current)
 			supervisor_reload_soon(s);
@@ -241,10 +251,10 @@ static int hear(struct supervisor *s, struct child *child, struct channel_messag
 	return child->state == WORKER_STARTING ? hear_starting(s, child, message) : -1;
 }
 
-void child_receive(struct supervisor *s, struct child *child)
+static void receive(struct supervisor *s, struct child *child, unsigned most)
 {
 	static struct channel_message message; /* one thread; too large for every stack */
-	for (;;) {
+	for (unsigned i = 0; i < most; i++) {
 		int got = channel_receive(child->channel, &message, false);
 		if (got < 0 && errno == EAGAIN)
 			return;
@@ -265,6 +275,11 @@ void child_receive(struct supervisor *s, struct child *child)
 			return;
 		}
 	}
+}
+
+void child_receive(struct supervisor *s, struct child *child)
+{
+	receive(s, child, HEAR_A_TURN);
 }
 
 /* --- Drain and end. --- */
@@ -305,8 +320,9 @@ static void describe(char to[96], int status)
 void child_reap(struct supervisor *s, struct child *child, int status)
 {
 	char why[96];
+	child->reaped = true;
 	if (child->channel >= 0)
-		child_receive(s, child);
+		receive(s, child, HEAR_AT_DEATH);
 	describe(why, status);
 	if (s->current == child)
 		s->current = NULL;

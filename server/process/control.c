@@ -100,14 +100,23 @@ static int make_folder(const char *folder)
 	return 0;
 }
 
-/* Opens and locks the file. The one that was locked may have been removed meanwhile by its last holder: then once more. */
-static int lock_file(const char *path)
+/* Opens and locks the file; *held: somebody else has locked it. The one that was locked may have been removed meanwhile by its last
+ * holder: then once more. */
+static int lock_file(const char *path, bool *held_by_other)
 {
+	*held_by_other = false;
 	for (int tries = 0; tries < 10; tries++) {
 		struct stat held, named;
 		int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-		if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB))
-			return fd;
+		if (fd < 0)
+			return -1;
+		if (flock(fd, LOCK_EX | LOCK_NB)) {
+			*held_by_other = errno == EWOULDBLOCK;
+			if (*held_by_other)
+				return fd;
+			close(fd);
+			return -1;
+		}
 		if (fstat(fd, &held) == 0 && stat(path, &named) == 0 && held.st_ino == named.st_ino)
 			return fd;
 		close(fd);
@@ -119,14 +128,14 @@ static int lock_file(const char *path)
 static int take_lock(struct control *control, const char *file)
 {
 	char path[CONTROL_PATH_MAX + 8], pid[24] = "";
+	bool held_by_other;
 	snprintf(path, sizeof(path), "%s.lock", control->path);
-	control->lock = lock_file(path);
+	control->lock = lock_file(path, &held_by_other);
 	if (control->lock < 0) {
 		log_error("control socket %s: %m", path);
 		return -1;
 	}
-	/* locking it again changes nothing for its holder */
-	if (flock(control->lock, LOCK_EX | LOCK_NB)) {
+	if (held_by_other) {
 		ssize_t n = read(control->lock, pid, sizeof(pid) - 1);
 		pid[n > 0 ? n : 0] = 0;
 		log_error("weir is already running with %s (process %s): see `weir status -c %s`",
@@ -190,17 +199,33 @@ void control_close(struct control *control)
 	control->listener = control->lock = -1;
 }
 
-void control_accept(struct control *control)
+/* Root and the same account may; workers may not, whatever became of them: they can be of that account. */
+static bool may_speak(struct supervisor *s, int fd)
 {
 	struct ucred peer;
 	socklen_t length = sizeof(peer);
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length))
+		return false;
+	if (child_find(s, peer.pid)) {
+		log_at(NULL, LOG_LEVEL_WARN, LOG_CLIENT,
+			"control socket: worker %d may not speak here", (int)peer.pid);
+		return false;
+	}
+	if (peer.uid != 0 && peer.uid != geteuid()) {
+		log_at(NULL, LOG_LEVEL_WARN, LOG_CLIENT,
+			"control socket: account %u may not speak here", (unsigned)peer.uid);
+		return false;
+	}
+	return true;
+}
+
+void control_accept(struct supervisor *s)
+{
+	struct control *control = &s->control;
 	int fd = accept4(control->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd < 0)
 		return;
-	bool may = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 &&
-		   (peer.uid == 0 || peer.uid == geteuid());
-	if (!may)
-		log_warn("control socket: account %u may not speak here", (unsigned)peer.uid);
+	bool may = may_speak(s, fd);
 	for (unsigned i = 0; may && i < CONTROL_CLIENTS_MAX; i++) {
 		if (control->clients[i].fd >= 0)
 			continue;

@@ -37,8 +37,8 @@ char *control_absolute(const char *file);
 
 /* Binds it. 0, or -1 after a message: another weir runs with this configuration, no right to. */
 int control_open(struct control *control, const char *file);
-/* Takes a client, if it may speak: root, or the same account. */
-void control_accept(struct control *control);
+/* Takes a client, if it may speak: root, or the same account, but none of the supervisor's workers. */
+void control_accept(struct supervisor *s);
 /* Hears what a client asks. */
 void control_hear(struct supervisor *s, struct control_client *client);
 void control_drop(struct control_client *client);

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "process/supervisor_priv.h"
+#include "process/tally.h"
 
 /* --- The error log and the pid file. --- */
 
@@ -57,6 +58,14 @@ static void write_pid_file(struct supervisor *s, const char *path)
 
 /* --- Reload and restart. --- */
 
+static void reload_again(struct supervisor *s)
+{
+	bool wanted = s->reload_again;
+	s->reload_again = false;
+	if (wanted)
+		supervisor_reload(s);
+}
+
 static void reload_ended(struct supervisor *s, bool good, struct slice said)
 {
 	s->reloading = NULL;
@@ -69,20 +78,37 @@ static void reload_ended(struct supervisor *s, bool good, struct slice said)
 		log_error("reload failed: the old configuration is served on");
 	notify_send(&s->notify, "READY=1\nSTATUS=%s%s\n", good ? "" : "the last reload failed; ",
 		s->current ? s->current->serving : "no worker");
-	if (s->reload_again) {
-		s->reload_again = false;
-		supervisor_reload(s);
+	reload_again(s);
+}
+
+/* Workers that drain for long could take up all places: from a number on those that were hurried longest ago are ended. */
+static void make_room(struct supervisor *s)
+{
+	unsigned living = 0;
+	list_each (link, &s->children)
+		living += !container_of(link, struct child, link)->killed;
+	list_each (link, &s->children) {
+		struct child *child = container_of(link, struct child, link);
+		if (living < PLACES_MAX - PLACES_SPARE)
+			return;
+		if (!child->hurried || child->killed)
+			continue;
+		log_warn("too many workers are draining: worker %d is cut off", (int)child->pid);
+		child_kill(child);
+		living--;
 	}
 }
 
 void supervisor_reload(struct supervisor *s)
 {
-	if (s->stopping || !s->served)
+	if (s->stopping)
 		return;
-	if (s->reloading) {
+	/* the one under way, or the first start, may have read the file already */
+	if (s->reloading || !s->served) {
 		s->reload_again = true;
 		return;
 	}
+	make_room(s);
 	s->control.reload++;
 	log_info("reloading %s", s->options->file);
 	notify_reloading(&s->notify);
@@ -128,6 +154,7 @@ static void restart_later(struct supervisor *s)
 static void restart(struct supervisor *s)
 {
 	s->restart_at = 0;
+	make_room(s);
 	if (!s->current && !child_start(s, START_CRASH))
 		restart_later(s);
 }
@@ -164,21 +191,44 @@ static uint32_t accepting_places(const struct supervisor *s)
 	return places;
 }
 
-/* The old worker empties the addresses that nobody accepts from any more; it has its own copies of their sockets. */
-static void succeed(struct supervisor *s, struct child *old, struct child *child)
+/* A worker drains, and empties the addresses that nobody accepts from any more; it has its own copies of their sockets. */
+static void drain_and_empty(struct supervisor *s, struct child *child, uint64_t ms)
 {
 	struct buffer removed = {0};
-	if (old) {
-		old->state = WORKER_DRAINING;
-		old->since = supervisor_now();
-	}
+	child->state = WORKER_DRAINING;
+	child->since = supervisor_now();
 	sockets_close_unused(&s->sockets, accepting_places(s), &removed);
-	if (old) {
-		child_drain(s, old, (uint64_t)child->ready.linger, false,
-			(struct slice){removed.ptr, removed.len});
-		hurry_oldest(s);
-	}
+	child_drain(s, child, ms, s->stopping, (struct slice){removed.ptr, removed.len});
 	buffer_free(&removed);
+}
+
+static void close_unused(struct supervisor *s)
+{
+	struct buffer removed = {0};
+	sockets_close_unused(&s->sockets, accepting_places(s), &removed);
+	buffer_free(&removed);
+}
+
+/* Whether a worker starts in place of one that died: with the configuration that was served last. */
+static bool is_being_replaced(const struct supervisor *s)
+{
+	list_each (link, &s->children) {
+		const struct child *child = container_of(link, struct child, link);
+		if (child->kind == START_CRASH && child->state == WORKER_STARTING)
+			return true;
+	}
+	return false;
+}
+
+/* When the old worker is dead, its replacement, if one starts, is the one that can empty what the new configuration has removed. */
+static void succeed(struct supervisor *s, struct child *old, struct child *child)
+{
+	if (old) {
+		drain_and_empty(s, old, (uint64_t)child->ready.linger);
+		hurry_oldest(s);
+	} else if (!is_being_replaced(s)) {
+		close_unused(s);
+	}
 }
 
 /* What it said before it was READY: warnings, for whoever asked and for the log. */
@@ -202,10 +252,11 @@ void supervisor_child_ready(struct supervisor *s, struct child *child)
 	sockets_commit(&s->sockets, child->place);
 	child->since = supervisor_now();
 	child->state = WORKER_SERVING;
+	if (child->rotate)
+		opening_rotate_of(s, child);
 	if (s->stopping || (child->kind == START_CRASH && old)) {
 		/* a reload was quicker: it has the newer configuration */
-		child_drain(s, child, (uint64_t)child->ready.drain, s->stopping,
-			(struct slice){NULL, 0});
+		drain_and_empty(s, child, (uint64_t)child->ready.drain);
 		return;
 	}
 	struct buffer said = birth_text(child);
@@ -226,6 +277,8 @@ void supervisor_child_ready(struct supervisor *s, struct child *child)
 	}
 	if (s->reloading != child) {
 		buffer_free(&said);
+		if (!s->reloading)
+			reload_again(s);
 		return;
 	}
 	/* whoever asked is told when every new connection meets the new configuration */
@@ -263,6 +316,8 @@ static void starting_gone(
 		s->failed = true;
 	} else if (child->kind == START_CRASH && !s->current) {
 		restart_later(s);
+	} else if (child->kind == START_CRASH && !is_being_replaced(s)) {
+		close_unused(s); /* what was left to it */
 	}
 	buffer_free(&text);
 }

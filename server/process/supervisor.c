@@ -31,10 +31,10 @@ uint64_t supervisor_now(void)
 
 void supervisor_stop(struct supervisor *s, bool at_once)
 {
+	uint64_t now = supervisor_now(), last = now;
+	bool begins = !s->stopping;
 	if (s->stopping && !at_once)
 		return;
-	if (!s->stopping)
-		notify_send(&s->notify, "STOPPING=1\nSTATUS=stopping\n");
 	log_info("stopping%s", at_once ? " at once" : "");
 	s->stopping = true;
 	s->restart_at = 0;
@@ -46,7 +46,13 @@ void supervisor_stop(struct supervisor *s, bool at_once)
 		else
 			child_drain(s, child, at_once ? 0 : (uint64_t)child->ready.drain, true,
 				(struct slice){NULL, 0});
+		if (!child->killed && child->deadline > last)
+			last = child->deadline;
 	}
+	/* `drain` may be longer than the service manager would wait */
+	if (begins)
+		notify_send(&s->notify, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%llu\nSTATUS=stopping\n",
+			(unsigned long long)(last - now + EXTEND_MS) * 1000);
 }
 
 struct control_state supervisor_state(const struct supervisor *s)
@@ -80,6 +86,15 @@ static void on_stop_signal(struct supervisor *s)
 	s->stop_signal = now;
 }
 
+/* Without a file there is nothing to read again: then it is the terminal that was closed. */
+static void on_hangup(struct supervisor *s)
+{
+	if (s->options->text.ptr)
+		on_stop_signal(s);
+	else
+		supervisor_reload(s);
+}
+
 static void on_signal(struct supervisor *s)
 {
 	struct signalfd_siginfo info;
@@ -89,7 +104,7 @@ static void on_signal(struct supervisor *s)
 			reap(s);
 			break;
 		case SIGHUP:
-			supervisor_reload(s);
+			on_hangup(s);
 			break;
 		case SIGUSR1:
 			log_info("logs are opened anew");
@@ -207,18 +222,24 @@ static void turn(struct supervisor *s)
 			serve_openings(s, &polls[i], owners[i]);
 	}
 	if (polls[1].revents)
-		control_accept(&s->control);
+		control_accept(s);
 	if (polls[0].revents)
 		on_signal(s);
 }
 
-static int open_signals(void)
+/* HUP stays ignored where it was and means the terminal: nohup(1). */
+static int open_signals(const struct supervisor_options *options)
 {
 	static const int taken[] = {SIGCHLD, SIGHUP, SIGTERM, SIGQUIT, SIGINT, SIGUSR1, SIGUSR2};
 	sigset_t set;
 	sigemptyset(&set);
 	for (size_t i = 0; i < COUNT_OF(taken); i++) {
-		signal(taken[i], SIG_DFL); /* what is ignored would not be seen at all */
+		/* what is ignored would not be seen at all */
+		if (signal(taken[i], SIG_DFL) == SIG_IGN && taken[i] == SIGHUP &&
+			options->text.ptr) {
+			signal(SIGHUP, SIG_IGN);
+			continue;
+		}
 		sigaddset(&set, taken[i]);
 	}
 	signal(SIGPIPE, SIG_IGN);
@@ -256,7 +277,7 @@ int supervisor_run(const struct supervisor_options *options)
 	notify_open(&s.notify);
 	unsigned adopted = sockets_adopt(&s.sockets);
 	raise_descriptors();
-	s.signals = open_signals();
+	s.signals = open_signals(options);
 	if (s.signals < 0 || control_open(&s.control, options->control ? options->file : NULL) ||
 		(options->text.ptr && keep_text(&s))) {
 		s.failed = true;

@@ -18,12 +18,15 @@
 #define START_MS       60000 /* a worker that is not READY by then has failed */
 #define GRACE_MS       2000  /* what a worker gets beyond its deadline before it is killed */
 #define LINGERING_MAX  4     /* workers that may go on for `linger` after a reload */
+#define PLACES_SPARE   2     /* of PLACES_MAX: one for a reload and one for a crash */
 #define RESTART_MAX    2000  /* ms between two restarts */
 #define STEADY_MS      10000 /* a worker that served this long is restarted at once again */
 #define OPENINGS_MAX   64
 #define RELOAD_ASK_MS  2000 /* between two reloads that a worker asks for */
 #define RETIRE_MS      1000 /* how long a reload waits for the old worker to stop accepting */
 #define SAME_SIGNAL_MS 100
+#define EXTEND_MS                                                                                  \
+	5000 /* what the service manager is asked for beyond the last deadline of a stop */
 
 /* A worker process. */
 struct child {
@@ -36,6 +39,8 @@ struct child {
 	enum worker_state state;
 	bool hurried;      /* draining, and not by `linger` any more */
 	bool killed;       /* by us: its death is no news */
+	bool reaped;       /* its pid may be another's already */
+	bool rotate;       /* the logs are to be opened anew once it is READY */
 	uint64_t since;    /* ms, of the state */
 	uint64_t deadline; /* ms; 0: none. It is killed then */
 	int log;           /* the error log as it was opened for it, or -1 */
@@ -49,7 +54,8 @@ struct child {
 /* A registered file that is being opened. */
 struct opening {
 	struct link link;
-	pid_t pid;   /* of the process that opens it */
+	pid_t pid; /* of the process that opens it */
+	unsigned number;
 	pid_t asker; /* the worker */
 	int result;
 	enum file_role role;
@@ -77,7 +83,7 @@ struct supervisor {
 	bool served; /* some worker was READY once */
 	bool stopping;
 	bool failed;       /* could not start */
-	bool reload_again; /* asked for during a reload */
+	bool reload_again; /* asked for during a reload, or during the first start */
 	bool reload_failed;
 	time_t last_reload;
 	unsigned restarts;
@@ -122,13 +128,14 @@ struct control_state supervisor_state(const struct supervisor *s);
 
 /* Starts a worker. NULL after a message in the log. */
 struct child *child_start(struct supervisor *s, enum start_kind kind);
-/* Takes the messages that wait in its channel. */
+/* Takes messages that wait in its channel, a few a turn. */
 void child_receive(struct supervisor *s, struct child *child);
 /* It has ended with this status: what it still had said is heard, then it is freed. */
 void child_reap(struct supervisor *s, struct child *child, int status);
 /* Tells it to drain within `ms`; `removed`: addresses that it has to empty, a NUL behind each; or all. */
 void child_drain(
 	struct supervisor *s, struct child *child, uint64_t ms, bool all, struct slice removed);
+/* Nothing happens to one that has ended. */
 void child_kill(struct child *child);
 struct child *child_find(struct supervisor *s, pid_t pid);
 /* Bits of the places of all that live. */
@@ -140,9 +147,11 @@ uint32_t child_places(const struct supervisor *s);
 void opening_start(struct supervisor *s, struct child *child, unsigned number);
 /* The child that opens has answered, or died. */
 void opening_finish(struct supervisor *s, struct opening *opening);
-/* It took too long. */
+/* It took too long: the worker keeps what it has. */
 void opening_give_up(struct supervisor *s, struct opening *opening);
-/* Opens all logs of all workers anew. */
+/* Opens all logs of all workers anew; those of a starting one once it is READY. */
 void opening_rotate(struct supervisor *s);
+/* All logs of one. */
+void opening_rotate_of(struct supervisor *s, struct child *child);
 
 #endif

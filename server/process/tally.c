@@ -77,15 +77,12 @@ static bool counts_open_things(enum counter which)
 	return which == COUNTER_OPEN || which == COUNTER_REQUESTS_OPEN;
 }
 
-void tally_clear_dead(struct tally *tally, uint32_t live)
+void tally_clear_open(struct tally *tally, unsigned place)
 {
-	for (unsigned place = 0; place < PLACES_MAX; place++) {
-		if (live >> place & 1)
-			continue;
-		for (unsigned i = 0; i < used_slots(tally, place); i++) {
-			atomic_store(&tally->slot[place][i].value[COUNTER_OPEN], 0);
-			atomic_store(&tally->slot[place][i].value[COUNTER_REQUESTS_OPEN], 0);
-		}
+	check(place < PLACES_MAX);
+	for (unsigned i = 0; i < used_slots(tally, place); i++) {
+		atomic_store(&tally->slot[place][i].value[COUNTER_OPEN], 0);
+		atomic_store(&tally->slot[place][i].value[COUNTER_REQUESTS_OPEN], 0);
 	}
 }
 

@@ -20,8 +20,9 @@ struct tally *tally_map(int fd, bool writable);
 void tally_unmap(struct tally *tally);
 /* A slot that nobody else writes to: 0 is the worker's own, 1 that of its first thread. */
 struct counters *tally_slot(struct tally *tally, unsigned place, unsigned slot);
-/* Sets what counts open things to 0 in all places that are not among `live` (bits): whoever counted there is gone. */
-void tally_clear_dead(struct tally *tally, uint32_t live);
+/* Sets what counts open things to 0 in a place: by its new worker, for whoever counted there before is gone. Other places are
+ * others' business: who lives there may have changed since this worker was started. */
+void tally_clear_open(struct tally *tally, unsigned place);
 /* The sum over all places; of what counts open things, only over those among `live`. */
 uint64_t tally_sum(const struct tally *tally, enum counter which, uint32_t live);
 

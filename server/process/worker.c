@@ -31,13 +31,16 @@ static uint64_t now_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-/* The supervisor speaks by the channel. Signals to the whole group (Ctrl-C) are its business. */
+/* The supervisor speaks by the channel. Signals to the whole group (Ctrl-C) are its business; until here they were blocked. */
 static void ignore_signals(void)
 {
+	sigset_t none;
 	static const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGPIPE};
 	for (size_t i = 0; i < COUNT_OF(ignored); i++)
 		signal(ignored[i], SIG_IGN);
 	signal(SIGCHLD, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 static bool has_channel(void)

@@ -148,11 +148,22 @@ static int open_counters(struct worker *w)
 		return -1;
 	}
 	w->crew.place = w->hello.place;
-	tally_clear_dead(w->crew.tally, w->hello.live);
+	tally_clear_open(w->crew.tally, w->crew.place);
 	return 0;
 }
 
 /* --- Logs. --- */
+
+/* A log that cannot be opened is an error where somebody starts it or asks for a reload. After a crash there must be somebody who
+ * serves: standard error takes the lines, by a number of its own, so that USR1 can put the log in its place. */
+static int without_log(struct worker *w, unsigned number, const char *path, int error)
+{
+	log_error("cannot open the log %s: %s", path, strerror(error));
+	if (w->hello.kind != START_CRASH)
+		return -1;
+	w->files[number] = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	return w->files[number] < 0 ? -1 : 0;
+}
 
 /* Through the supervisor, that can do so again when the worker has no rights any more. */
 static int open_log(struct worker *w, unsigned number, enum file_role role, const char *path)
@@ -176,8 +187,7 @@ static int open_log(struct worker *w, unsigned number, enum file_role role, cons
 		return -1;
 	if (file.error != 0 || w->message.fd_count != 1) {
 		channel_drop(&w->message);
-		log_error("cannot open the log %s: %s", path, strerror(file.error));
-		return -1;
+		return without_log(w, number, path, file.error);
 	}
 	w->files[number] = channel_take(&w->message, 0);
 	return 0;

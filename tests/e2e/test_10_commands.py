@@ -79,6 +79,13 @@ def test_bad_usage_is_2(arguments):
     assert run.stderr and not run.stdout
 
 
+@pytest.mark.parametrize("name", ["run", "check", "reload", "stop", "status"])
+def test_a_path_that_no_file_can_have_is_bad_usage(name):
+    run = command(name, "-c", "/a" * 12000)
+    assert run.returncode == 2
+    assert run.stderr == "weir: the path of the configuration is too long\n" and not run.stdout
+
+
 def test_a_near_name_is_suggested():
     assert "did you mean reload?" in command("relaod").stderr
 
@@ -277,8 +284,8 @@ def test_the_control_socket_is_for_root_and_its_own_account(weir):
 def test_garbage_on_the_control_socket_harms_nobody(weir):
     server = weir(CONFIG)
     path = control_socket(server)
-    for garbage in (b"x", b"\0" * 12, b"GET / HTTP/1.1\r\n\r\n", b"riew\1\0\20\0\0\0\0\0",
-                    b"riew\1\0\20\0\377\377\377\377" + b"y" * 9000):
+    for garbage in (b"x", b"\0" * 12, b"GET / HTTP/1.1\r\n\r\n", b"riew\2\0\377\0\0\0\0\0",
+                    b"riew\2\0\21\0\377\377\377\377" + b"y" * 9000):
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
             client.connect(path)
             client.send(garbage)

@@ -24,8 +24,10 @@ static void test_sums_over_workers_that_live_and_died(void **state)
 	assert_int_equal(tally_sum(tally, COUNTER_REQUESTS, 3), 12);
 	assert_int_equal(tally_sum(tally, COUNTER_OPEN, 3), 5);
 	assert_int_equal(tally_sum(tally, COUNTER_OPEN, 2), 3); /* the first one is dead */
-	tally_clear_dead(tally, 2);
+	/* a new one takes its place, and touches nobody else's */
+	tally_clear_open(tally, 0);
 	assert_int_equal(tally_sum(tally, COUNTER_OPEN, 3), 3);
+	assert_int_equal(tally_sum(tally, COUNTER_OPEN, 1), 0);
 	assert_int_equal(tally_sum(tally, COUNTER_REQUESTS, 2), 12);
 	tally_unmap(tally);
 	struct tally *again = tally_map(fd, false);
@@ -59,7 +61,8 @@ static void test_unused_slots_cost_no_memory(void **state)
 	int fd = tally_make();
 	struct tally *tally = tally_map(fd, true);
 	counter_add(tally_slot(tally, 0, 1), COUNTER_REQUESTS, 1);
-	tally_clear_dead(tally, 1);
+	tally_clear_open(tally, 1);
+	tally_clear_open(tally, 2);
 	tally_sum(tally, COUNTER_REQUESTS, 1);
 	assert_int_equal(fstat(fd, &st), 0);
 	assert_true(st.st_blocks * 512 <= 16384);
