@@ -39,7 +39,7 @@ struct listener {
 	void *context;
 	int fd;
 	bool paced; /* its connections' congestion control paces what is sent: see TRANSPORT_PACED */
-	int spare; /* given up for a moment when descriptors run out */
+	int spare;  /* given up for a moment when descriptors run out */
 };
 
 void listener_start(struct listener *l, struct loop *loop, int fd,
