@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -187,13 +189,26 @@ static bool is_writable(void)
 	return got == 1 && (poll_one.revents & POLLOUT);
 }
 
+/* Another process may have taken the last page of a pipe since the look: newer kernels can be told not to wait for the next one. */
+static ssize_t write_at_once(const char *piece, size_t len)
+{
+	struct stat st;
+	struct iovec part = {(void *)(uintptr_t)piece, len};
+	if (fstat(descriptor, &st) == 0 && S_ISFIFO(st.st_mode)) {
+		ssize_t written = pwritev2(descriptor, &part, 1, -1, RWF_NOWAIT);
+		if (written >= 0 || errno == EAGAIN)
+			return written;
+	}
+	return write(descriptor, piece, len);
+}
+
 /* With the lock held. Returns false when not all of it was written: a full disk, a slow reader. */
 static bool write_piece(const char *piece, size_t len)
 {
 	while (len > 0) {
 		if (!is_writable())
 			return false;
-		ssize_t written = write(descriptor, piece, len);
+		ssize_t written = write_at_once(piece, len);
 		if (written < 0 && errno == EINTR)
 			continue;
 		if (written <= 0)

@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -342,6 +343,7 @@ static const struct {
 	{"prctl", 0, UINT32_MAX, PR_SET_NAME},
 	{"clone", 0, CLONE_THREAD | CLONE_NEW, CLONE_THREAD},
 	{"prlimit64", 0, UINT32_MAX, 0},
+	{"pwritev2", 5, UINT32_MAX, RWF_NOWAIT}, /* the log */
 	{"fcntl", 1, UINT32_MAX, F_DUPFD},
 	{"fcntl", 1, UINT32_MAX, F_DUPFD_CLOEXEC},
 	{"fcntl", 1, UINT32_MAX, F_GETFD},
