@@ -41,6 +41,8 @@ void child_kill(struct child *child)
 {
 	if (child->reaped)
 		return;
+	if (!child->killed)
+		child->deadline = supervisor_now() + DEATH_MS;
 	child->killed = true;
 	kill(child->pid, SIGKILL);
 }
@@ -308,6 +310,23 @@ void child_drain(
 	}
 }
 
+/* What follows the end of a worker, however it is known. */
+static void bury(struct supervisor *s, struct child *child, const char *why, struct slice said)
+{
+	if (s->current == child)
+		s->current = NULL;
+	list_remove(&child->link);
+	sockets_forget(&s->sockets, child->place);
+	supervisor_child_gone(s, child, why, said);
+	child_free(child);
+}
+
+void child_abandon(struct supervisor *s, struct child *child)
+{
+	log_error("worker %d was killed and does not end: it is left behind", (int)child->pid);
+	bury(s, child, "did not end", (struct slice){NULL, 0});
+}
+
 static void describe(char to[96], int status)
 {
 	if (WIFSIGNALED(status))
@@ -324,10 +343,6 @@ void child_reap(struct supervisor *s, struct child *child, int status)
 	if (child->channel >= 0)
 		receive(s, child, HEAR_AT_DEATH);
 	describe(why, status);
-	if (s->current == child)
-		s->current = NULL;
-	list_remove(&child->link);
-	sockets_forget(&s->sockets, child->place);
 	char *bytes = NULL;
 	struct slice said = {NULL, 0};
 	if (child->birth >= 0) {
@@ -335,7 +350,6 @@ void child_reap(struct supervisor *s, struct child *child, int status)
 		ssize_t n = pread(child->birth, bytes, SAID_MAX, 0);
 		said = (struct slice){bytes, n > 0 ? (size_t)n : 0};
 	}
-	supervisor_child_gone(s, child, why, said);
+	bury(s, child, why, said);
 	free(bytes);
-	child_free(child);
 }

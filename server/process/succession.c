@@ -99,16 +99,27 @@ static void make_room(struct supervisor *s)
 	}
 }
 
+/* Whether all places but the last are taken, some of them by the dead who are not buried yet. */
+static bool room_comes(const struct supervisor *s)
+{
+	unsigned taken = 0, killed = 0;
+	list_each (link, &s->children) {
+		taken++;
+		killed += container_of(link, struct child, link)->killed;
+	}
+	return taken >= PLACES_MAX - 1 && killed > 0;
+}
+
 void supervisor_reload(struct supervisor *s)
 {
 	if (s->stopping)
 		return;
+	make_room(s);
 	/* the one under way, or the first start, may have read the file already */
-	if (s->reloading || !s->served) {
+	if (s->reloading || !s->served || room_comes(s)) {
 		s->reload_again = true;
 		return;
 	}
-	make_room(s);
 	s->control.reload++;
 	log_info("reloading %s", s->options->file);
 	notify_reloading(&s->notify);
@@ -322,15 +333,8 @@ static void starting_gone(
 	buffer_free(&text);
 }
 
-void supervisor_child_gone(
-	struct supervisor *s, struct child *child, const char *why, struct slice said)
+static void serving_gone(struct supervisor *s, const struct child *child, const char *why)
 {
-	if (s->retiring && (child == s->retiring || child == s->reloading))
-		retired(s);
-	if (child->state == WORKER_STARTING) {
-		starting_gone(s, child, why, said);
-		return;
-	}
 	bool clean = strcmp(why, "ended with status 0") == 0;
 	if (child->state == WORKER_DRAINING && (clean || child->killed)) {
 		log_info("worker %d has %s", (int)child->pid, clean ? "drained" : "been cut off");
@@ -343,6 +347,19 @@ void supervisor_child_gone(
 	if (supervisor_now() - child->since >= STEADY_MS)
 		s->restart_delay = 0;
 	restart_later(s);
+}
+
+void supervisor_child_gone(
+	struct supervisor *s, struct child *child, const char *why, struct slice said)
+{
+	if (s->retiring && (child == s->retiring || child == s->reloading))
+		retired(s);
+	if (child->state == WORKER_STARTING)
+		starting_gone(s, child, why, said);
+	else
+		serving_gone(s, child, why);
+	if (s->served && !s->reloading)
+		reload_again(s); /* it may have waited for the place */
 }
 
 void supervisor_due(struct supervisor *s, uint64_t now, uint64_t *next)

@@ -43,10 +43,10 @@ void supervisor_stop(struct supervisor *s, bool at_once)
 		struct child *child = container_of(link, struct child, link);
 		if (child->state == WORKER_STARTING)
 			child_kill(child);
-		else
+		else if (!child->killed)
 			child_drain(s, child, at_once ? 0 : (uint64_t)child->ready.drain, true,
 				(struct slice){NULL, 0});
-		if (!child->killed && child->deadline > last)
+		if (child->deadline > last)
 			last = child->deadline;
 	}
 	/* `drain` may be longer than the service manager would wait */
@@ -124,6 +124,14 @@ static void on_signal(struct supervisor *s)
 	}
 }
 
+static void is_overdue(struct supervisor *s, struct child *child)
+{
+	if (!child->killed)
+		child_kill(child);
+	else if (s->stopping)
+		child_abandon(s, child);
+}
+
 /* Kills and drops what is over its time. Returns ms until the next deadline, -1: there is none. */
 static int deadlines(struct supervisor *s)
 {
@@ -135,13 +143,14 @@ static int deadlines(struct supervisor *s)
 		else if (opening->deadline < next)
 			next = opening->deadline;
 	}
-	list_each (link, &s->children) {
+	list_each_safe (link, &s->children) {
 		struct child *child = container_of(link, struct child, link);
-		if (child->deadline == 0 || child->killed)
-			continue;
-		if (child->deadline <= now)
-			child_kill(child);
-		else if (child->deadline < next)
+		if (child->deadline <= now && child->deadline != 0)
+			is_overdue(s, child);
+	}
+	list_each (link, &s->children) {
+		const struct child *child = container_of(link, struct child, link);
+		if (child->deadline > now && child->deadline < next)
 			next = child->deadline;
 	}
 	for (unsigned i = 0; i < CONTROL_CLIENTS_MAX; i++) {
@@ -187,12 +196,19 @@ static void serve_children(struct supervisor *s, const struct pollfd *poll, cons
 	}
 }
 
+static bool is_over(const struct supervisor *s)
+{
+	return list_empty(&s->children) && (s->failed || s->stopping);
+}
+
 static void turn(struct supervisor *s)
 {
 	struct pollfd polls[POLL_MAX];
 	void *owners[POLL_MAX];
 	unsigned count = 0;
 	int timeout = deadlines(s);
+	if (is_over(s)) /* the last one was left behind */
+		return;
 	poll_add(polls, owners, &count, s->signals, NULL);
 	poll_add(polls, owners, &count, s->control.listener, NULL);
 	for (unsigned i = 0; i < CONTROL_CLIENTS_MAX; i++)
@@ -286,7 +302,7 @@ int supervisor_run(const struct supervisor_options *options)
 			log_info("%u sockets come from the service manager", adopted);
 		s.failed = !child_start(&s, START_FRESH);
 	}
-	while (!list_empty(&s.children) || (!s.failed && !s.stopping))
+	while (!is_over(&s))
 		turn(&s);
 	supervisor_remove_pid_file(&s);
 	sockets_close(&s.sockets);

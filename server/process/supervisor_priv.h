@@ -15,8 +15,10 @@
 #include "process/sockets.h"
 #include "process/supervisor.h"
 
-#define START_MS       60000 /* a worker that is not READY by then has failed */
-#define GRACE_MS       2000  /* what a worker gets beyond its deadline before it is killed */
+#define START_MS 60000 /* a worker that is not READY by then has failed */
+#define GRACE_MS 2000  /* what a worker gets beyond its deadline before it is killed */
+#define DEATH_MS                                                                                   \
+	1000 /* what a stop waits for one that was killed: a dead disk may hold it for ever */
 #define LINGERING_MAX  4     /* workers that may go on for `linger` after a reload */
 #define PLACES_SPARE   2     /* of PLACES_MAX: one for a reload and one for a crash */
 #define RESTART_MAX    2000  /* ms between two restarts */
@@ -37,13 +39,14 @@ struct child {
 	unsigned place;
 	enum start_kind kind;
 	enum worker_state state;
-	bool hurried;      /* draining, and not by `linger` any more */
-	bool killed;       /* by us: its death is no news */
-	bool reaped;       /* its pid may be another's already */
-	bool rotate;       /* the logs are to be opened anew once it is READY */
-	uint64_t since;    /* ms, of the state */
-	uint64_t deadline; /* ms; 0: none. It is killed then */
-	int log;           /* the error log as it was opened for it, or -1 */
+	bool hurried;   /* draining, and not by `linger` any more */
+	bool killed;    /* by us: its death is no news */
+	bool reaped;    /* its pid may be another's already */
+	bool rotate;    /* the logs are to be opened anew once it is READY */
+	uint64_t since; /* ms, of the state */
+	uint64_t
+		deadline; /* ms; 0: none. It is killed then; when it was killed already, a stop leaves it behind */
+	int log; /* the error log as it was opened for it, or -1 */
 	struct registry files;
 	struct keepsakes keepsakes; /* count once it is READY */
 	struct channel_ready ready;
@@ -132,6 +135,8 @@ struct child *child_start(struct supervisor *s, enum start_kind kind);
 void child_receive(struct supervisor *s, struct child *child);
 /* It has ended with this status: what it still had said is heard, then it is freed. */
 void child_reap(struct supervisor *s, struct child *child, int status);
+/* It was killed and does not end: nobody waits for it any more. */
+void child_abandon(struct supervisor *s, struct child *child);
 /* Tells it to drain within `ms`; `removed`: addresses that it has to empty, a NUL behind each; or all. */
 void child_drain(
 	struct supervisor *s, struct child *child, uint64_t ms, bool all, struct slice removed);

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <sys/ptrace.h>
 
 #include "process/control.h"
 #include "process/tally.h"
@@ -299,6 +300,27 @@ static void test_a_worker_begins_with_signals_blocked(void **state)
 	show_end();
 }
 
+/* A dead disk may hold a killed worker for ever. Here it is this test that does not let the supervisor have it. */
+static void test_a_stop_does_not_wait_for_what_cannot_be_killed(void **state)
+{
+	int status;
+	(void)state;
+	show_begin(false);
+	struct puppet *worker = show_worker();
+	puppet_ready(worker, 0);
+	assert_true(show_says("serves", PUPPET_MS));
+	if (ptrace(PTRACE_SEIZE, worker->pid, NULL, NULL)) { /* a machine that forbids it */
+		show_end();
+		return;
+	}
+	alarm(20);
+	show_signal(SIGTERM);
+	assert_true(show_says("it is left behind", PUPPET_MS));
+	assert_int_equal(show_over(), 0);
+	alarm(0);
+	assert_int_equal(waitpid(worker->pid, &status, __WALL), worker->pid);
+}
+
 /* --- The service manager. --- */
 
 static void test_a_long_stop_asks_for_time(void **state)
@@ -385,6 +407,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_hup_without_a_file_stops),
 		cmocka_unit_test(test_hup_that_was_ignored_stays_so_without_a_file),
 		cmocka_unit_test(test_a_worker_begins_with_signals_blocked),
+		cmocka_unit_test(test_a_stop_does_not_wait_for_what_cannot_be_killed),
 		cmocka_unit_test(test_a_long_stop_asks_for_time),
 		cmocka_unit_test(test_a_file_asked_for_after_ready_breaks_the_rules),
 		cmocka_unit_test(test_a_worker_may_not_speak_at_the_control_socket),
