@@ -82,6 +82,8 @@ static void end_way(struct walk *w)
 	for (unsigned i = 0; i < d->count; i++)
 		noted = noted || d->on[i] == w->here;
 	if (noted || d->count == DEPEND_MAX || w->generation == 0) {
+		if (!noted && w->generation == 0 && !watch_cannot(w->here))
+			w->disturbed = true;
 		d->by_time = d->by_time || !noted;
 		watch_release(w->watch, w->here);
 	} else {
@@ -197,6 +199,7 @@ void depend_add(struct depend *d, struct watch *watch, const char *root, const c
 	struct walk w;
 	unsigned before = d->count;
 	d->by_time = d->by_time || watch == NULL;
+	bool by_time = d->by_time;
 	for (int try = 0;; try++) {
 		w.depend = d;
 		w.watch = watch;
@@ -219,7 +222,9 @@ void depend_add(struct depend *d, struct watch *watch, const char *root, const c
 		if (!w.disturbed || try == TRIES)
 			break;
 		drop_beyond(d, watch, before);
+		d->by_time = by_time;
 	}
+	d->disturbed = d->disturbed || w.disturbed;
 	if (w.disturbed || d->count == 0)
 		d->by_time = true;
 	if (!w.found)

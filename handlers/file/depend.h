@@ -17,6 +17,7 @@ struct depend {
 	uint32_t generation[DEPEND_MAX];
 	uint8_t count;
 	bool by_time; /* not all could be watched: look again after a second */
+	bool disturbed; /* all changed again and again during the walk: look again at once (by_time is set as well) */
 };
 
 /* Walks from `root` (absolute) along `path` (relative, decoded), watches the directories that are passed, notes their

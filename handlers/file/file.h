@@ -26,14 +26,22 @@ struct file_root {
 	struct option_list index; /* names tried in a directory */
 	int symlinks;             /* enum symlinks */
 	bool hidden_files;        /* names that begin with a dot are served */
+	bool listing;             /* a directory without index has a page */
 	unsigned lane;            /* of disk jobs: the same for the same path */
 	const struct mime *mime;  /* whose names tell their type; NULL: none do */
 };
 
-/* Makes the page of a directory that has no index, on an I/O thread: of `directory` (a descriptor that stays the caller's), which stands at
- * `path` ("" or with a final "/"); `query` tells the pages of one directory apart. 0, or -1 with errno. */
-typedef int file_list_fn(int directory, const struct file_root *root, struct slice path,
-	struct slice query, struct buffer *page);
+/* A directory that is to be listed; descriptors stay the caller's. */
+struct file_directory {
+	int root_fd, fd;
+	const struct file_root *root;
+	const char *path; /* "" or with a final "/" */
+};
+
+/* Makes the page of a directory, on an I/O thread; `query` tells the pages of one directory apart. 0, or -1 with errno: ENOENT, there is no
+ * such page. */
+typedef int file_list_fn(
+	const struct file_directory *directory, struct slice query, struct buffer *page);
 
 /* What is asked of a root. Slices are valid as long as the request. */
 struct file_question {
@@ -41,7 +49,8 @@ struct file_question {
 	struct slice key; /* what tells questions of one scope apart */
 	struct slice
 		decoded; /* path, decoded, relative, without empty, "." and ".." segments; "" or a final "/": a directory */
-	file_list_fn *list; /* NULL: a directory without index is as good as missing */
+	file_list_fn
+		*list; /* NULL, or: the page of this directory is wanted, and nothing else of it */
 	struct slice query; /* for that */
 };
 
@@ -59,6 +68,8 @@ struct file_stamp {
 	ino_t inode;
 	off_t size;
 	struct timespec modified, changed;
+	bool restless; /* it was written in place since it was looked at first: it may be again, at any moment */
+	bool linked; /* it has other names, by which it may be written unseen */
 	bool racy; /* changed so shortly before it was read that the stamp would not show another change */
 };
 
@@ -66,8 +77,8 @@ struct file_stamp {
 struct file {
 	struct ref ref;
 	struct exchange_thread *thread;
-	int fd;      /* -1: the whole content stands in the body of `ready` */
-	bool remote; /* see io/remote.h */
+	int fd;       /* -1: the whole content stands in the body of `ready` */
+	bool guarded; /* on a file system that may hang (io/remote.h), or written in place again and again: see file_guarded_body */
 	uint64_t length;
 	struct file_stamp stamp;
 	struct ready
@@ -91,7 +102,7 @@ static inline struct slice file_etag(const struct file *file)
 /* One version as a look found it. */
 struct file_version {
 	bool unchanged; /* it is the one at hand: nothing of it was read */
-	bool utf8, text, warm, remote;
+	bool utf8, text, warm, guarded;
 	int fd; /* the taker's to close; -1: none, or the content is whole at `content` */
 	struct file_stamp stamp;
 	char *content; /* the taker's to free; NULL: not kept */
@@ -134,6 +145,8 @@ int file_open(int root_fd, const struct file_root *root, const char *path, const
 
 void file_stamp(struct file_stamp *stamp, const struct stat *s);
 bool file_stamp_equal(const struct file_stamp *a, const struct file_stamp *b);
+/* Does the open file have the size and time of the stamp? Names may have come and gone. */
+bool file_stamp_holds(const struct file_stamp *stamp, int fd);
 
 enum file_read {
 	FILE_READ_DONE,
@@ -141,8 +154,10 @@ enum file_read {
 	FILE_READ_ERROR,   /* errno says why */
 };
 /* Reads the version that is open at v->fd with v->stamp: content, entity tag (with the variant's suffix), what kind of text. The content of small
- * ones is kept and the descriptor closed. `last_try`: it changes all the time, so the tag comes from its stamp. */
+ * ones is kept and the descriptor closed. `last_try`: it changes all the time, or is young and there are no events of its own to go by. */
 enum file_read file_read(struct file_look *look, enum variant variant, bool last_try);
+/* Waits until a file that was just written is old enough for its times to tell the next write. */
+void file_ripen(const struct file_stamp *stamp);
 /* Tells the type of the file itself from its content; after file_read. */
 void file_sniff(struct file_look *look);
 /* A page that was made stands at the content of the file itself: gives it its tag and type. */

@@ -127,13 +127,9 @@ static bool version_stands(struct ref *ref)
 {
 	const struct file *file = container_of(ref, struct file, ref);
 	const struct depend_shared *depend = file->depend;
-	struct stat s;
-	if (depend && !depend->depend.by_time && depend_holds(&depend->depend, depend->watch))
-		return true;
-	if (fstat(file->fd, &s))
-		return false;
-	return s.st_size == file->stamp.size && s.st_mtim.tv_sec == file->stamp.modified.tv_sec &&
-	       s.st_mtim.tv_nsec == file->stamp.modified.tv_nsec;
+	bool seen = depend && !depend->depend.by_time && !file->stamp.linked;
+	return (seen && depend_holds(&depend->depend, depend->watch)) ||
+	       file_stamp_holds(&file->stamp, file->fd);
 }
 
 static enum pull body_pull(struct source *source, struct chunks *out, size_t room)
@@ -173,8 +169,8 @@ struct source *file_body(
 {
 	check(file->fd >= 0 && length > 0 && length <= file->length &&
 		first <= file->length - length);
-	if (file->remote)
-		return file_remote_body(request, file, first, length);
+	if (file->guarded)
+		return file_guarded_body(request, file, first, length);
 	struct file_source *body = arena_zalloc(&request->arena, sizeof *body);
 	body->source.ops = &body_ops;
 	body->request = request;

@@ -15,10 +15,11 @@
 struct source *file_body(
 	struct request *request, struct file *file, uint64_t first, uint64_t length);
 
-/* The same for file->remote, where reading, and even asking, may wait for ever: all of it is done on I/O threads, into memory. */
-struct source *file_remote_body(
+/* The same for file->guarded. Where a file system may hang, reading, and even asking, is not for a loop; and of a file that is written in place
+ * the kernel may send two versions by one call. So pieces are read into memory on I/O threads, and each is checked before it is sent. */
+struct source *file_guarded_body(
 	struct request *request, struct file *file, uint64_t first, uint64_t length);
 /* Closes its descriptor, which may wait as well, on an I/O thread. */
-void file_remote_close(struct file *file);
+void file_guarded_close(struct file *file);
 
 #endif

@@ -1,155 +1,26 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What a thread knows of files: lookup, shelves with their bounds, and the looks that fill them. */
-#include "handlers/file/file_cache.h"
+#include "handlers/file/file_cache_priv.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include "base/clock.h"
-#include "handlers/file/file_body.h"
 #include "http/respond.h"
-#include "io/disk.h"
 
-#define TTL_WATCHED_MS 60000 /* writes through mappings raise no event */
-#define TTL_BY_TIME_MS 1000
-#define LATE_MS        10000 /* a look that takes longer: its waiters get 503 */
-#define SCAN_MAX       32    /* entries that one eviction may spare because they were used */
-
-/* A look on its way to an I/O thread and back. Outlives the cache if it must. */
-struct file_look_job {
-	struct disk_job job;
-	struct file_look look;
-	struct link link;         /* in cache->jobs */
-	struct file_cache *cache; /* NULL: the cache is gone */
-	struct file_entry *entry;
-	const struct scope *scope;
-	struct deadline deadline; /* how long requests wait for it */
-	uint64_t begun_ms;
-	bool overdue;
-	char path[]; /* then the query */
-};
+#define LATE_MS      10000 /* a look that takes longer: its waiters get 503 */
+#define SCAN_MAX     32    /* entries that one eviction may spare because they were used */
+#define LISTINGS_MAX 8 /* pages of directories that a thread has made at a time: they cost much */
 
 /* A request that waits for a look; in its arena. */
 struct waiter {
 	struct link link;
 	struct request *request;
+	struct file_entry *entry;
 	file_found_fn *found;
 	struct file_question question;
 };
-
-/* --- Versions. --- */
-
-static void file_last(struct ref *ref)
-{
-	struct file *file = container_of(ref, struct file, ref);
-	if (file->fd >= 0 && file->remote)
-		file_remote_close(file);
-	else if (file->fd >= 0)
-		close(file->fd);
-	if (file->ready)
-		ref_put(&file->ready->ref);
-	if (file->depend)
-		ref_put(&file->depend->ref);
-	free(file);
-}
-
-static struct file *file_take(struct file_cache *cache, struct file_look_job *job,
-	enum variant variant, const struct file_about *about)
-{
-	struct file_look *look = &job->look;
-	struct file_version *v = &look->found[variant];
-	size_t type_length = variant == VARIANT_SELF ? about->type.len : 0;
-	struct file *file = must_zalloc(sizeof *file + type_length + 1);
-	ref_init(&file->ref, file_last);
-	file->thread = cache->thread;
-	file->fd = v->fd;
-	file->remote = v->remote;
-	v->fd = -1;
-	file->length = (uint64_t)v->stamp.size;
-	file->lane = look->root->lane;
-	file->stamp = v->stamp;
-	file->utf8 = v->utf8;
-	file->text = v->text;
-	if (v->warm)
-		file->warm_until_ms = cache->thread->clock->monotonic_ms + TTL_WATCHED_MS;
-	file->etag_length = v->etag_length;
-	memcpy(file->etag, v->etag, v->etag_length);
-	if (type_length)
-		memcpy(file->type, about->type.ptr, type_length);
-	return file;
-}
-
-/* Replaces a version by what a look found, unless it is still the one. */
-static void version_take(struct file_cache *cache, struct file_look_job *job, enum variant variant,
-	struct file_about *about, const struct file *self, struct file **at)
-{
-	struct file_version *v = &job->look.found[variant];
-	if (v->unchanged)
-		return;
-	if (*at)
-		ref_put(&(*at)->ref);
-	*at = file_take(cache, job, variant, about);
-	about->variant = variant;
-	(*at)->utf8 = self ? self->utf8 : v->utf8; /* the charset is that of what is encoded */
-	(*at)->ready = cache->make_ready(cache->thread, job->scope, *at, about, v->content);
-}
-
-static void variants_free(struct file_variants **variants)
-{
-	if (!*variants)
-		return;
-	for (unsigned v = VARIANT_SELF + 1; v < VARIANT_COUNT; v++)
-		if ((*variants)->file[v])
-			ref_put(&(*variants)->file[v]->ref);
-	free(*variants);
-	*variants = NULL;
-}
-
-/* Makes the entry's versions those that the look found. */
-static void versions_take(
-	struct file_cache *cache, struct file_entry *entry, struct file_look_job *job)
-{
-	struct file_look *look = &job->look;
-	char name[PATH_MAX + NAME_MAX];
-	size_t length = strlen(job->path), index = look->index.len;
-	check(length + index <= sizeof name);
-	memcpy(name, job->path, length);
-	if (index)
-		memcpy(name + length, look->index.ptr, index);
-	struct file_about about = {
-		.name = {name, length + index},
-		.type = slice_of(look->type),
-		.vary = variant_vary(look->variants),
-	};
-	version_take(cache, job, VARIANT_SELF, &about, NULL, &entry->file);
-	about.type = slice_of(entry->file->type);
-	if (!look->variants) {
-		variants_free(&entry->variants);
-		return;
-	}
-	if (!entry->variants)
-		entry->variants = must_zalloc(sizeof *entry->variants);
-	entry->variants->which = look->variants;
-	for (unsigned v = VARIANT_SELF + 1; v < VARIANT_COUNT; v++) {
-		struct file **at = &entry->variants->file[v];
-		if (look->variants & 1u << v) {
-			version_take(cache, job, v, &about, entry->file, at);
-		} else if (*at) {
-			ref_put(&(*at)->ref);
-			*at = NULL;
-		}
-	}
-}
-
-static void versions_drop(struct file_entry *entry)
-{
-	variants_free(&entry->variants);
-	if (entry->file)
-		ref_put(&entry->file->ref);
-	entry->file = NULL;
-}
 
 /* --- Shelves. --- */
 
@@ -283,32 +154,10 @@ static void answer(struct file_entry *entry, struct link *waiters)
 
 static void look_work(struct disk_job *job)
 {
-	file_look(&container_of(job, struct file_look_job, job)->look);
-}
-
-static void file_depend(struct file *file, struct depend_shared *depend)
-{
-	if (file->depend)
-		ref_put(&file->depend->ref);
-	file->depend = depend;
-	ref_get(&depend->ref);
-}
-
-/* All versions of an entry stand or fall with what it depends on. Is one of them too young to be told from the next? */
-static bool versions_depend(struct file_entry *entry)
-{
-	if (!entry->file)
-		return false;
-	bool racy = entry->file->stamp.racy;
-	file_depend(entry->file, entry->depend);
-	for (unsigned v = VARIANT_SELF + 1; entry->variants && v < VARIANT_COUNT; v++) {
-		struct file *file = entry->variants->file[v];
-		if (!file)
-			continue;
-		racy = racy || file->stamp.racy;
-		file_depend(file, entry->depend);
-	}
-	return racy;
+	struct file_look_job *look = container_of(job, struct file_look_job, job);
+	look->skipped = atomic_load(&look->abandoned);
+	if (!look->skipped)
+		file_look(&look->look);
 }
 
 /* The outcome becomes what the entry says. */
@@ -329,7 +178,7 @@ static void take_outcome(
 	bool racy = versions_depend(entry);
 	entry->kind = (uint8_t)look->kind;
 	shelve(cache, entry);
-	if (look->kind == FILE_FAILED)
+	if (look->kind == FILE_FAILED || entry->depend->depend.disturbed)
 		entry->ttl_ms = 0;
 	else if (!watched && entry->descriptors)
 		entry->ttl_ms = 0; /* what was announced from memory would not be what is sent */
@@ -341,7 +190,8 @@ static void take_outcome(
 
 static void job_free(struct file_look_job *job)
 {
-	file_look_done(&job->look);
+	if (!job->skipped)
+		file_look_done(&job->look);
 	free(job);
 }
 
@@ -356,10 +206,30 @@ static void settle_late(
 		return;
 	struct waiter *first = container_of(entry->late.next, struct waiter, link);
 	list_move(&entry->waiting, &entry->late);
-	if (entry->kind == FILE_FAILED || entry->depend->depend.by_time ||
+	const struct depend *depend = &entry->depend->depend;
+	if (entry->kind == FILE_FAILED || (depend->by_time && !depend->disturbed) ||
 		file_entry_fresh(cache, entry) ||
 		!look_start(cache, entry, scope, &first->question))
 		answer(entry, &entry->waiting);
+}
+
+/* Nobody waited for the look, so that it was not begun; somebody may have come since. */
+static void look_again(
+	struct file_cache *cache, struct file_entry *entry, const struct scope *scope)
+{
+	list_move(&entry->waiting, &entry->late);
+	if (list_empty(&entry->waiting)) {
+		if (!entry->shelved && !entry->pins)
+			entry_free(cache, entry);
+		return;
+	}
+	struct waiter *first = container_of(entry->waiting.next, struct waiter, link);
+	if (look_start(cache, entry, scope, &first->question))
+		return;
+	uint8_t kind = entry->kind;
+	entry->kind = FILE_FAILED;
+	answer(entry, &entry->waiting);
+	entry->kind = kind;
 }
 
 /* A failed look is told. Where it failed for want of descriptors half of those that are kept open are given back. */
@@ -388,6 +258,13 @@ static void look_done(struct disk_job *disk_job)
 	deadline_clear(cache->thread->loop, &job->deadline);
 	list_remove(&job->link);
 	entry->job = NULL;
+	cache->listings -= job->look.list != NULL;
+	if (job->skipped) {
+		const struct scope *skipped = job->scope;
+		job_free(job);
+		look_again(cache, entry, skipped);
+		return;
+	}
 	entry->pins++;
 	if (job->look.kind == FILE_FAILED)
 		take_failure(cache, job);
@@ -428,6 +305,8 @@ static bool look_start(struct file_cache *cache, struct file_entry *entry,
 	const struct scope *scope, const struct file_question *question)
 {
 	struct slice decoded = question->decoded, query = question->query;
+	if (question->list && cache->listings >= LISTINGS_MAX)
+		return false;
 	struct file_look_job *job = must_zalloc(sizeof *job + decoded.len + 1 + query.len);
 	memcpy(job->path, decoded.ptr, decoded.len);
 	if (query.len)
@@ -452,12 +331,15 @@ static bool look_start(struct file_cache *cache, struct file_entry *entry,
 	}
 	job->job.work = look_work;
 	job->job.done = look_done;
-	job->job.lane = question->root->lane;
+	/* directories that take long to list hold up no files */
+	job->job.lane = question->list ? ~question->root->lane : question->root->lane;
 	if (!disk_submit(cache->thread->disk, cache->thread->loop, &job->job)) {
 		free(job);
 		return false;
 	}
 	entry->job = job;
+	entry->listing = question->list != NULL;
+	cache->listings += entry->listing;
 	list_append(&cache->jobs, &job->link);
 	job->deadline.expired = look_overdue;
 	deadline_set(cache->thread->loop, &job->deadline, cache->late_ms);
@@ -467,7 +349,10 @@ static bool look_start(struct file_cache *cache, struct file_entry *entry,
 static void waiter_cancel(struct request *request)
 {
 	struct waiter *waiter = request_state(request);
+	struct file_entry *entry = waiter->entry;
 	list_remove(&waiter->link);
+	if (entry->job && list_empty(&entry->waiting) && list_empty(&entry->late))
+		atomic_store(&entry->job->abandoned, true);
 }
 
 void file_cache_look(struct file_cache *cache, struct request *request,
@@ -479,9 +364,11 @@ void file_cache_look(struct file_cache *cache, struct request *request,
 	if (!entry)
 		entry = entry_new(cache, request->scope->id, key, hash);
 	struct waiter *waiter = arena_zalloc(&request->arena, sizeof *waiter);
-	*waiter = (struct waiter){.request = request, .found = found, .question = *question};
+	*waiter = (struct waiter){
+		.request = request, .entry = entry, .found = found, .question = *question};
 	bool begun = entry->job != NULL;
 	if (begun && !entry->job->overdue) {
+		atomic_store(&entry->job->abandoned, false);
 		list_append(&entry->late, &waiter->link);
 		exchange_hold(request, waiter_cancel, waiter);
 		return;
@@ -499,12 +386,13 @@ void file_cache_look(struct file_cache *cache, struct request *request,
 
 /* --- The cache as a whole. --- */
 
-static unsigned descriptors_max(void)
+/* A quarter of what the process may have, for all threads together: connections want theirs. */
+static unsigned descriptors_max(unsigned threads)
 {
 	struct rlimit limit;
 	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == RLIM_INFINITY)
 		return 1024;
-	rlim_t share = limit.rlim_cur / 16;
+	rlim_t share = limit.rlim_cur / 4 / (threads ? threads : 1);
 	return share < 8 ? 8 : share > 1024 ? 1024 : (unsigned)share;
 }
 
@@ -517,6 +405,7 @@ struct file_cache *file_cache_new(struct exchange_thread *thread, file_ready_fn 
 		[SHELF_MISSES] = {8192, 4u << 20},
 		[SHELF_SMALL] = {16384, 96u << 20},
 		[SHELF_OPEN] = {1024, 4u << 20},
+		[SHELF_LISTINGS] = {1024, 8u << 20},
 	};
 	struct file_cache *cache = must_zalloc(sizeof *cache);
 	cache->thread = thread;
@@ -529,7 +418,7 @@ struct file_cache *file_cache_new(struct exchange_thread *thread, file_ready_fn 
 		cache->shelves[i].count_max = bounds[i].count;
 		cache->shelves[i].bytes_max = bounds[i].bytes;
 	}
-	cache->shelves[SHELF_OPEN].count_max = descriptors_max();
+	cache->shelves[SHELF_OPEN].count_max = descriptors_max(thread->threads);
 	return cache;
 }
 

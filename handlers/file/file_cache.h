@@ -31,6 +31,7 @@ struct file_entry {
 	uint8_t shelf;
 	bool used; /* since it was last considered for eviction */
 	bool shelved;
+	bool listing;                   /* it is the page of a directory */
 	unsigned pins;                  /* it must stay: requests are being answered from it */
 	size_t bytes;                   /* that it counts for */
 	unsigned descriptors;           /* that its versions hold */
@@ -43,7 +44,7 @@ struct file_entry {
 };
 
 /* Entries are kept on shelves with bounds of their own, so that no kind drives out another. */
-enum file_shelf { SHELF_MISSES, SHELF_SMALL, SHELF_OPEN, SHELF_COUNT };
+enum file_shelf { SHELF_MISSES, SHELF_SMALL, SHELF_OPEN, SHELF_LISTINGS, SHELF_COUNT };
 
 struct file_shelf_state {
 	struct link entries;
@@ -57,6 +58,7 @@ struct file_about {
 	enum variant variant;
 	struct slice type; /* of the file itself, where the name does not tell; else empty */
 	struct slice vary; /* empty: nothing is negotiated */
+	bool generated;    /* the page of a directory */
 };
 
 /* Makes the answer to a plain GET of a version, with its body where `content` is not NULL (file->length octets). */
@@ -69,8 +71,9 @@ struct file_cache {
 	struct table table;
 	file_ready_fn *make_ready;
 	struct file_shelf_state shelves[SHELF_COUNT];
-	struct link jobs; /* looks under way */
-	uint64_t late_ms; /* how long requests wait for a look */
+	struct link jobs;  /* looks under way */
+	unsigned listings; /* looks under way that make pages of directories */
+	uint64_t late_ms;  /* how long requests wait for a look */
 };
 
 struct file_cache *file_cache_new(struct exchange_thread *thread, file_ready_fn *make_ready);

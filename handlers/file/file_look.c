@@ -9,7 +9,8 @@
 #include "base/check.h"
 #include "handlers/file/file.h"
 
-#define TRIES 3
+#define TRIES     4  /* then what was read twice, and was the same, is good enough */
+#define TRIES_MAX 16 /* a file that is never the same twice */
 
 /* --- What was opened. --- */
 
@@ -42,47 +43,50 @@ static bool is_known(const struct file_look *look, enum variant variant)
 	return known->inode && !known->racy && file_stamp_equal(known, &look->found[variant].stamp);
 }
 
-/* Takes one open version in. false: it changed meanwhile. A variant that cannot be read is as good as none. */
-static bool take_version(struct file_look *look, enum variant variant, bool last_try)
+/* Heads say by which fields their file is negotiated, and those of variants the type of the file itself. */
+static bool heads_stand(const struct file_look *look)
 {
-	struct file_version *v = &look->found[variant];
-	/* the file's own head says by which fields it is negotiated */
-	bool same_head = variant != VARIANT_SELF || slice_equal(variant_vary(look->known_variants),
-							    variant_vary(look->variants));
-	if (same_head && is_known(look, variant)) {
-		close(v->fd);
-		v->fd = -1;
-		v->unchanged = true;
-		return true;
-	}
-	switch (file_read(look, variant, last_try)) {
-	case FILE_READ_CHANGED:
-		return false;
-	case FILE_READ_ERROR:
-		if (variant == VARIANT_SELF) {
-			fail(look, FILE_FAILED, errno);
-		} else {
-			close_version(v);
-			look->variants &= ~(1u << variant);
-		}
-		return true;
-	case FILE_READ_DONE:
-		break;
-	}
-	return true;
+	return is_known(look, VARIANT_SELF) &&
+	       slice_equal(variant_vary(look->known_variants), variant_vary(look->variants));
 }
 
-/* The variants come first: the head of the file itself depends on which there are. */
+/* Takes one open version in. A variant that cannot be read is as good as none; of the file itself that is a failure. */
+static enum file_read take_version(struct file_look *look, enum variant variant, bool last_try)
+{
+	struct file_version *v = &look->found[variant];
+	enum file_read result = file_read(look, variant, last_try);
+	if (result != FILE_READ_ERROR)
+		return result;
+	if (variant == VARIANT_SELF) {
+		fail(look, FILE_FAILED, errno);
+		return FILE_READ_ERROR;
+	}
+	close_version(v);
+	look->variants &= ~(1u << variant);
+	return last_try ? FILE_READ_DONE
+			: FILE_READ_CHANGED; /* the others' heads are others then */
+}
+
+/* Reads what is new of the file and its variants. false: something changed meanwhile. */
 static bool take_all(struct file_look *look, struct slice type, bool last_try)
 {
+	bool stand = heads_stand(look);
 	look->kind = FILE_REGULAR;
 	for (unsigned v = VARIANT_COUNT; v-- > VARIANT_SELF;) {
+		struct file_version *version = &look->found[v];
 		if (v != VARIANT_SELF && !(look->variants & 1u << v))
 			continue;
-		if (!take_version(look, v, last_try))
-			return false;
+		if (stand && is_known(look, v)) {
+			close(version->fd);
+			version->fd = -1;
+			version->unchanged = true;
+			continue;
+		}
+		enum file_read result = take_version(look, v, last_try);
+		if (result != FILE_READ_DONE)
+			return result == FILE_READ_ERROR;
 	}
-	if (look->kind == FILE_REGULAR && !look->found[VARIANT_SELF].unchanged && !type.len)
+	if (!look->found[VARIANT_SELF].unchanged && !type.len)
 		file_sniff(look);
 	return true;
 }
@@ -258,29 +262,29 @@ static bool open_index(struct file_look *look, int root_fd, const char *base, co
 	return false;
 }
 
-/* A directory without index. `base` ends with "/", or is "": the root. true: its page stands in the place of a file's content. */
-static bool list_directory(struct file_look *look, int root_fd, const char *base, const char *real)
+/* The page of a directory, in the place of a file's content. */
+static void list_directory(struct file_look *look, int root_fd, const char *real)
 {
 	struct file_version *v = &look->found[VARIANT_SELF];
-	mode_t type;
-	if (!look->list || !open_self(look, root_fd, base[0] ? base : ".", real, &type))
-		return false;
 	struct buffer page = {NULL, 0, 0};
+	mode_t type;
+	if (!open_self(look, root_fd, look->path[0] ? look->path : ".", real, &type))
+		return;
+	const struct file_directory directory = {root_fd, v->fd, look->root, look->path};
 	if (type != S_IFDIR) {
 		fail(look, FILE_MISSING, 0);
-		return false;
+		return;
 	}
-	if (look->list(v->fd, look->root, slice_of(look->path), look->query, &page)) {
+	if (look->list(&directory, look->query, &page)) {
 		fail(look, kind_of_error(errno), errno);
 		buffer_free(&page);
-		return false;
+		return;
 	}
 	close_version(v);
 	v->content = page.ptr;
 	v->stamp.size = (off_t)page.len;
 	file_generated(look, SLICE("text/html; charset=utf-8"));
 	look->kind = FILE_REGULAR;
-	return true;
 }
 
 /* A directory named without its slash: is there something that one may be sent to? */
@@ -296,7 +300,7 @@ static void look_at_directory(struct file_look *look, int root_fd, const char *r
 	bool found = open_index(look, root_fd, base, real, &place);
 	if (found)
 		close_all(look);
-	if (found || (look->kind == FILE_MISSING && look->list))
+	if (found || (look->kind == FILE_MISSING && look->root->listing))
 		look->kind = FILE_DIRECTORY;
 }
 
@@ -307,14 +311,14 @@ static bool open_path(struct file_look *look, int root_fd, struct place *place)
 {
 	size_t length = strlen(look->path);
 	mode_t type = 0;
+	if (look->list) {
+		list_directory(look, root_fd, place->real);
+		return false;
+	}
 	if (length == 0 || look->path[length - 1] == '/') {
 		char real[PATH_MAX];
 		memcpy(real, place->real, sizeof real);
-		if (open_index(look, root_fd, look->path, real, place))
-			return true;
-		if (look->kind == FILE_MISSING)
-			list_directory(look, root_fd, look->path, real);
-		return false;
+		return open_index(look, root_fd, look->path, real, place);
 	}
 	if (open_self(look, root_fd, look->path, place->real, &type)) {
 		if (type == S_IFREG) {
@@ -354,6 +358,20 @@ static bool look_once(struct file_look *look, bool last_try)
 	return taken;
 }
 
+/* Of what is open, the one that was changed last. */
+static struct file_stamp youngest(const struct file_look *look)
+{
+	struct file_stamp young = look->found[VARIANT_SELF].stamp;
+	for (unsigned v = VARIANT_SELF + 1; v < VARIANT_COUNT; v++) {
+		const struct file_stamp *stamp = &look->found[v].stamp;
+		if (look->variants & 1u << v && stamp->changed.tv_sec >= young.changed.tv_sec &&
+			(stamp->changed.tv_sec > young.changed.tv_sec ||
+				stamp->changed.tv_nsec > young.changed.tv_nsec))
+			young = *stamp;
+	}
+	return young;
+}
+
 void file_look(struct file_look *look)
 {
 	look->root_closed = false;
@@ -362,9 +380,17 @@ void file_look(struct file_look *look)
 	look->variants = 0;
 	for (unsigned v = 0; v < VARIANT_COUNT; v++)
 		look->found[v] = (struct file_version){.fd = -1};
-	for (int try = 1; !look_once(look, try == TRIES); try++) {
+	for (int try = 1; !look_once(look, try >= TRIES); try++) {
+		/* the first time it may be chance; then it is waited for */
+		struct file_stamp young = youngest(look);
 		close_all(look);
+		if (try == TRIES_MAX) {
+			fail(look, FILE_FAILED, EBUSY);
+			return;
+		}
 		depend_release(&look->depend, look->watch);
+		if (try > 1)
+			file_ripen(&young);
 	}
 }
 

@@ -32,6 +32,7 @@ void file_stamp(struct file_stamp *stamp, const struct stat *s)
 		.size = s->st_size,
 		.modified = s->st_mtim,
 		.changed = s->st_ctim,
+		.linked = s->st_nlink > 1,
 		.racy = nanoseconds_since(s->st_ctim) < RACY_NS,
 	};
 }
@@ -45,6 +46,13 @@ bool file_stamp_equal(const struct file_stamp *a, const struct file_stamp *b)
 {
 	return a->inode == b->inode && a->device == b->device && a->size == b->size &&
 	       same_time(a->modified, b->modified) && same_time(a->changed, b->changed);
+}
+
+bool file_stamp_holds(const struct file_stamp *stamp, int fd)
+{
+	struct stat s;
+	return fstat(fd, &s) == 0 && s.st_size == stamp->size &&
+	       same_time(s.st_mtim, stamp->modified);
 }
 
 /* Fills a piece as far as the file goes. Octets, or -1. */
@@ -68,6 +76,7 @@ static ssize_t read_piece(int fd, char *to, size_t size, off_t offset)
 static void write_etag(struct file_version *v, enum variant variant, const struct digest *d)
 {
 	int length;
+	bool weak = !d && nanoseconds_since(v->stamp.modified) < STEADY_NS;
 	const char *suffix = variant_row(variant)->suffix;
 	const char *dash = suffix[0] ? "-" : "";
 	suffix += suffix[0] == '.';
@@ -76,14 +85,15 @@ static void write_etag(struct file_version *v, enum variant variant, const struc
 			(unsigned long long)d->result[0], (unsigned long long)d->result[1], dash,
 			suffix);
 	else
-		length = snprintf(v->etag, sizeof v->etag, "%s\"%llx-%llx%s%s\"",
-			nanoseconds_since(v->stamp.modified) < STEADY_NS ? "W/" : "",
+		length = snprintf(v->etag, sizeof v->etag, "%s\"%llx-%llx%s%s\"", weak ? "W/" : "",
 			(unsigned long long)v->stamp.size,
 			(unsigned long long)v->stamp.modified.tv_sec * 1000000000ull +
 				(unsigned long long)v->stamp.modified.tv_nsec,
 			dash, suffix);
 	check(length > 0 && (size_t)length < sizeof v->etag);
 	v->etag_length = (uint8_t)length;
+	v->stamp.racy =
+		v->stamp.racy || weak; /* so that it is looked at again, and becomes a strong one */
 }
 
 /* Reads all of it: keeps it when it is small. 0, or -1 with errno (0: it is shorter). */
@@ -134,7 +144,13 @@ static void sample_content(struct file_version *v)
 	free(buffer);
 }
 
-/* Is it still the version that was opened? Its times may not tell when they advance in steps: events do. */
+/* Do events tell of each write to the file? */
+static bool events_tell(const struct file_look *look, const struct file_version *v)
+{
+	return !look->depend.by_time && !v->stamp.linked;
+}
+
+/* Is it still the version that was opened? Its times may not tell, where they are so young that they advance in steps: events do then. */
 static bool stands_still(const struct file_look *look, const struct file_version *v)
 {
 	struct stat s;
@@ -143,56 +159,74 @@ static bool stands_still(const struct file_look *look, const struct file_version
 	if (fstat(v->fd, &s))
 		return false;
 	file_stamp(&now, &s);
-	return file_stamp_equal(&now, &v->stamp) && depend_holds(&look->depend, look->watch);
+	return file_stamp_equal(&now, &v->stamp) &&
+	       (!v->stamp.racy ||
+		       (events_tell(look, v) && depend_holds(&look->depend, look->watch)));
 }
 
-/* It changes all the time, or its neighbours do: what was read has the tag of what was read, unless the file itself was written. Nothing is
- * believed of it for long. */
-static enum file_read settle_for(
-	struct file_version *v, enum variant variant, const struct digest *d)
+/* Reads as much of the content as its tag wants. 0, or -1 with errno (0: it is shorter). */
+static int read_for_tag(struct file_version *v, struct digest *d)
 {
-	struct stat s;
-	struct file_stamp now;
-	if (fstat(v->fd, &s))
-		return FILE_READ_ERROR;
-	file_stamp(&now, &s);
-	bool written = now.size != v->stamp.size || !same_time(now.modified, v->stamp.modified);
-	/* what is kept in memory is one version whatever became of the file */
-	write_etag(v, variant, written && !v->content ? NULL : d);
+	if (v->stamp.size <= (off_t)FILE_DIGEST_MAX)
+		return read_content(v, d);
+	sample_content(v);
+	return 0;
+}
+
+/* It changes all the time. What was read twice, and was the same, was a version of it; what is kept in memory is that one whatever becomes
+ * of the file, what is not is checked before it is sent. */
+static enum file_read settle_for(struct file_version *v, enum variant variant, struct digest *d)
+{
+	struct digest before = *d;
+	bool digested = v->stamp.size <= (off_t)FILE_DIGEST_MAX;
+	free(v->content);
+	v->content = NULL;
+	if (read_for_tag(v, d))
+		return errno ? FILE_READ_ERROR : FILE_READ_CHANGED;
+	if (digested && memcmp(before.result, d->result, sizeof d->result) != 0)
+		return FILE_READ_CHANGED;
+	write_etag(v, variant, digested ? d : NULL);
 	v->stamp.racy = true;
 	return FILE_READ_DONE;
+}
+
+/* The same file, with another content than it had. */
+static void note_writing(struct file_stamp *stamp, const struct file_stamp *known)
+{
+	if (known->inode != stamp->inode || known->device != stamp->device)
+		return;
+	stamp->restless = known->restless || known->size != stamp->size ||
+			  !same_time(known->modified, stamp->modified);
 }
 
 enum file_read file_read(struct file_look *look, enum variant variant, bool last_try)
 {
 	struct file_version *v = &look->found[variant];
 	struct digest d;
-	v->remote = remote_descriptor(v->fd);
-	if (v->stamp.size > (off_t)FILE_DIGEST_MAX) {
-		sample_content(v);
-		write_etag(v, variant, NULL);
-		return FILE_READ_DONE;
+	note_writing(&v->stamp, &look->known[variant]);
+	v->guarded = v->stamp.restless || remote_descriptor(v->fd);
+	if (read_for_tag(v, &d))
+		return errno ? FILE_READ_ERROR : FILE_READ_CHANGED;
+	if (stands_still(look, v)) {
+		write_etag(v, variant, v->stamp.size <= (off_t)FILE_DIGEST_MAX ? &d : NULL);
+	} else {
+		enum file_read result = last_try ? settle_for(v, variant, &d) : FILE_READ_CHANGED;
+		if (result != FILE_READ_DONE)
+			return result;
 	}
-	if (read_content(v, &d)) {
-		if (errno)
-			return FILE_READ_ERROR;
-		if (!last_try)
-			return FILE_READ_CHANGED;
-		write_etag(v, variant, NULL);
-		return FILE_READ_DONE;
-	}
-	if (stands_still(look, v))
-		write_etag(v, variant, &d);
-	else if (!last_try)
-		return FILE_READ_CHANGED;
-	else if (settle_for(v, variant, &d) == FILE_READ_ERROR)
-		return FILE_READ_ERROR;
-	v->warm = true;
+	v->warm = v->stamp.size <= (off_t)FILE_DIGEST_MAX;
 	if (v->content) {
 		close(v->fd);
 		v->fd = -1;
 	}
 	return FILE_READ_DONE;
+}
+
+void file_ripen(const struct file_stamp *stamp)
+{
+	int64_t left = RACY_NS - nanoseconds_since(stamp->changed);
+	if (left > 0 && left <= RACY_NS)
+		nanosleep(&(struct timespec){0, (long)left + 1}, NULL);
 }
 
 void file_sniff(struct file_look *look)

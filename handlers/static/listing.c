@@ -5,6 +5,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -98,17 +100,33 @@ struct slice listing_query(struct request *request)
 
 /* --- What is in the folder. --- */
 
-/* Would a request for it be answered? Links are followed as the root allows; devices and the like are not shown. */
-static bool read_item(
-	int directory, const struct file_root *root, const char *name, struct item *item)
+/* What a link leads to, as far as the root lets it: of what is not served not even the size is told. */
+static bool follow(const struct file_directory *directory, const char *name, struct stat *s)
 {
+	char path[PATH_MAX], full[PATH_MAX], real[PATH_MAX];
+	int length = snprintf(path, sizeof path, "%s%s", directory->path, name);
+	int whole = snprintf(full, sizeof full, "%s/%s", directory->root->path.ptr, path);
+	if (length < 0 || (size_t)length >= sizeof path || whole < 0 ||
+		(size_t)whole >= sizeof full || !realpath(full, real))
+		return false;
+	int fd = file_open(directory->root_fd, directory->root, path, real);
+	if (fd < 0)
+		return false;
+	int result = fstat(fd, s);
+	close(fd);
+	return result == 0;
+}
+
+/* Would a request for it be answered? Links are followed as the root allows; devices and the like are not shown. */
+static bool read_item(const struct file_directory *directory, const char *name, struct item *item)
+{
+	const struct file_root *root = directory->root;
 	struct stat s;
 	if (name[0] == '.' && !root->hidden_files && strcmp(name, ".well-known") != 0)
 		return false;
-	if (fstatat(directory, name, &s, AT_SYMLINK_NOFOLLOW))
+	if (fstatat(directory->fd, name, &s, AT_SYMLINK_NOFOLLOW))
 		return false;
-	if (S_ISLNK(s.st_mode) &&
-		(root->symlinks == SYMLINKS_OFF || fstatat(directory, name, &s, 0)))
+	if (S_ISLNK(s.st_mode) && !follow(directory, name, &s))
 		return false;
 	if (!S_ISREG(s.st_mode) && !S_ISDIR(s.st_mode))
 		return false;
@@ -117,14 +135,14 @@ static bool read_item(
 	return true;
 }
 
-static void read_items(DIR *folder, const struct file_root *root, struct items *items)
+static void read_items(DIR *folder, const struct file_directory *directory, struct items *items)
 {
 	struct buffer all = {NULL, 0, 0};
 	struct dirent *entry;
 	while ((entry = readdir(folder)) != NULL) {
 		struct item item;
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
-			!read_item(dirfd(folder), root, entry->d_name, &item))
+			!read_item(directory, entry->d_name, &item))
 			continue;
 		if (all.len / sizeof item == ENTRIES_MAX) {
 			free(item.name);
@@ -323,12 +341,15 @@ static void write_pages(
 		items->count == 1 ? "entry" : "entries", items->more ? "; there are more" : "");
 }
 
+static size_t page_count(const struct items *items)
+{
+	return items->count ? (items->count + LISTING_PAGE - 1) / LISTING_PAGE : 1;
+}
+
 static void write_all(
 	struct buffer *to, struct slice path, struct view view, const struct items *items)
 {
-	size_t pages = (items->count + LISTING_PAGE - 1) / LISTING_PAGE;
-	if (view.page > pages)
-		view.page = pages ? (unsigned)pages : 1;
+	size_t pages = page_count(items);
 	size_t from = (size_t)(view.page - 1) * LISTING_PAGE;
 	size_t end = from + LISTING_PAGE < items->count ? from + LISTING_PAGE : items->count;
 	buffer_slice(to, SLICE("<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">"
@@ -351,13 +372,12 @@ static void write_all(
 	buffer_slice(to, SLICE("</html>\n"));
 }
 
-int listing_page(int directory, const struct file_root *root, struct slice path, struct slice query,
-	struct buffer *page)
+int listing_page(const struct file_directory *directory, struct slice query, struct buffer *page)
 {
 	struct items items = {NULL, 0, false};
 	struct view view = read_query(query);
 	/* a descriptor of its own, at the folder's beginning */
-	int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = openat(directory->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *folder = fd < 0 ? NULL : fdopendir(fd);
 	if (!folder) {
 		int error = errno;
@@ -366,11 +386,14 @@ int listing_page(int directory, const struct file_root *root, struct slice path,
 		errno = error;
 		return -1;
 	}
-	read_items(folder, root, &items);
+	read_items(folder, directory, &items);
 	closedir(folder);
-	if (items.count)
+	bool there = view.page <= page_count(&items);
+	if (there && items.count)
 		qsort_r(items.list, items.count, sizeof *items.list, compare, &view);
-	write_all(page, path, view, &items);
+	if (there)
+		write_all(page, slice_of(directory->path), view, &items);
 	free_items(&items);
-	return 0;
+	errno = ENOENT;
+	return there ? 0 : -1;
 }

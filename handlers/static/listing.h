@@ -12,8 +12,7 @@
  * empty for what is shown by default. In the arena. */
 struct slice listing_query(struct request *request);
 
-/* A file_list_fn. */
-int listing_page(int directory, const struct file_root *root, struct slice path, struct slice query,
-	struct buffer *page);
+/* A file_list_fn. Pages beyond the last one are missing. */
+int listing_page(const struct file_directory *directory, struct slice query, struct buffer *page);
 
 #endif

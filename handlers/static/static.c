@@ -75,7 +75,10 @@ static struct ready *make_ready(struct exchange_thread *thread, const struct sco
 	struct fields fields = {NULL, 0, 0};
 	add_type(&fields, &arena, settings, file, about);
 	add_validators(&fields, &arena, file, thread->clock->wall);
-	add_max_age(&fields, &arena, settings, about->name);
+	if (about->generated)
+		fields_add(&fields, &arena, FIELD_CACHE_CONTROL, SLICE("no-cache"));
+	else
+		add_max_age(&fields, &arena, settings, about->name);
 	respond_decorate(scope, &fields, &arena);
 	struct ready *ready =
 		ready_make(200, &fields, file->length, content, content ? (size_t)file->length : 0);
@@ -142,13 +145,25 @@ static void serve_entity(struct request *request, struct file *file)
 	respond_entity(request, &entity);
 }
 
+/* Only a weight of 0 says that what is not encoded is not wanted. */
+static bool may_refuse_identity(const struct request *request)
+{
+	for (unsigned i = 0; i < request->fields.count; i++) {
+		const struct field *field = &request->fields.list[i];
+		if (field->id == FIELD_ACCEPT_ENCODING && field->value.len &&
+			memchr(field->value.ptr, ';', field->value.len))
+			return true;
+	}
+	return false;
+}
+
 /* RFC 9110, 12.5: the file or what stands beside it, as the request likes it best; NULL: nothing is acceptable. An error's page is sent in
  * any case. Without the fields that choose, the file itself. */
 static struct file *negotiate(
 	struct request *request, const struct file_entry *entry, uint64_t seen)
 {
 	if (!(seen & (1ull << FIELD_ACCEPT_ENCODING | 1ull << FIELD_ACCEPT)) ||
-		(!entry->variants && !(seen & 1ull << FIELD_ACCEPT_ENCODING)))
+		(!entry->variants && !may_refuse_identity(request)))
 		return entry->file;
 	const struct field *type = fields_find(&entry->file->ready->fields, FIELD_CONTENT_TYPE);
 	enum variant variant = variant_choose(&request->fields, &request->arena,
@@ -163,7 +178,8 @@ static void serve_file(struct request *request, const struct file_entry *entry)
 	uint64_t seen = fields_seen(request);
 	struct file *file = negotiate(request, entry, seen);
 	if (!file) {
-		respond_field(request, FIELD_VARY, SLICE("Accept-Encoding"));
+		struct slice vary = variant_vary(entry->variants ? entry->variants->which : 0);
+		respond_field(request, FIELD_VARY, vary.len ? vary : SLICE("Accept-Encoding"));
 		respond_status(request, 406);
 	} else if (request->x.status || seen & CONDITIONAL) {
 		serve_entity(request, file);
@@ -186,38 +202,7 @@ static void serve_directory(struct request *request)
 			query.ptr ? "?" : "", (int)query.len, query.ptr ? query.ptr : ""));
 }
 
-static enum verdict serve(struct request *request, const struct file_entry *entry)
-{
-	bool reads = request->method == METHOD_GET || request->method == METHOD_HEAD;
-	switch ((enum file_kind)entry->kind) {
-	case FILE_MISSING:
-		return PASS;
-	case FILE_FORBIDDEN:
-		respond_status(request, 403);
-		return TAKEN;
-	case FILE_FAILED:
-		respond_status(request, 503);
-		return TAKEN;
-	case FILE_DIRECTORY:
-	case FILE_REGULAR:
-		break;
-	}
-	if (!reads) {
-		request->x.allow |= METHODS;
-		return PASS;
-	}
-	if (entry->kind == FILE_REGULAR)
-		serve_file(request, entry);
-	else
-		serve_directory(request);
-	return TAKEN;
-}
-
-static void found(struct request *request, const struct file_entry *entry)
-{
-	if (serve(request, entry) == PASS)
-		exchange_pass(request);
-}
+static enum verdict serve(struct request *request, const struct file_entry *entry);
 
 /* --- Names. --- */
 
@@ -254,10 +239,13 @@ static bool names_file(struct slice path, bool hidden_files)
 	return true;
 }
 
-static enum verdict look(struct request *request, struct file_cache *cache, struct slice key)
+/* Asks the thread's cache, or the disk, for a path in the form that the request has it in; `key` tells it from others. */
+static enum verdict look(
+	struct request *request, struct slice key, file_list_fn *list, file_found_fn *found)
 {
 	const struct static_settings *settings = handler_settings(request, &static_handler);
-	struct file_question question = {.root = &settings->root, .key = key};
+	struct file_cache *cache = handler_state(request->thread, &static_handler);
+	struct file_question question = {.root = &settings->root, .key = key, .list = list};
 	struct slice decoded;
 	unsigned status = target_decode(request->target.path, &request->arena, &decoded);
 	if (status) {
@@ -268,33 +256,81 @@ static enum verdict look(struct request *request, struct file_cache *cache, stru
 		!names_file(decoded, settings->root.hidden_files))
 		return PASS;
 	question.decoded = slice_from(decoded, 1);
-	if (settings->listing) {
-		question.list = listing_page;
+	if (list)
 		question.query = listing_query(request);
-	}
 	file_cache_look(cache, request, &question, found);
 	return TAKEN;
 }
 
-/* The pages of a listing are told apart by their query. */
-static struct slice directory_key(struct request *request)
+/* --- Listings. --- */
+
+static void listing_found(struct request *request, const struct file_entry *entry);
+
+/* A directory without index: its page, where such are made. The pages of one directory are told apart by their query. */
+static enum verdict serve_missing(struct request *request)
 {
 	const struct static_settings *settings = handler_settings(request, &static_handler);
+	struct file_cache *cache = handler_state(request->thread, &static_handler);
 	struct slice path = request->target.path;
-	struct slice query = settings->listing ? listing_query(request) : SLICE("");
-	return query.len ? arena_format(&request->arena, "%.*s?%.*s", (int)path.len, path.ptr,
-				   (int)query.len, query.ptr)
-			 : path;
+	if (!settings->root.listing || path.ptr[path.len - 1] != '/')
+		return PASS;
+	struct slice query = listing_query(request);
+	struct slice key = arena_format(&request->arena, "%.*s?%.*s", (int)path.len, path.ptr,
+		(int)query.len, query.len ? query.ptr : "");
+	struct file_entry *entry = file_cache_find(cache, request->scope, key);
+	if (!entry)
+		return look(request, key, listing_page, listing_found);
+	return entry->kind == FILE_MISSING ? PASS : serve(request, entry);
+}
+
+/* --- What was found. --- */
+
+static enum verdict serve(struct request *request, const struct file_entry *entry)
+{
+	bool reads = request->method == METHOD_GET || request->method == METHOD_HEAD;
+	switch ((enum file_kind)entry->kind) {
+	case FILE_MISSING:
+		return serve_missing(request);
+	case FILE_FORBIDDEN:
+		respond_status(request, 403);
+		return TAKEN;
+	case FILE_FAILED:
+		respond_status(request, 503);
+		return TAKEN;
+	case FILE_DIRECTORY:
+	case FILE_REGULAR:
+		break;
+	}
+	if (!reads) {
+		request->x.allow |= METHODS;
+		return PASS;
+	}
+	if (entry->kind == FILE_REGULAR)
+		serve_file(request, entry);
+	else if (request->x.status) /* an error's page cannot be somewhere else */
+		respond_builtin(request, request->x.status);
+	else
+		serve_directory(request);
+	return TAKEN;
+}
+
+static void found(struct request *request, const struct file_entry *entry)
+{
+	if (serve(request, entry) == PASS)
+		exchange_pass(request);
+}
+
+static void listing_found(struct request *request, const struct file_entry *entry)
+{
+	if (entry->kind == FILE_MISSING || serve(request, entry) == PASS)
+		exchange_pass(request);
 }
 
 static enum verdict static_handle(struct request *request)
 {
 	struct file_cache *cache = handler_state(request->thread, &static_handler);
-	struct slice key = request->target.path;
-	if (request->target.query.len && key.ptr[key.len - 1] == '/')
-		key = directory_key(request);
-	struct file_entry *entry = file_cache_find(cache, request->scope, key);
-	return entry ? serve(request, entry) : look(request, cache, key);
+	struct file_entry *entry = file_cache_find(cache, request->scope, request->target.path);
+	return entry ? serve(request, entry) : look(request, request->target.path, NULL, found);
 }
 
 static int start(struct exchange_thread *thread, void **state)

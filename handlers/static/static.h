@@ -24,7 +24,6 @@ struct max_age {
 /* The keys of a site or route. */
 struct static_settings {
 	struct file_root root; /* path.ptr NULL: off */
-	bool listing;
 	struct max_age max_age;
 };
 

@@ -96,7 +96,7 @@ static const struct option rows[] = {
 			"with 403."},
 	{.name = "listing",
 		.type = OPTION_BOOL,
-		.offset = AT(listing),
+		.offset = AT(root.listing),
 		.preset = "off",
 		.example = "off",
 		.prose =

@@ -49,11 +49,12 @@ struct exchange_thread {
 	const struct clock *clock;
 	const struct snapshot *snapshot;
 	struct counters *counters;
-	struct disk *disk;       /* see io/disk.h */
+	struct disk *disk;       /* see io/disk.h; NULL: it ends, and so does the process */
 	struct watch *watch;     /* see io/watch.h; NULL: check files by time */
 	struct sniffer *sniffer; /* see sniffer.h; NULL: types come from names alone */
 	struct line_log *access; /* base/line_log.h: the access log, queue `index`; NULL: off */
-	unsigned index;
+	unsigned index;          /* among `threads` of the worker */
+	unsigned threads;
 	bool draining;             /* answers say Connection: close */
 	void *state[HANDLERS_MAX]; /* of handlers, by their index in the table */
 	/* Sorted out of the table by exchange_thread_prepare; ended by NULL. */

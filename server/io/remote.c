@@ -3,6 +3,7 @@
  * layers must not be changed by others while it is mounted. */
 #include "io/remote.h"
 
+#include <errno.h>
 #include <linux/magic.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -33,11 +34,13 @@ static bool is_remote(const struct statfs *info)
 bool remote_path(const char *path)
 {
 	struct statfs info;
+	errno = 0;
 	return statfs(path, &info) < 0 || is_remote(&info);
 }
 
 bool remote_descriptor(int fd)
 {
 	struct statfs info;
+	errno = 0;
 	return fstatfs(fd, &info) < 0 || is_remote(&info);
 }

@@ -5,7 +5,8 @@
 
 #include <stdbool.h>
 
-/* Whether what is named or open there lies on one; where that cannot be told it does. May block: from an I/O thread. */
+/* Whether what is named or open there lies on one; where that cannot be told it does, and errno says why (else it is 0). May
+ * block: from an I/O thread. */
 bool remote_path(const char *path);
 bool remote_descriptor(int fd);
 

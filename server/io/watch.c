@@ -87,6 +87,8 @@ struct private
 
 /* What everybody gets whose directory cannot be watched: never changed, never freed. */
 static struct watched unwatched;
+/* The answer for those that were gone, or became others, while they were looked up. */
+static struct watched vanished;
 
 static struct private *private_of(struct watch *watch)
 {
@@ -439,10 +441,12 @@ static struct object *add_object(struct private *w, const char *path, size_t len
 
 /* With the lock held, which is let go of while the kernel looks the path up: a disk that hangs must not stop those who
  * drain. What was drained or given up meanwhile may have been about the new watch, which is then asked for again.
- * Whatever the path leads to later is told by an event that is still in the queue. NULL: it cannot be watched. */
+ * Whatever the path leads to later is told by an event that is still in the queue. NULL: it cannot be watched, or, with *gone, is not what
+ * it was. */
 static struct object *find_or_add(
-	struct private *w, const struct object *above, const char *path, size_t length)
+	struct private *w, const struct object *above, const char *path, size_t length, bool *gone)
 {
+	*gone = true;
 	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
 		if (above && above->dead)
 			return NULL;
@@ -457,6 +461,7 @@ static struct object *find_or_add(
 		if (number < 0) {
 			if (error == ENOSPC)
 				tell_limit(w, path);
+			*gone = error == ENOENT || error == ENOTDIR;
 			return NULL;
 		}
 		if (w->version == version && !find_object(w, path, length))
@@ -469,8 +474,13 @@ static struct object *find_or_add(
 
 struct watched *watch_directory(struct watch *watch, struct watched *parent, const char *path)
 {
-	if (!watch || path[0] != '/' || parent == &unwatched || remote_path(path))
+	bool gone;
+	if (parent == &vanished)
+		return &vanished;
+	if (!watch || path[0] != '/' || parent == &unwatched)
 		return &unwatched;
+	if (remote_path(path))
+		return errno == ENOENT || errno == ENOTDIR ? &vanished : &unwatched;
 	char clean[PATH_MAX];
 	size_t length = strlen(path);
 	while (length > 0 && path[length - 1] == '/')
@@ -483,14 +493,19 @@ struct watched *watch_directory(struct watch *watch, struct watched *parent, con
 	struct private *w = private_of(watch);
 	struct object *above = parent ? container_of(parent, struct object, watched) : NULL;
 	pthread_mutex_lock(&w->lock);
-	struct object *object = find_or_add(w, above, clean, length);
+	struct object *object = find_or_add(w, above, clean, length, &gone);
 	if (object) {
 		object->holds++;
 		if (above)
 			connect_to(object, above);
 	}
 	pthread_mutex_unlock(&w->lock);
-	return object ? &object->watched : &unwatched;
+	return object ? &object->watched : gone ? &vanished : &unwatched;
+}
+
+bool watch_cannot(const struct watched *watched)
+{
+	return watched == &unwatched;
 }
 
 /* Gives up what an object without holds has; its parents may lose their last hold by it. */
@@ -523,7 +538,7 @@ static void free_object(struct private *w, struct object *object)
 
 void watch_release(struct watch *watch, struct watched *watched)
 {
-	if (!watch || !watched || watched == &unwatched)
+	if (!watch || !watched || watched == &unwatched || watched == &vanished)
 		return;
 	struct private *w = private_of(watch);
 	struct object *object = container_of(watched, struct object, watched);

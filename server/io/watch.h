@@ -38,6 +38,8 @@ void watch_detach(struct watch *watch, struct loop *loop);
  * What is reached through a directory that is not watched is not watched either. Parents come first, and the generation is read before
  * the file is looked at: then no change is missed. */
 struct watched *watch_directory(struct watch *watch, struct watched *parent, const char *path);
+/* Of one whose generation is 0: could it not be watched at all? Else it was, but is not any more what its path leads to. */
+bool watch_cannot(const struct watched *watched);
 /* Gives one hold back; may free it. From any thread; takes the lock. */
 void watch_release(struct watch *watch, struct watched *watched);
 

@@ -132,6 +132,8 @@ static void on_cut(struct message *message, void *loop)
 	let_go(thread);
 	wire_stop(thread->wire);
 	thread->wire = NULL;
+	thread->exchange.disk = NULL; /* the I/O threads end next */
+	sem_post(&thread->step);
 }
 
 static void on_end(struct message *message, void *loop)
@@ -181,7 +183,8 @@ static int prepare(struct thread *thread)
 		.watch = crew->watch,
 		.sniffer = crew->sniffer,
 		.access = crew->access,
-		.index = thread->index};
+		.index = thread->index,
+		.threads = crew->count};
 	if (crew->watch)
 		watch_attach(crew->watch, &thread->loop);
 	if (start_handlers(thread))
@@ -297,6 +300,9 @@ void crew_cut(struct crew *crew)
 {
 	for (unsigned i = 0; i < crew->count; i++)
 		inbox_post(&crew->threads[i].loop.inbox, &crew->threads[i].cut_message);
+	for (unsigned i = 0; i < crew->count; i++)
+		while (sem_wait(&crew->threads[i].step) && errno == EINTR)
+			;
 }
 
 /* The loops themselves are left to the end of the process: whoever sent the last message may still be about to wake one, and so may

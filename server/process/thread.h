@@ -61,7 +61,8 @@ void crew_drain(struct crew *crew);
 bool crew_let_go(const struct crew *crew);
 /* Whether a draining crew has no connection left. */
 bool crew_empty(const struct crew *crew);
-/* Cuts what is left; the threads go on until crew_end, so that answers of the I/O threads find them. */
+/* Cuts what is left; the threads go on until crew_end, so that answers of the I/O threads find them. Waits until all have done so: none
+ * asks the I/O threads for anything afterwards. */
 void crew_cut(struct crew *crew);
 /* Ends the threads; the process ends next. */
 void crew_end(struct crew *crew);

@@ -162,10 +162,16 @@ static ssize_t write_memory(struct conn *c)
 	return c->transport.ops->write(&c->transport, iov, count, span != NULL);
 }
 
+/* What is asked of the kernel at once. */
+static size_t file_piece(const struct chunk *span)
+{
+	return span->length < CONN_QUANTUM ? (size_t)span->length : CONN_QUANTUM;
+}
+
 static ssize_t write_file(struct conn *c)
 {
 	const struct chunk *span = c->out.first;
-	size_t length = span->length < CONN_QUANTUM ? (size_t)span->length : CONN_QUANTUM;
+	size_t length = file_piece(span);
 	if (!chunks_stand(&c->out)) { /* between two pieces it became another version */
 		errno = ESTALE;
 		return IO_ERROR;
@@ -196,9 +202,17 @@ static bool spend(struct conn *c, size_t *budget, size_t cost)
 static bool flush(struct conn *c, size_t *budget)
 {
 	while (!chunks_empty(&c->out)) {
-		ssize_t n = c->out.first->ptr ? write_memory(c) : write_file(c);
+		const struct chunk *span = c->out.first;
+		bool by_kernel = !span->ptr && c->transport.caps & TRANSPORT_SEND_FILE;
+		size_t asked = by_kernel ? file_piece(span) : 0;
+		ssize_t n = span->ptr ? write_memory(c) : write_file(c);
 		if (n > 0) {
 			account_write(c, (size_t)n);
+			/* the socket is full, or the file was cut: a turn of the loop tells which, for that takes up what happened to files */
+			if ((size_t)n < asked) {
+				c->blocked = true;
+				return false;
+			}
 			if (!spend(c, budget, (size_t)n))
 				return false;
 			continue;

@@ -84,8 +84,15 @@ static void shows_what_is_served(void **state)
 	site_link("www/d/broken", "nowhere");
 	site_write("www/d/file", "x", 1);
 	site_link("www/d/link", "file");
+	char inside[128];
+	snprintf(inside, sizeof inside, "%s", site_path("www/d/file"));
+	site_link("www/d/absolute", inside);
+	site_write("secret", "0123456789", 10);
+	site_link("www/d/outside", "../../secret");
 	site_start(LISTING, true);
 	const char *page = page_of("/d/");
+	assert_null(strstr(page, "outside"));
+	assert_non_null(strstr(page, "\"./absolute\""));
 	assert_null(strstr(page, "hidden"));
 	assert_null(strstr(page, "pipe"));
 	assert_null(strstr(page, "broken"));
@@ -135,8 +142,9 @@ static void paged(void **state)
 	page = page_of("/d/?page=3");
 	assert_non_null(strstr(page, "./f02002\""));
 	assert_null(strstr(page, "rel=\"next\""));
-	/* behind the last there is the last */
-	assert_non_null(strstr(page_of("/d/?page=99"), "./f02002\""));
+	/* behind the last there is nothing: a page that can be asked for costs as much as one that is there */
+	site_get("/d/?page=4", 404, NULL);
+	site_get("/d/?page=99", 404, NULL);
 	assert_non_null(strstr(page_of("/d/?page=0&x=y&&=&sort=nothing"), "./f00000\""));
 }
 
@@ -144,10 +152,11 @@ static void conditions_and_head(void **state)
 {
 	(void)state;
 	site_folder("www/d");
-	site_start(LISTING, true);
+	site_start(LISTING "\n    max_age: 1h", true);
 	char line[128];
 	struct exchange_seen *seen = site_get("/d/", 200, NULL);
 	site_assert_field(seen, "Last-Modified", NULL); /* the content's time is nobody's */
+	site_assert_field(seen, "Cache-Control", "no-cache");
 	snprintf(line, sizeof line, "If-None-Match: %s\n", loopback_field(seen, "ETag"));
 	seen = site_ask("GET", "/d/", line);
 	assert_int_equal(seen->request.response.status, 304);
@@ -158,6 +167,43 @@ static void conditions_and_head(void **state)
 	/* whatever the query says that means nothing, it is one page in the cache */
 	site_get("/d/", 200, NULL);
 	assert_true(site_get("/d/?page=1&utm=x", 200, NULL)->ready);
+}
+
+/* Who leaves before a page is begun costs none, and who comes then gets one all the same. */
+static void nobody_waits(void **state)
+{
+	(void)state;
+	site_folder("www/d");
+	site_write("www/d/file", "x", 1);
+	site_start(LISTING, true);
+	site_get("/d", 308, NULL); /* that there is no index is known */
+	for (int i = 0; i < 20; i++) {
+		char target[32];
+		snprintf(target, sizeof target, "/d/?sort=%s&order=%s", i % 3 ? "size" : "time",
+			i % 2 ? "asc" : "desc");
+		struct exchange_seen *seen = loopback_begin(site.loopback, "GET", target, NULL);
+		loopback_free(seen);
+		assert_non_null(strstr(page_of(target), "\"./file\""));
+	}
+	/* more at a time than a thread has made: told, not queued without end */
+	struct exchange_seen *many[40];
+	unsigned told = 0;
+	for (unsigned i = 0; i < 40; i++) {
+		char target[32], name[32];
+		snprintf(name, sizeof name, "www/d%u", i);
+		site_folder(name);
+		snprintf(target, sizeof target, "/d%u/", i);
+		many[i] = loopback_begin(site.loopback, "GET", target, NULL);
+	}
+	for (unsigned i = 0; i < 40; i++) {
+		loopback_await(many[i]);
+		unsigned status = many[i]->request.response.status;
+		assert_true(status == 200 || status == 503);
+		told += status == 503;
+		loopback_free(many[i]);
+	}
+	assert_true(told < 40);
+	site_get("/d39/", 200, NULL);
 }
 
 static void off_and_unreadable(void **state)
@@ -205,6 +251,7 @@ int main(void)
 		SITE_TEST(no_name_breaks_the_page),
 		SITE_TEST(paged),
 		SITE_TEST(conditions_and_head),
+		SITE_TEST(nobody_waits),
 		SITE_TEST(off_and_unreadable),
 		cmocka_unit_test(queries_have_one_spelling),
 	};

@@ -259,6 +259,37 @@ static void large_ones(void **state)
 	test_free(content);
 }
 
+/* A head that stays says no less than it must, whatever came beside it. */
+static void others_come_beside(void **state)
+{
+	(void)state;
+	site_write("www/p.svg", "<svg>", SIZE_MAX);
+	site_write("www/p.svg.br", "brotli", SIZE_MAX);
+	set_time("www/p.svg", 1000000000, 0);
+	set_time("www/p.svg.br", 1000000000, 0);
+	site_start("root: www", true);
+	site_assert_field(
+		ask_for("/p.svg", "Accept-Encoding: br\n", "brotli"), "Vary", "Accept-Encoding");
+	site_write("www/p.svg.avif", "avif", SIZE_MAX);
+	site_assert_field(ask_for("/p.svg", "Accept-Encoding: br\n", "brotli"), "Vary",
+		"Accept, Accept-Encoding");
+	site_assert_field(ask_for("/p.svg", NULL, "<svg>"), "Vary", "Accept, Accept-Encoding");
+	struct exchange_seen *seen = site_ask("GET", "/p.svg", "Accept-Encoding: identity;q=0\n");
+	assert_int_equal(seen->request.response.status, 406);
+	site_assert_field(seen, "Vary", "Accept, Accept-Encoding");
+}
+
+/* RFC 9110, 12.5.5: a field of the site's own does not unsay what was negotiated. */
+static void vary_of_the_site(void **state)
+{
+	(void)state;
+	site_write("www/a.js", "plain", SIZE_MAX);
+	site_write("www/a.js.gz", "zipped", SIZE_MAX);
+	site_start("root: www\n    headers: { set: { vary: Origin } }", true);
+	site_assert_field(ask_for("/a.js", GZIP, "zipped"), "Vary", "Accept-Encoding, Origin");
+	site_get("/none", 404, NULL);
+}
+
 /* An error's page is sent in any case. */
 static void as_an_error_page(void **state)
 {
@@ -286,6 +317,8 @@ int main(void)
 		SITE_TEST(sidecar_of_an_index_and_by_a_link),
 		SITE_TEST(images),
 		SITE_TEST(large_ones),
+		SITE_TEST(others_come_beside),
+		SITE_TEST(vary_of_the_site),
 		SITE_TEST(as_an_error_page),
 	};
 	return cmocka_run_group_tests_name("handlers/variant", tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Files of other machines: no call on them is made by a loop. A piece is read into memory on an I/O thread, with a look whether the
- * version still stands, and sent from there. Slower than sendfile; a disk that hangs holds up its own readers alone. */
+/* Files of other machines, and files that are written in place: no call on them is made by a loop. A piece is read into memory on an I/O
+ * thread, with a look whether the version still stands, and sent from there. Slower than sendfile; a disk that hangs holds up its own
+ * readers alone. */
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -13,7 +14,7 @@
 
 struct piece_job;
 
-struct remote_source {
+struct guarded_source {
 	struct source source;
 	struct request *request;
 	struct file *file;
@@ -26,7 +27,7 @@ struct remote_source {
 /* A piece that is being read; outlives the source if it must. */
 struct piece_job {
 	struct disk_job job;
-	struct remote_source *source; /* NULL: nobody waits any more */
+	struct guarded_source *source; /* NULL: nobody waits any more */
 	struct file *file;
 	struct file_stamp stamp;
 	int fd;
@@ -40,8 +41,6 @@ static void piece_work(struct disk_job *job)
 	struct piece_job *piece = container_of(job, struct piece_job, job);
 	char *to = piece->piece->bytes;
 	size_t done = 0, length = piece->piece->used;
-	struct stat s;
-	struct file_stamp now;
 	while (done < length) {
 		ssize_t n = pread(piece->fd, to + done, length - done, piece->offset + (off_t)done);
 		if (n < 0 && errno == EINTR)
@@ -50,19 +49,13 @@ static void piece_work(struct disk_job *job)
 			break;
 		done += (size_t)n;
 	}
-	piece->failed = done < length || fstat(piece->fd, &s);
-	if (piece->failed)
-		return;
-	file_stamp(&now, &s);
-	piece->failed = now.size != piece->stamp.size ||
-			now.modified.tv_sec != piece->stamp.modified.tv_sec ||
-			now.modified.tv_nsec != piece->stamp.modified.tv_nsec;
+	piece->failed = done < length || !file_stamp_holds(&piece->stamp, piece->fd);
 }
 
 static void piece_done(struct disk_job *job)
 {
 	struct piece_job *piece = container_of(job, struct piece_job, job);
-	struct remote_source *body = piece->source;
+	struct guarded_source *body = piece->source;
 	ref_put(&piece->file->ref);
 	if (!body) {
 		ref_put(&piece->piece->ref);
@@ -77,7 +70,7 @@ static void piece_done(struct disk_job *job)
 }
 
 /* False: there is too much to do. */
-static bool piece_start(struct remote_source *body, size_t length)
+static bool piece_start(struct guarded_source *body, size_t length)
 {
 	struct piece_job *piece = must_zalloc(sizeof *piece);
 	piece->source = body;
@@ -100,9 +93,9 @@ static bool piece_start(struct remote_source *body, size_t length)
 	return true;
 }
 
-static enum pull remote_pull(struct source *source, struct chunks *out, size_t room)
+static enum pull guarded_pull(struct source *source, struct chunks *out, size_t room)
 {
-	struct remote_source *body = container_of(source, struct remote_source, source);
+	struct guarded_source *body = container_of(source, struct guarded_source, source);
 	if (body->broken)
 		return PULL_FAILED;
 	if (!body->piece) {
@@ -119,9 +112,9 @@ static enum pull remote_pull(struct source *source, struct chunks *out, size_t r
 	return body->left ? PULL_MORE : PULL_END;
 }
 
-static void remote_cancel(struct source *source)
+static void guarded_cancel(struct source *source)
 {
-	struct remote_source *body = container_of(source, struct remote_source, source);
+	struct guarded_source *body = container_of(source, struct guarded_source, source);
 	if (body->job)
 		body->job->source = NULL;
 	if (body->piece)
@@ -129,13 +122,13 @@ static void remote_cancel(struct source *source)
 	ref_put(&body->file->ref);
 }
 
-static const struct source_ops remote_ops = {remote_pull, remote_cancel};
+static const struct source_ops guarded_ops = {guarded_pull, guarded_cancel};
 
-struct source *file_remote_body(
+struct source *file_guarded_body(
 	struct request *request, struct file *file, uint64_t first, uint64_t length)
 {
-	struct remote_source *body = arena_zalloc(&request->arena, sizeof *body);
-	body->source.ops = &remote_ops;
+	struct guarded_source *body = arena_zalloc(&request->arena, sizeof *body);
+	body->source.ops = &guarded_ops;
 	body->request = request;
 	body->file = file;
 	ref_get(&file->ref);
@@ -161,8 +154,10 @@ static void close_done(struct disk_job *job)
 	free(container_of(job, struct close_job, job));
 }
 
-void file_remote_close(struct file *file)
+void file_guarded_close(struct file *file)
 {
+	if (!file->thread->disk)
+		return; /* closed with the process, which must not wait for a disk that hangs */
 	struct close_job *close_later = must_zalloc(sizeof *close_later);
 	close_later->fd = file->fd;
 	close_later->job.work = close_work;

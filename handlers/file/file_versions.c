@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The versions that an entry of the file cache holds: the file itself and what stands beside it. */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "handlers/file/file_body.h"
+#include "handlers/file/file_cache_priv.h"
+
+static void file_last(struct ref *ref)
+{
+	struct file *file = container_of(ref, struct file, ref);
+	if (file->fd >= 0 && file->guarded)
+		file_guarded_close(file);
+	else if (file->fd >= 0)
+		close(file->fd);
+	if (file->ready)
+		ref_put(&file->ready->ref);
+	if (file->depend)
+		ref_put(&file->depend->ref);
+	free(file);
+}
+
+static struct file *file_take(struct file_cache *cache, struct file_look_job *job,
+	enum variant variant, const struct file_about *about)
+{
+	struct file_look *look = &job->look;
+	struct file_version *v = &look->found[variant];
+	size_t type_length = variant == VARIANT_SELF ? about->type.len : 0;
+	struct file *file = must_zalloc(sizeof *file + type_length + 1);
+	ref_init(&file->ref, file_last);
+	file->thread = cache->thread;
+	file->fd = v->fd;
+	file->guarded = v->guarded;
+	v->fd = -1;
+	file->length = (uint64_t)v->stamp.size;
+	file->lane = look->root->lane;
+	file->stamp = v->stamp;
+	file->utf8 = v->utf8;
+	file->text = v->text;
+	if (v->warm)
+		file->warm_until_ms = cache->thread->clock->monotonic_ms + TTL_WATCHED_MS;
+	file->etag_length = v->etag_length;
+	memcpy(file->etag, v->etag, v->etag_length);
+	if (type_length)
+		memcpy(file->type, about->type.ptr, type_length);
+	return file;
+}
+
+/* Replaces a version by what a look found, unless it is still the one. */
+static void version_take(struct file_cache *cache, struct file_look_job *job, enum variant variant,
+	struct file_about *about, const struct file *self, struct file **at)
+{
+	struct file_version *v = &job->look.found[variant];
+	if (v->unchanged)
+		return;
+	if (*at)
+		ref_put(&(*at)->ref);
+	*at = file_take(cache, job, variant, about);
+	about->variant = variant;
+	(*at)->utf8 = self ? self->utf8 : v->utf8; /* the charset is that of what is encoded */
+	(*at)->ready = cache->make_ready(cache->thread, job->scope, *at, about, v->content);
+}
+
+static void variants_free(struct file_variants **variants)
+{
+	if (!*variants)
+		return;
+	for (unsigned v = VARIANT_SELF + 1; v < VARIANT_COUNT; v++)
+		if ((*variants)->file[v])
+			ref_put(&(*variants)->file[v]->ref);
+	free(*variants);
+	*variants = NULL;
+}
+
+void versions_take(struct file_cache *cache, struct file_entry *entry, struct file_look_job *job)
+{
+	struct file_look *look = &job->look;
+	char name[PATH_MAX + NAME_MAX];
+	size_t length = strlen(job->path), index = look->index.len;
+	check(length + index <= sizeof name);
+	memcpy(name, job->path, length);
+	if (index)
+		memcpy(name + length, look->index.ptr, index);
+	struct file_about about = {
+		.name = {name, length + index},
+		.type = slice_of(look->type),
+		.vary = variant_vary(look->variants),
+		.generated = look->list != NULL,
+	};
+	version_take(cache, job, VARIANT_SELF, &about, NULL, &entry->file);
+	about.type = slice_of(entry->file->type);
+	if (!look->variants) {
+		variants_free(&entry->variants);
+		return;
+	}
+	if (!entry->variants)
+		entry->variants = must_zalloc(sizeof *entry->variants);
+	entry->variants->which = look->variants;
+	for (unsigned v = VARIANT_SELF + 1; v < VARIANT_COUNT; v++) {
+		struct file **at = &entry->variants->file[v];
+		if (look->variants & 1u << v) {
+			version_take(cache, job, v, &about, entry->file, at);
+		} else if (*at) {
+			ref_put(&(*at)->ref);
+			*at = NULL;
+		}
+	}
+}
+
+void versions_drop(struct file_entry *entry)
+{
+	variants_free(&entry->variants);
+	if (entry->file)
+		ref_put(&entry->file->ref);
+	entry->file = NULL;
+}
+
+static void file_depend(struct file *file, struct depend_shared *depend)
+{
+	if (file->depend)
+		ref_put(&file->depend->ref);
+	file->depend = depend;
+	ref_get(&depend->ref);
+}
+
+bool versions_depend(struct file_entry *entry)
+{
+	if (!entry->file)
+		return false;
+	bool racy = entry->file->stamp.racy || entry->file->stamp.linked;
+	file_depend(entry->file, entry->depend);
+	for (unsigned v = VARIANT_SELF + 1; entry->variants && v < VARIANT_COUNT; v++) {
+		struct file *file = entry->variants->file[v];
+		if (!file)
+			continue;
+		racy = racy || file->stamp.racy || file->stamp.linked;
+		file_depend(file, entry->depend);
+	}
+	return racy;
+}
