@@ -10,6 +10,7 @@
 #include "handlers/table.h"
 #include "http/route.h"
 #include "io/loop.h"
+#include "io/resolve.h"
 #include "process/magic.h"
 #include "process/sandbox.h"
 #include "process/worker.h"
@@ -98,9 +99,9 @@ static void version(void)
 	char seccomp[32];
 	sandbox_library(seccomp);
 	printf("weir %s\n", PACKAGE_VERSION);
-	printf("libraries: libev %d.%d, libfyaml %s, libmagic %d.%02d, libseccomp %s\n",
-		ev_version_major(), ev_version_minor(), settings_library(), magic_library() / 100,
-		magic_library() % 100, seccomp);
+	printf("libraries: libev %d.%d, c-ares %s, libfyaml %s, libmagic %d.%02d, libseccomp %s\n",
+		ev_version_major(), ev_version_minor(), resolve_library(), settings_library(),
+		magic_library() / 100, magic_library() % 100, seccomp);
 	printf("features: http1 static proxy\n");
 }
 
