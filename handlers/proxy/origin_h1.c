@@ -13,6 +13,8 @@
 
 static void attempt(struct origin *o, bool fresh);
 
+static void wait_no_more(struct origin *o);
+
 /* --- Memory. --- */
 
 static struct origin *origin_new(struct backend *backend)
@@ -35,6 +37,7 @@ static void origin_free(struct origin *o)
 {
 	struct backends *all = o->backend->backends;
 	loop_forget(&o->task);
+	wait_no_more(o);
 	if (o->conn)
 		server_close(o->conn, true);
 	source_cancel(&o->body);
@@ -89,7 +92,7 @@ static bool repeatable(const struct origin *o)
 
 static void tell_failed(struct origin *o)
 {
-	bool again = o->failure == ORIGIN_CONNECT || repeatable(o);
+	bool again = o->failure == ORIGIN_CONNECT || o->failure == ORIGIN_DOWN || repeatable(o);
 	o->request = NULL;
 	if (!o->dead)
 		o->events->failed(o->owner, o->failure, again && !o->body_pulled);
@@ -205,7 +208,52 @@ static void timed_out(struct origin *o)
 	}
 }
 
+/* --- Names that are looked up for the first time. --- */
+
+static void wait_no_more(struct origin *o)
+{
+	list_remove(&o->waiter.link);
+	deadline_clear(loop_of(o), &o->patience);
+}
+
+/* All servers are tried again when something is known of one. */
+static void woken(struct server_waiter *waiter)
+{
+	struct origin *o = container_of(waiter, struct origin, waiter);
+	origin_enter(o);
+	o->tries = 0;
+	attempt(o, false);
+	origin_leave(o);
+}
+
+static void patience_ended(struct deadline *deadline)
+{
+	struct origin *o = container_of(deadline, struct origin, patience);
+	origin_enter(o);
+	wait_no_more(o);
+	origin_fail(o, o->refusal);
+	origin_leave(o);
+}
+
+/* No server is left. */
+static void wait_for_names(struct origin *o)
+{
+	if (!backend_await(o->backend, &o->waiter)) {
+		wait_no_more(o);
+		origin_fail(o, o->refusal);
+	} else if (o->patience.due == 0) {
+		deadline_set(
+			loop_of(o), &o->patience, (uint64_t)o->backend->upstream->connect_timeout);
+	}
+}
+
 /* --- What the connection tells. --- */
+
+static void next_server(struct origin *o)
+{
+	o->tries++;
+	o->server = (o->server + 1) % (unsigned)o->backend->upstream->server_count;
+}
 
 static void conn_connected(void *user, int error)
 {
@@ -225,12 +273,9 @@ static void conn_connected(void *user, int error)
 	log_at(&(struct log_scope){.what = "proxy"}, LOG_LEVEL_WARN, LOG_BACKEND,
 		"upstream %.*s: no connection to %.*s: %s", (int)upstream->name.len,
 		upstream->name.ptr, (int)server.len, server.ptr, strerror(error));
-	if (++o->tries < upstream->server_count) {
-		o->server = (o->server + 1) % (unsigned)upstream->server_count;
-		attempt(o, false);
-	} else {
-		origin_fail(o, error == ETIMEDOUT ? ORIGIN_TIMEOUT : ORIGIN_CONNECT);
-	}
+	o->refusal = error == ETIMEDOUT ? ORIGIN_TIMEOUT : ORIGIN_CONNECT;
+	next_server(o);
+	attempt(o, false);
 	origin_leave(o);
 }
 
@@ -261,6 +306,14 @@ static const struct server_conn_user told = {conn_connected, conn_ready, conn_ex
 /* A request that may not be sent twice goes on a kept connection only when that was just now seen open. */
 static void attempt(struct origin *o, bool fresh)
 {
+	while (o->tries < o->backend->upstream->server_count &&
+		server_down(&o->backend->pools[o->server]))
+		next_server(o);
+	if (o->tries == o->backend->upstream->server_count) {
+		wait_for_names(o);
+		return;
+	}
+	wait_no_more(o);
 	struct server_pool *pool = &o->backend->pools[o->server];
 	bool once = !method_idempotent(o->request->method_id);
 	o->conn = fresh ? NULL : server_take(pool, once, &told, o);
@@ -301,6 +354,9 @@ static struct origin *h1_send(void *backend, struct exchange_thread *thread,
 	o->arena = request->arena;
 	o->body = request->body;
 	o->task.run = run_task;
+	o->refusal = ORIGIN_DOWN;
+	o->waiter.wake = woken;
+	o->patience.expired = patience_ended;
 	o->answer.ops = &origin_answer_ops;
 	o->server = b->turn++ % (unsigned)b->upstream->server_count;
 	o->starting = true;
@@ -323,6 +379,7 @@ static void h1_cancel(struct origin *o)
 	close_conn(o, true);
 	origin_send_stop(o);
 	loop_forget(&o->task);
+	wait_no_more(o);
 }
 
 const struct origin_ops origin_h1_ops = {h1_send, h1_cancel};

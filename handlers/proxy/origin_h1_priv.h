@@ -34,7 +34,7 @@ struct origin {
 	struct arena *arena;
 	struct task task; /* a failure to be told, or a body to go on with, from the loop */
 	unsigned server;  /* of the backend's */
-	unsigned tries;   /* servers that could not be connected to */
+	unsigned tries;   /* servers that could not be connected to, or are down */
 	unsigned depth;   /* callbacks under way: it is freed when the outermost returns */
 	bool dead;        /* cancelled */
 	bool starting;    /* inside origin_send: nothing may be told */
@@ -42,6 +42,9 @@ struct origin {
 	bool tunnel;
 	bool failed_later; /* `failure` is to be told by the task */
 	enum origin_failure failure;
+	enum origin_failure refusal; /* what it is when there is no server left */
+	struct server_waiter waiter; /* for names to be looked up */
+	struct deadline patience;    /* with that */
 
 	/* The request's way. */
 	enum origin_sending sending;

@@ -9,6 +9,81 @@
 
 #include "base/check.h"
 
+/* --- Servers that have names. --- */
+
+bool server_down(const struct server_pool *pool)
+{
+	return pool->name && pool->name->count == 0;
+}
+
+bool backend_await(struct backend *backend, struct server_waiter *waiter)
+{
+	for (size_t i = 0; i < backend->upstream->server_count; i++) {
+		if (backend->pools[i].name && !backend->pools[i].name->settled) {
+			list_append(&backend->waiting, &waiter->link);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Does the server's name still have the address that this one leads to? */
+static bool conn_current(struct server_conn *conn)
+{
+	const struct server_name *name = conn->pool->name;
+	struct address peer = {.length = sizeof peer.local};
+	if (!name || conn->generation == name->generation)
+		return true;
+	if (getpeername(conn->transport.fd, &peer.any, &peer.length) || !name_has(name, &peer))
+		return false;
+	conn->generation = name->generation;
+	return true;
+}
+
+static void wake_all(struct backend *backend)
+{
+	struct link woken;
+	list_init(&woken);
+	list_move(&woken, &backend->waiting);
+	while (!list_empty(&woken)) {
+		struct server_waiter *waiter = container_of(woken.next, struct server_waiter, link);
+		list_remove(&waiter->link);
+		waiter->wake(waiter);
+	}
+}
+
+static void looked_up(void *user, struct server_name *name)
+{
+	struct backends *backends = user;
+	for (struct backend *b = backends->all; b; b = b->next) {
+		bool concerned = false;
+		for (size_t i = 0; i < b->upstream->server_count; i++) {
+			struct server_pool *pool = &b->pools[i];
+			if (pool->name != name)
+				continue;
+			concerned = true;
+			list_each_safe (link, &pool->idle) {
+				struct server_conn *conn =
+					container_of(link, struct server_conn, link);
+				if (!conn_current(conn))
+					server_close(conn, false);
+			}
+		}
+		if (concerned)
+			wake_all(b);
+	}
+}
+
+static struct server_name *name_of(struct backends *backends, const struct upstream_server *server)
+{
+	if (server->name.len == 0)
+		return NULL;
+	if (!backends->names)
+		backends->names = names_new(
+			backends->thread->loop, backends->resolver_options, looked_up, backends);
+	return names_get(backends->names, server);
+}
+
 /* --- The upstreams of a thread. --- */
 
 static struct backend *backend_of(struct backends *backends, const struct upstream *upstream)
@@ -25,19 +100,24 @@ static struct backend *backend_of(struct backends *backends, const struct upstre
 		pool->backends = backends;
 		pool->upstream = upstream;
 		pool->server = &upstream->servers[i];
+		pool->name = name_of(backends, pool->server);
+		pool->address = pool->name ? backends->thread->index : 0;
 		list_init(&pool->idle);
 	}
+	list_init(&b->waiting);
 	b->next = backends->all;
 	backends->all = b;
 	return b;
 }
 
 struct backends *backends_new(struct exchange_thread *thread,
-	const struct upstream *(*target_of)(const struct snapshot *, const struct scope *))
+	const struct upstream *(*target_of)(const struct snapshot *, const struct scope *),
+	const struct resolver_options *options)
 {
 	const struct snapshot *snapshot = thread->snapshot;
 	struct backends *backends = must_zalloc(sizeof *backends);
 	backends->thread = thread;
+	backends->resolver_options = options;
 	backends->by_scope = must_zalloc((snapshot->scope_count + 1) * sizeof(struct backend *));
 	for (size_t i = 0; i < snapshot->site_count; i++) {
 		const struct site *site = &snapshot->sites[i];
@@ -55,6 +135,8 @@ struct backends *backends_new(struct exchange_thread *thread,
 
 void backends_free(struct backends *backends)
 {
+	if (backends->names)
+		names_free(backends->names);
 	while (backends->all) {
 		struct backend *b = backends->all;
 		backends->all = b->next;
@@ -172,7 +254,36 @@ struct server_conn *server_take(
 	return NULL;
 }
 
-static void conn_dial(struct server_conn *conn, dial_done_fn *done);
+static void dialled(struct dial *dial, int fd, int error);
+
+static void conn_dial(struct server_conn *conn)
+{
+	struct server_pool *pool = conn->pool;
+	const struct server_name *name = pool->name;
+	unsigned count = name ? name->count : pool->server->address_count;
+	check(count > 0); /* a name that has got addresses keeps some */
+	conn->address %= count;
+	conn->generation = name ? name->generation : 0;
+	conn->dialling = true;
+	dial_start(&conn->dial, pool->backends->thread->loop,
+		name ? &name->addresses[conn->address] : &pool->server->addresses[conn->address],
+		(uint64_t)pool->upstream->connect_timeout, dialled);
+}
+
+/* Whether another address is worth a try; what did not answer has cost the whole timeout. */
+static bool conn_dial_next(struct server_conn *conn, int error)
+{
+	bool enough = conn->left == 0 || (error == ETIMEDOUT && conn->timed_out);
+	conn->address++;
+	if (!conn->pool->name)
+		conn->pool->address = conn->address % conn->pool->server->address_count;
+	if (enough)
+		return false;
+	conn->timed_out |= error == ETIMEDOUT;
+	conn->left--;
+	conn_dial(conn);
+	return true;
+}
 
 static void dialled(struct dial *dial, int fd, int error)
 {
@@ -180,6 +291,8 @@ static void dialled(struct dial *dial, int fd, int error)
 	struct server_pool *pool = conn->pool;
 	conn->dialling = false;
 	if (fd < 0) {
+		if (conn_dial_next(conn, error))
+			return;
 		const struct server_conn_user *told = conn->told;
 		void *user = conn->user;
 		conn_free(conn);
@@ -192,41 +305,22 @@ static void dialled(struct dial *dial, int fd, int error)
 	conn->told->connected(conn->user, 0);
 }
 
-/* The first of two addresses: where it refuses, the other one is tried, and remembered. */
-static void first_dialled(struct dial *dial, int fd, int error)
-{
-	struct server_conn *conn = container_of(dial, struct server_conn, dial);
-	if (fd >= 0) {
-		dialled(dial, fd, error);
-		return;
-	}
-	conn->pool->address = (conn->pool->address + 1) % conn->pool->server->address_count;
-	conn_dial(conn, dialled);
-}
-
-static void conn_dial(struct server_conn *conn, dial_done_fn *done)
-{
-	struct server_pool *pool = conn->pool;
-	conn->dialling = true;
-	dial_start(&conn->dial, pool->backends->thread->loop,
-		&pool->server->addresses[pool->address], (uint64_t)pool->upstream->connect_timeout,
-		done);
-}
-
 struct server_conn *server_connect(
 	struct server_pool *pool, const struct server_conn_user *told, void *user)
 {
 	struct server_conn *conn = conn_new(pool);
 	conn->told = told;
 	conn->user = user;
-	conn_dial(conn, pool->server->address_count > 1 ? first_dialled : dialled);
+	conn->address = pool->name ? pool->address++ : pool->address;
+	conn->left = (pool->name ? pool->name->count : pool->server->address_count) - 1;
+	conn_dial(conn);
 	return conn;
 }
 
 void server_keep(struct server_conn *conn, uint64_t idle_ms)
 {
 	struct server_pool *pool = conn->pool;
-	if (pool->upstream->keepalive <= 0) {
+	if (pool->upstream->keepalive <= 0 || !conn_current(conn)) {
 		server_close(conn, false);
 		return;
 	}

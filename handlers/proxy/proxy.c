@@ -44,7 +44,7 @@ static const struct upstream *target_of(const struct snapshot *snapshot, const s
 
 static int proxy_thread_start(struct exchange_thread *thread, void **state)
 {
-	*state = backends_new(thread, target_of);
+	*state = backends_new(thread, target_of, NULL);
 	return 0;
 }
 
@@ -163,6 +163,7 @@ static const struct {
 	[ORIGIN_TIMEOUT] = {504, "did not answer in time"},
 	[ORIGIN_MALFORMED] = {502, "sent a malformed or ambiguous answer"},
 	[ORIGIN_BUSY] = {503, "is busy"},
+	[ORIGIN_DOWN] = {503, "no server is up"},
 	[ORIGIN_BODY] = {400, "was not asked: the body of the request was broken off"},
 };
 

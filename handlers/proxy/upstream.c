@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 
 #include "base/check.h"
+#include "io/resolve.h"
 
 /* The presets again as numbers, for addresses that `proxy` names without an upstream. */
 #define KEEPALIVE        64
@@ -13,9 +14,9 @@
 #define IDLE_TIMEOUT     60000
 #define TUNNEL_TIMEOUT   3600000
 
-#define ADDRESS_FORM "“127.0.0.1:3000”, “localhost:3000”, “[::1]:3000” or “unix:/run/app.sock”"
-#define ADDRESS_SCHEMA                                                                                \
-	"{\"type\":\"string\",\"pattern\":\"^(http://)?(unix:/.+|localhost:[0-9]+|[0-9.]+(:[0-9]+)?|" \
+#define ADDRESS_FORM "“127.0.0.1:3000”, “app.internal:3000”, “[::1]:3000” or “unix:/run/app.sock”"
+#define ADDRESS_SCHEMA                                                                             \
+	"{\"type\":\"string\",\"pattern\":\"^(http://)?(unix:/.+|[0-9A-Za-z_.-]+(:[0-9]+)?|"       \
 	"\\\\[[0-9a-fA-F:.]+\\\\](:[0-9]+)?)/?$\"}"
 #define SERVER_SCHEMA                                                                              \
 	"{\"oneOf\":[" ADDRESS_SCHEMA ",{\"type\":\"object\",\"required\":[\"address\"],"          \
@@ -33,17 +34,21 @@ static const char *last_octet(struct slice s, char octet)
 	return s.ptr ? memrchr(s.ptr, octet, s.len) : NULL;
 }
 
-/* Is the part before the port a name, which would have to be looked up? */
-static bool is_name(struct slice authority)
+/* The part before the port. */
+static struct slice host_of(struct slice authority)
 {
-	if (authority.len == 0)
-		return false;
 	const char *colon = last_octet(authority, ':');
-	size_t len = colon ? (size_t)(colon - authority.ptr) : authority.len;
-	if (authority.ptr[0] == '[')
+	return (struct slice){
+		authority.ptr, colon ? (size_t)(colon - authority.ptr) : authority.len};
+}
+
+/* Is it a name, which has to be looked up, or meant as one? */
+static bool is_name(struct slice host)
+{
+	if (host.len == 0 || host.ptr[0] == '[')
 		return false;
-	for (size_t i = 0; i < len; i++) {
-		char c = authority.ptr[i];
+	for (size_t i = 0; i < host.len; i++) {
+		char c = host.ptr[i];
 		if (c == ':')
 			return false;
 		if (c != '.' && (c < '0' || c > '9'))
@@ -89,6 +94,30 @@ static int numeric_host(struct load *load, const struct node *node, struct upstr
 	return 0;
 }
 
+static int named_host(struct load *load, const struct node *node, struct slice authority,
+	struct upstream_server *server)
+{
+	struct address port;
+	const char *expected;
+	bool wildcard;
+	struct slice host = host_of(authority);
+	if (!resolve_name_valid(host))
+		return load_error(load, node,
+			"“%.*s” is not the name of a server; write " ADDRESS_FORM, (int)host.len,
+			host.ptr);
+	if (!has_port(authority))
+		return load_error(
+			load, node, "a port is needed: write “%.*s:80”", (int)host.len, host.ptr);
+	struct slice text = arena_format(load_arena(load), "127.0.0.1%.*s",
+		(int)(authority.len - host.len), authority.ptr + host.len);
+	if (value_address(text, &port, &wildcard, &expected))
+		return load_error(load, node, "not a port: “%.*s”",
+			(int)(authority.len - host.len - 1), authority.ptr + host.len + 1);
+	server->name = host;
+	server->port = ntohs(port.v4.sin_port);
+	return 0;
+}
+
 /* Fills a server from the text of a scalar. 0, or -1 after load_error. */
 static int server_address(
 	struct load *load, const struct node *node, struct upstream_server *server)
@@ -122,11 +151,8 @@ static int server_address(
 		a = arena_format(load_arena(load), "%.*s:80", (int)a.len, a.ptr);
 	if (slice_starts(a, SLICE("localhost:")))
 		return local_host(load, node, slice_from(a, 10), server);
-	if (is_name(a))
-		return load_error(load, node,
-			"“%.*s” is a name, and names of backends are not looked up: write a numeric "
-			"address, such as " ADDRESS_FORM,
-			(int)a.len, a.ptr);
+	if (is_name(host_of(a)))
+		return named_host(load, node, a, server);
 	struct slice written = server->authority;
 	server->authority = a;
 	int result = numeric_host(load, node, server);
@@ -162,8 +188,10 @@ static const struct option server_rows[] = {
 		.schema = ADDRESS_SCHEMA,
 		.example = "127.0.0.1:3000",
 		.prose =
-			"Where the server listens: an address with a port, or the path of a Unix socket "
-			"behind unix:."},
+			"Where the server listens: an address or a name with a port, or the path of a Unix "
+			"socket behind unix:. A name is looked up in the hosts file and by DNS while weir "
+			"runs, and again whenever its time to live ends; all its addresses are asked in turn. "
+			"While it has none the server is down."},
 	{0},
 };
 
@@ -244,7 +272,9 @@ static const struct option upstream_rows[] = {
 		.example = "[127.0.0.1:3000, \"unix:/run/app.sock\"]",
 		.prose =
 			"The servers that answer, asked in turn. Where no connection can be made, the next one "
-			"is tried."},
+			"is tried. Where all are down because their names have no address, the answer is 503; "
+			"while weir looks a name up for the first time, requests wait for that at most "
+			"`connect`."},
 	{.name = "keepalive",
 		.type = OPTION_INTEGER,
 		.offset = offsetof(struct upstream, keepalive),
@@ -384,8 +414,8 @@ static const struct option proxy_rows[] = {
 			"{\"type\":\"array\",\"minItems\":1,\"items\":" SERVER_SCHEMA "}]}",
 		.example = "127.0.0.1:3000",
 		.prose =
-			"Who answers what the root does not hold: the name of an upstream, an address, a list "
-			"of addresses, or off. The request goes there as the client sent it, but for fields of "
+			"Who answers what the root does not hold: the name of an upstream, an address or a name "
+			"with a port, a list of these, or off. The request goes there as the client sent it, but for fields of "
 			"one hop, with Via, and with X-Forwarded-For, -Proto and -Host and Forwarded of our own "
 			"in place of the client's. Fields whose name has an underscore are left out: backends "
 			"may take them for others. So are Server and X-Powered-By of the answer."},

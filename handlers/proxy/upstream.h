@@ -11,7 +11,9 @@ struct upstream_server {
 	struct slice
 		authority; /* "127.0.0.1:3000": how it would name itself; "localhost" for Unix sockets */
 	struct address addresses[2]; /* `localhost` has two */
-	unsigned address_count;
+	unsigned address_count;      /* 0: it has a name, which is looked up at run time */
+	struct slice name;           /* or empty; see resolve_name_valid */
+	uint16_t port;               /* with a name */
 };
 
 /* Servers that answer for one another. Unchanged once the configuration is loaded. */

@@ -38,6 +38,7 @@ enum origin_failure {
 	ORIGIN_TIMEOUT,   /* no connection, or no answer, in time */
 	ORIGIN_MALFORMED, /* the answer is malformed or ambiguous */
 	ORIGIN_BUSY,
+	ORIGIN_DOWN, /* it is known of all servers that they are down: none was asked */
 	ORIGIN_BODY, /* the request's own body was broken off */
 };
 

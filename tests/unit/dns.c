@@ -55,8 +55,16 @@ static void put_address(struct writer *w, const struct dns_rule *rule, unsigned 
 	char made[64];
 	int family = rule->type == T_A ? AF_INET : AF_INET6;
 	unsigned length = rule->type == T_A ? 4 : 16;
-	snprintf(made, sizeof made, rule->type == T_A ? "192.0.2.%u" : "2001:db8::%x", number + 1);
-	assert_int_equal(inet_pton(family, rule->address ? rule->address : made, octets), 1);
+	if (rule->addresses) {
+		const char *one = rule->addresses;
+		while (number-- > 0)
+			one = strchr(one, ' ') + 1;
+		snprintf(made, sizeof made, "%.*s", (int)strcspn(one, " "), one);
+	} else {
+		snprintf(made, sizeof made, rule->type == T_A ? "192.0.2.%u" : "2001:db8::%x",
+			number + 1);
+	}
+	assert_int_equal(inet_pton(family, made, octets), 1);
 	if (rule->alias)
 		put_name(w, rule->alias);
 	else
@@ -85,7 +93,13 @@ static void put_alias(struct writer *w, const char *alias, uint32_t ttl)
 
 static void put_records(struct writer *w, const struct dns_rule *rule)
 {
-	unsigned addresses = rule->address ? 1 : rule->count, records = addresses;
+	unsigned addresses = rule->count;
+	if (rule->addresses) {
+		addresses = 1;
+		for (const char *c = rule->addresses; *c; c++)
+			addresses += *c == ' ';
+	}
+	unsigned records = addresses;
 	if (rule->alias) {
 		put_alias(w, rule->alias, rule->alias_ttl);
 		records++;

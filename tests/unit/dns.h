@@ -30,7 +30,7 @@ struct dns_rule {
 	const char *alias; /* a CNAME, with `alias_ttl`, that leads to the addresses */
 	uint32_t alias_ttl;
 	unsigned count; /* addresses made by the server: 192.0.2.1, 192.0.2.2 …; 2001:db8::1 … */
-	const char *address; /* or one that is named here */
+	const char *addresses; /* or those that stand here, a space between them */
 };
 
 struct dns {

@@ -49,6 +49,8 @@ static int listen_on(struct upstream_server *server)
 	assert_int_equal(listen(fd, 16), 0);
 	assert_int_equal(getsockname(fd, &a->any, &a->length), 0);
 	server->address_count = 1;
+	server->name = (struct slice){0};
+	server->port = ntohs(a->v4.sin_port);
 	server->text = server->authority = SLICE("127.0.0.1:3000");
 	return fd;
 }
@@ -93,6 +95,7 @@ int proxy_set_up(void **state)
 		.idle_timeout = 10000,
 		.tunnel_timeout = 10000};
 	assert_int_equal(loop_init(&loop, 0), 0);
+	stage.loop = &loop;
 	memset(&thread, 0, sizeof thread);
 	thread.table = table;
 	thread.loop = &loop;
@@ -100,7 +103,7 @@ int proxy_set_up(void **state)
 	thread.snapshot = &snapshot;
 	thread.counters = &counters;
 	exchange_thread_prepare(&thread);
-	thread.state[0] = backends_new(&thread, the_upstream);
+	thread.state[0] = backends_new(&thread, the_upstream, &stage.resolver);
 	memset(&shared, 0, sizeof shared);
 	wire = wire_start(&thread, &shared, NULL, NULL);
 	stage.client = proxy_connect_client();
@@ -112,6 +115,9 @@ int proxy_tear_down(void **state)
 	(void)state;
 	wire_stop(wire);
 	proxy_handler.thread_stop(&thread, thread.state[0]);
+	if (stage.end)
+		stage.end();
+	stage.end = NULL;
 	loop_done(&loop);
 	if (stage.client >= 0)
 		close(stage.client);
@@ -123,9 +129,14 @@ int proxy_tear_down(void **state)
 
 void proxy_two_servers(void)
 {
+	proxy_restart(2);
+}
+
+void proxy_restart(size_t servers)
+{
 	proxy_handler.thread_stop(&thread, thread.state[0]);
-	stage.upstream.server_count = 2;
-	thread.state[0] = backends_new(&thread, the_upstream);
+	stage.upstream.server_count = servers;
+	thread.state[0] = backends_new(&thread, the_upstream, &stage.resolver);
 }
 
 bool proxy_readable(int fd)

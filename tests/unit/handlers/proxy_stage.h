@@ -11,21 +11,27 @@
 #include <cmocka.h>
 
 #include "handlers/proxy/upstream.h"
+#include "io/resolve.h"
 
 #define GET "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 #define OK  "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 struct proxy_stage {
-	struct upstream upstream; /* may be changed until the first request */
+	struct resolver_options resolver; /* of names */
+	struct upstream upstream;         /* may be changed until the first request */
 	struct upstream_server servers[2];
 	int listening[2]; /* of the servers; -1: closed by the test */
-	int client;       /* the client's end of its connection; -1: closed by the test */
+	struct loop *loop;
+	void (*end)(void); /* NULL, or what the test has in the loop: called before that goes */
+	int client;        /* the client's end of its connection; -1: closed by the test */
 };
 extern struct proxy_stage stage;
 
 /* For cmocka: one server, one client. */
 int proxy_set_up(void **state);
 int proxy_tear_down(void **state);
+/* Begins anew with so many servers, and what the test has changed of them. */
+void proxy_restart(size_t servers);
 /* Both servers take part, the first one first. */
 void proxy_two_servers(void);
 /* Another client. Returns its end. */

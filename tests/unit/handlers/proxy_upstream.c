@@ -125,6 +125,38 @@ static void inheritance(void **state)
 	snapshot_free(s);
 }
 
+static void assert_name(const struct upstream_server *server, const char *name, unsigned port,
+	const char *authority)
+{
+	assert_int_equal(server->address_count, 0);
+	assert_int_equal(server->name.len, strlen(name));
+	assert_memory_equal(server->name.ptr, name, strlen(name));
+	assert_int_equal(server->port, port);
+	assert_true(slice_equal(server->authority, slice_of(authority)));
+}
+
+/* Names are not looked up when the configuration is read. */
+static void names(void **state)
+{
+	(void)state;
+	struct snapshot *s = load_good(SITE(
+		", proxy: [\"app.internal:3000\", \"http://app.internal\", \"http://my_app:81/\", "
+		"\"app.internal.:1\", { address: \"1a:65535\" }, \"127.0.0.1:1\"]"));
+	const struct upstream *u = upstream_of(s, &s->sites[0].scope);
+	assert_int_equal(u->server_count, 6);
+	assert_name(&u->servers[0], "app.internal", 3000, "app.internal:3000");
+	assert_name(&u->servers[1], "app.internal", 80, "app.internal");
+	assert_name(&u->servers[2], "my_app", 81, "my_app:81");
+	assert_name(&u->servers[3], "app.internal.", 1, "app.internal.:1");
+	assert_name(&u->servers[4], "1a", 65535, "1a:65535");
+	assert_int_equal(u->servers[5].name.len, 0);
+	snapshot_free(s);
+	s = load_good(SITE(", proxy: \"app.internal:3000\""));
+	assert_name(upstream_of(s, &s->sites[0].scope)->servers, "app.internal", 3000,
+		"app.internal:3000");
+	snapshot_free(s);
+}
+
 /* What is wrong is said at its place, with what to write instead. */
 static void faults(void **state)
 {
@@ -135,7 +167,17 @@ static void faults(void **state)
 		{"upstreams: { app: { servers: 127.0.0.1:3000 } }\n" SITE(", proxy: apq"),
 			"did you mean “app”?"},
 		{SITE(", proxy: app"), "no upstream is called “app”"},
-		{SITE(", proxy: \"app.internal:3000\""), "“app.internal:3000” is a name"},
+		{SITE(", proxy: [app.internal]"), "a port is needed: write “app.internal:80”"},
+		{SITE(", proxy: \"app.internal:\""), "not a port: “”"},
+		{SITE(", proxy: \"app.internal:http\""), "not a port: “http”"},
+		{SITE(", proxy: \"app.internal:65536\""), "not a port: “65536”"},
+		{SITE(", proxy: \"app..internal:80\""),
+			"“app..internal” is not the name of a server"},
+		{SITE(", proxy: \"b\u00fccher:80\""), "is not the name of a server"},
+		{SITE(", proxy: \"user@app:80\""), "“user@app” is not the name of a server"},
+		{SITE(", proxy: \"http://app:80/x\""), "write “http://app:80”"},
+		{SITE(", proxy: \"256.1.1.1:80\""), "is not the address of a server"},
+		{SITE(", proxy: \"https://app.internal\""), "TLS to backends is not supported"},
 		{SITE(", proxy: \"https://127.0.0.1:3000\""), "TLS to backends is not supported"},
 		{SITE(", proxy: \"srv+http://_app._tcp.a\""), "DNS SRV names are not supported"},
 		{SITE(", proxy: \"http://127.0.0.1:3000/app\""), "write “http://127.0.0.1:3000”"},
@@ -185,6 +227,7 @@ int main(void)
 		TEST(named),
 		TEST(presets),
 		TEST(inheritance),
+		TEST(names),
 		TEST(faults),
 		TEST(told_once),
 	};

@@ -237,11 +237,11 @@ static void changes(void **state)
 {
 	(void)state;
 	static struct dns_rule rules[] = {
-		{.name = "moving.test", .type = T_A, .ttl = 60, .address = "192.0.2.7"}, {0}};
+		{.name = "moving.test", .type = T_A, .ttl = 60, .addresses = "192.0.2.7"}, {0}};
 	dns.rules = rules;
 	assert_int_equal(look_up("moving.test"), RESOLVE_FOUND);
 	assert_address(0, "192.0.2.7:3000");
-	rules[0].address = "192.0.2.8";
+	rules[0].addresses = "192.0.2.8";
 	assert_int_equal(look_up("moving.test"), RESOLVE_FOUND);
 	assert_address(0, "192.0.2.8:3000");
 	rules[0].name = "moved.test";
