@@ -35,7 +35,7 @@ int command_check(
 	if (result >= 0)
 		return result;
 	struct snapshot *snapshot = snapshot_load(
-		options.file, (struct slice){NULL, 0}, program->sets, geteuid() != 0, &said);
+		options.file, (struct slice){NULL, 0}, program->check_sets, geteuid() != 0, &said);
 	if (said.len > 0)
 		fwrite(said.ptr, 1, said.len, stderr);
 	buffer_free(&said);

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "command.h"
+#include "handlers/proxy/names_check.h"
 #include "handlers/proxy/upstream.h"
 #include "handlers/table.h"
 #include "http/route.h"
@@ -42,7 +43,8 @@ static const struct command commands[] = {
 		"  -p BACKEND   an application: 3000, 127.0.0.1:3000, unix:/run/app.sock\n",
 		command_serve},
 	{"check", "[-c FILE]", "tells whether a configuration is good",
-		"Reads a configuration as `weir run` would, and tells all that is wrong with it.\n"
+		"Reads a configuration as `weir run` would, and tells all that is wrong with it; names of\n"
+		"backends that do not resolve are warned of.\n"
 		"Exit code 0: it is good; 1: it is not.\n\n" FILE_HELP,
 		command_check},
 	{"reload", "[-c FILE]", "makes the running one take up its configuration",
@@ -135,6 +137,14 @@ static bool has_local_backend(const struct snapshot *snapshot)
 	return false;
 }
 
+/* What `weir check` does once all is read; a worker does not ask DNS before it serves. */
+static int check_prepare(struct load *load, struct snapshot *snapshot, void *context)
+{
+	int result = route_prepare(load, snapshot, context);
+	names_check(load, snapshot, NULL);
+	return result;
+}
+
 /* A standard stream that is closed would be the next socket's number, and its peer would get to read messages. */
 static void open_standard_streams(void)
 {
@@ -166,7 +176,11 @@ int main(int argc, char **argv)
 	route_option_sets(handler_table, sets);
 	const struct option_sets all = {
 		.sets = sets, .finish = route_prepare, .context = (void *)(uintptr_t)handler_table};
-	const struct program program = {
-		.table = handler_table, .sets = &all, .has_local_backend = has_local_backend};
+	struct option_sets further = all;
+	further.finish = check_prepare;
+	const struct program program = {.table = handler_table,
+		.sets = &all,
+		.check_sets = &further,
+		.has_local_backend = has_local_backend};
 	return command->run(command, &program, argc - 1, argv + 1);
 }

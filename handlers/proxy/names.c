@@ -57,7 +57,7 @@ static void take(struct server_name *name, const struct resolved *answer)
 {
 	if (name->failures > 0)
 		log_at(&(struct log_scope){.what = "proxy"}, level(name, LOG_LEVEL_INFO),
-			LOG_BACKEND, "%.*s resolves again", (int)name->text.len, name->text.ptr);
+			LOG_ALWAYS, "%.*s resolves again", (int)name->text.len, name->text.ptr);
 	name->failures = 0;
 	if (is_same(name, answer))
 		return;
@@ -78,7 +78,7 @@ static void fail(struct server_name *name, enum resolve_status why)
 {
 	if (name->failures++ == 0)
 		log_at(&(struct log_scope){.what = "proxy"}, level(name, LOG_LEVEL_WARN),
-			LOG_BACKEND, "%.*s does not resolve: %s; %s", (int)name->text.len,
+			LOG_ALWAYS, "%.*s does not resolve: %s; %s", (int)name->text.len,
 			name->text.ptr, resolve_status_text(why),
 			name->count > 0 ? "its last addresses are kept"
 					: "it is down until it does");

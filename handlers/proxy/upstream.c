@@ -123,7 +123,7 @@ static int server_address(
 	struct load *load, const struct node *node, struct upstream_server *server)
 {
 	struct slice text = arena_slice(load_arena(load), node_text(node));
-	*server = (struct upstream_server){.text = text};
+	*server = (struct upstream_server){.text = text, .node = node};
 	if (slice_starts(text, SLICE("https://")))
 		return load_error(
 			load, node, "TLS to backends is not supported: write an http:// address");

@@ -7,7 +7,8 @@
 
 /* One server of an upstream. */
 struct upstream_server {
-	struct slice text; /* as written: for logs */
+	struct slice text;       /* as written: for logs */
+	const struct node *node; /* where; valid until snapshot_load returns */
 	struct slice
 		authority; /* "127.0.0.1:3000": how it would name itself; "localhost" for Unix sockets */
 	struct address addresses[2]; /* `localhost` has two */

@@ -8,6 +8,7 @@
  * else from rand(). */
 #include "io/resolve.h"
 
+#define CARES_NO_DEPRECATED /* newer ones have other calls for the same */
 #include <ares.h>
 #include <arpa/nameser.h>
 #include <stdio.h>

@@ -11,6 +11,7 @@
 struct program {
 	const struct handler *const *table;
 	const struct option_sets *sets;
+	const struct option_sets *check_sets; /* likewise for `weir check`, which looks further */
 	/* Whether some handler connects to Unix sockets: otherwise none can be connected to. NULL: none does. */
 	bool (*has_local_backend)(const struct snapshot *snapshot);
 };

@@ -128,10 +128,10 @@ class Peer:
 class Origin:
     """Runs scripts: `scripts[name](peer, head)` answers requests for /name…; true keeps the connection. `default` answers the rest."""
 
-    def __init__(self, scripts=None, default=None, path=None, host="127.0.0.1"):
+    def __init__(self, scripts=None, default=None, path=None, host="127.0.0.1", port=0):
         self.scripts = dict(SCRIPTS, **(scripts or {}))
         self.default = default or plain
-        self.path, self.host, self.port = path, host, 0
+        self.path, self.host, self.port = path, host, port
         self.lock = threading.Lock()
         self.heads = []
         self.connections = 0
