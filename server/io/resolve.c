@@ -273,16 +273,16 @@ static void ask(struct lookup *lookup)
 {
 	static const int types[FAMILIES] = {T_A, T_AAAA};
 	const char *name = lookup->candidates[lookup->asked++];
-	uint16_t id;
-	if (getrandom(&id, sizeof id, 0) != sizeof id)
-		id = (uint16_t)(uintptr_t)lookup; /* cannot be: two octets are there at once */
 	for (int i = 0; i < FAMILIES; i++) {
 		struct query *query = &lookup->queries[i];
 		unsigned char *message = NULL;
 		int length = 0;
+		uint16_t id;
 		query->count = 0;
-		int status = ares_create_query(
-			name, C_IN, types[i], (uint16_t)(id ^ (i << 15)), 1, &message, &length, 0);
+		query->status = RESOLVE_FAILED;
+		if (getrandom(&id, sizeof id, 0) != sizeof id)
+			continue;
+		int status = ares_create_query(name, C_IN, types[i], id, 1, &message, &length, 0);
 		if (status != ARES_SUCCESS) {
 			query->status = status_of(status);
 			continue;

@@ -30,7 +30,8 @@ class World:
         libc = ctypes.CDLL(None, use_errno=True)
         if os.geteuid() != 0:
             raise Impossible("only root may have namespaces of its own")
-        self.before = [os.open(f"/proc/thread-self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in ("net", "mnt")]
+        paths = ("/proc/thread-self/ns/net", "/proc/thread-self/ns/mnt", "/", ".")
+        self.before = [os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in paths]
         if libc.unshare(CLONE_NEWNS | CLONE_NEWNET):
             raise Impossible(f"unshare: {os.strerror(ctypes.get_errno())}")
         try:
@@ -50,8 +51,13 @@ class World:
 
     def leave(self):
         libc = ctypes.CDLL(None, use_errno=True)
-        for descriptor in self.before:
+        net, mnt, root, folder = self.before
+        for descriptor in (net, mnt):
             assert libc.setns(descriptor, 0) == 0, os.strerror(ctypes.get_errno())
+        os.fchdir(root)  # setns has left both where the namespace begins
+        os.chroot(".")
+        os.fchdir(folder)
+        for descriptor in self.before:
             os.close(descriptor)
         self.before = []
 

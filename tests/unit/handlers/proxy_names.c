@@ -183,6 +183,32 @@ static void each_address_in_turn(void **state)
 		close(serve_one(stage.listening[0]));
 }
 
+/* Addresses that do not answer cost the whole timeout: two of them are enough for one request, the next one begins behind. */
+static void silent_addresses(void **state)
+{
+	(void)state;
+	int full[2], filling[8];
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(stage.servers[0].port)};
+	for (int i = 0; i < 2; i++) {
+		full[i] = listen_beside(i ? "127.0.0.3" : "127.0.0.2");
+		listen(full[i], 0);
+	}
+	for (int i = 0; i < 8; i++) {
+		filling[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		a.sin_addr.s_addr = htonl(i % 2 ? 0x7f000003 : 0x7f000002);
+		connect(filling[i], (struct sockaddr *)&a, sizeof a);
+	}
+	rules[0].addresses = "127.0.0.2 127.0.0.3 127.0.0.1";
+	stage.upstream.connect_timeout = 150;
+	proxy_restart(1);
+	refused_with("HTTP/1.1 504 ");
+	close(serve_one(stage.listening[0]));
+	for (int i = 0; i < 8; i++)
+		close(filling[i]);
+	close(full[0]);
+	close(full[1]);
+}
+
 /* The new address is asked when the old one's time is over, and what was kept to the old one is closed. */
 static void addresses_change(void **state)
 {
@@ -277,6 +303,7 @@ int main(void)
 		TEST(next_server_is_asked),
 		TEST(waits_behind_refusals),
 		TEST(each_address_in_turn),
+		TEST(silent_addresses),
 		TEST(addresses_change),
 		TEST(failed_lookup_keeps_addresses),
 		TEST(client_leaves_while_waiting),
