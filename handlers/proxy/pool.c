@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "base/check.h"
+#include "base/ledger.h"
 
 /* --- Servers that have names. --- */
 
@@ -94,6 +95,9 @@ static struct backend *backend_of(struct backends *backends, const struct upstre
 	struct backend *b = must_zalloc(sizeof *b + upstream->server_count * sizeof(b->pools[0]));
 	b->backends = backends;
 	b->upstream = upstream;
+	if (backends->thread->ledger)
+		b->row = ledger_row(backends->thread->ledger, LEDGER_UPSTREAM, upstream->name,
+			backends->thread->place);
 	b->turn = backends->thread->index; /* so that threads do not ask in step */
 	for (size_t i = 0; i < upstream->server_count; i++) {
 		struct server_pool *pool = &b->pools[i];

@@ -65,6 +65,7 @@ struct backend {
 	const struct upstream *upstream;
 	unsigned turn;              /* round-robin */
 	struct link waiting;        /* struct server_waiter */
+	unsigned row;               /* of its counters: thread->lines */
 	struct server_pool pools[]; /* one a server */
 };
 

@@ -3,6 +3,7 @@
 #include "handlers/proxy/proxy.h"
 
 #include "base/check.h"
+#include "base/ledger.h"
 #include "base/log.h"
 #include "handlers/proxy/forward.h"
 #include "handlers/proxy/origin_h1.h"
@@ -16,6 +17,9 @@ struct passage {
 	struct origin *origin;
 	struct request *request;
 	const struct upstream *upstream;
+	unsigned row;    /* of the upstream's counters */
+	unsigned status; /* of its answer; 0: none */
+	bool failed;
 	struct origin_request out;
 	struct source trailed; /* the request's body, its trailers sifted */
 	struct source *body;
@@ -66,11 +70,28 @@ static enum pull passage_pull(struct source *source, struct chunks *out, size_t 
 		forward_trailers(&p->trailers);
 		p->source.trailers = p->trailers.count ? &p->trailers : NULL;
 	}
+	p->failed = p->failed || verdict == PULL_FAILED;
 	return verdict;
 }
 
+static void count_passage(const struct passage *p)
+{
+	struct ledger_line *lines = p->request->thread->lines;
+	if (!lines)
+		return;
+	ledger_add(lines, p->row, LEDGER_OPEN, -1);
+	ledger_add(lines, p->row, LEDGER_REQUESTS, 1);
+	ledger_add(lines, p->row, LEDGER_FAILED, p->failed);
+	if (p->status >= 200 && p->status < 600)
+		ledger_add(lines, p->row, LEDGER_2XX + p->status / 100 - 2, 1);
+	if (p->status)
+		ledger_add(lines, p->row, LEDGER_BYTES, (int64_t)p->request->sent);
+}
+
+/* Once, at the end of each passage. */
 static void passage_end(struct passage *p)
 {
+	count_passage(p);
 	source_cancel(&p->answer);
 	struct origin *origin = p->origin;
 	p->origin = NULL;
@@ -147,6 +168,7 @@ static void origin_head(void *owner, struct origin_response *response)
 {
 	struct passage *p = owner;
 	p->answer = response->body;
+	p->status = response->status;
 	p->answer->wake = answer_woken;
 	p->answer->taker = p;
 	p->source.ops = &passage_ops;
@@ -172,6 +194,7 @@ static void origin_failed(void *owner, enum origin_failure why, bool repeatable)
 	struct passage *p = owner;
 	struct request *request = p->request;
 	(void)repeatable;
+	p->failed = why != ORIGIN_BODY;
 	passage_end(p);
 	if (why == ORIGIN_BODY) {
 		/* without a fault the client has ended its half; it may read still */
@@ -208,11 +231,14 @@ static enum verdict proxy_handle(struct request *request)
 	struct passage *p = arena_zalloc(&request->arena, sizeof *p);
 	p->request = request;
 	p->upstream = backend->upstream;
+	p->row = backend->row;
 	unsigned status = forward_request(request, p->upstream, &p->out);
 	if (status) {
 		respond_status(request, status);
 		return TAKEN;
 	}
+	if (request->thread->lines)
+		ledger_add(request->thread->lines, p->row, LEDGER_OPEN, 1);
 	take_body(p);
 	exchange_hold(request, proxy_cancel, p);
 	p->origin = origin_h1_ops.send(backend, request->thread, &p->out, &events, p);

@@ -224,7 +224,7 @@ static void grant_anywhere(grant_fn *add, void *context)
 		int length = snprintf(path, sizeof path, "/%s", entry->d_name);
 		if (!skip && length > 0 && (size_t)length < sizeof path && stat(path, &s) == 0 &&
 			S_ISDIR(s.st_mode))
-			add(context, path, false);
+			add(context, path, GRANT_READ);
 	}
 	if (folder)
 		closedir(folder);
@@ -241,7 +241,7 @@ void static_grant(const struct snapshot *snapshot, grant_fn *add, void *context)
 				handler_scope_settings(snapshot, scope, &static_handler);
 			if (!s->root.path.ptr)
 				continue;
-			add(context, s->root.path.ptr, false);
+			add(context, s->root.path.ptr, GRANT_ROOT);
 			anywhere = anywhere || s->root.symlinks == SYMLINKS_ANYWHERE;
 		}
 	}

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/counters.h"
+#include "base/ledger.h"
 #include "http/respond.h"
 #include "http/route.h"
 #include "http/stage.h"
@@ -82,6 +83,8 @@ void exchange_begin(struct request *request)
 		respond_builtin(request, 421);
 		return;
 	}
+	if (request->thread->lines)
+		ledger_add(request->thread->lines, request->site->row, LEDGER_OPEN, 1);
 	request->scope = route_scope(request->site, request->target.path, &request->route);
 	if (request->target.form == TARGET_ASTERISK || request->method == METHOD_TRACE ||
 		request->method == METHOD_CONNECT) {
@@ -366,6 +369,17 @@ void exchange_gone(struct request *request, enum exchange_end why)
 	request->output = OUTPUT_DONE;
 }
 
+static void count_for_site(const struct request *request, unsigned class)
+{
+	struct ledger_line *lines = request->thread->lines;
+	unsigned row = request->site->row;
+	ledger_add(lines, row, LEDGER_OPEN, -1);
+	ledger_add(lines, row, LEDGER_REQUESTS, 1);
+	ledger_add(lines, row, LEDGER_BYTES, (int64_t)request->sent);
+	if (class >= 2 && class <= 5)
+		ledger_add(lines, row, LEDGER_2XX + class - 2, 1);
+}
+
 void exchange_finish(struct request *request)
 {
 	check(request->output == OUTPUT_DONE);
@@ -374,6 +388,8 @@ void exchange_finish(struct request *request)
 	if (class >= 1 && class <= 5)
 		counter_add(counters, COUNTER_STATUS_1XX + class - 1, 1);
 	counter_add(counters, COUNTER_REQUESTS_OPEN, -1);
+	if (request->thread->lines && request->site)
+		count_for_site(request, class);
 	for (void (*const *observe)(struct request *) = request->thread->observers; *observe;
 		observe++)
 		(*observe)(request);

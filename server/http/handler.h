@@ -14,8 +14,15 @@ enum verdict {
 	TAKEN, /* it owes exactly one of: a response, a ready answer, exchange_pass later; maybe it has answered already */
 };
 
+/* What a worker is to reach on disk. */
+enum grant {
+	GRANT_ROOT,  /* must be readable; it is followed where it moves */
+	GRANT_READ,  /* as far as the worker's account may */
+	GRANT_WRITE, /* files are made there */
+};
+
 /* An absolute path, a folder or a file, with a NUL behind it. */
-typedef void grant_fn(void *context, const char *path, bool writable);
+typedef void grant_fn(void *context, const char *path, enum grant grant);
 
 struct handler {
 	const char *name;
@@ -36,8 +43,8 @@ struct handler {
 	const struct stage_ops *stage;
 	/* Called once when the exchange has ended; the request is still whole. NULL: does not observe. */
 	void (*observe)(struct request *request);
-	/* Names what the handler has to reach on disk once the worker has locked itself in: calls `add` for each root (the sandbox grants
-	 * the folder that holds its link and the one that holds its target), `writable` where it makes files. NULL: nothing. */
+	/* Names what the handler has to reach on disk once the worker has locked itself in: calls `add` for each path (of a root the
+	 * sandbox grants the folder that holds its link and the one that holds its target). NULL: nothing. */
 	void (*grant)(const struct snapshot *snapshot, grant_fn *add, void *context);
 };
 
@@ -49,11 +56,14 @@ struct exchange_thread {
 	const struct clock *clock;
 	const struct snapshot *snapshot;
 	struct counters *counters;
-	struct disk *disk;       /* see io/disk.h; NULL: it ends, and so does the process */
-	struct watch *watch;     /* see io/watch.h; NULL: check files by time */
-	struct sniffer *sniffer; /* see sniffer.h; NULL: types come from names alone */
-	struct line_log *access; /* base/line_log.h: the access log, queue `index`; NULL: off */
-	unsigned index;          /* among `threads` of the worker */
+	struct ledger *ledger;     /* base/ledger.h: counters of sites and upstreams; NULL: none */
+	struct ledger_line *lines; /* this thread's in it */
+	unsigned place;            /* of its worker in it */
+	struct disk *disk;         /* see io/disk.h; NULL: it ends, and so does the process */
+	struct watch *watch;       /* see io/watch.h; NULL: check files by time */
+	struct sniffer *sniffer;   /* see sniffer.h; NULL: types come from names alone */
+	struct line_log *access;   /* base/line_log.h: the access log, queue `index`; NULL: off */
+	unsigned index;            /* among `threads` of the worker */
 	unsigned threads;
 	bool draining;             /* answers say Connection: close */
 	void *state[HANDLERS_MAX]; /* of handlers, by their index in the table */

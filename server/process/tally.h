@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "base/counters.h"
+#include "base/ledger.h"
 
 #define PLACES_MAX  32                /* workers that live at the same time */
 #define THREADS_MAX 256               /* of one worker */
@@ -23,6 +24,15 @@ struct counters *tally_slot(struct tally *tally, unsigned place, unsigned slot);
 /* Sets what counts open things to 0 in a place: by its new worker, for whoever counted there before is gone. Other places are
  * others' business: who lives there may have changed since this worker was started. */
 void tally_clear_open(struct tally *tally, unsigned place);
+/* The rows of sites and upstreams, with a writer for each slot. */
+struct ledger *tally_ledger(struct tally *tally);
+/* A new worker comes to a place: nothing is open in its rows, and no names are its own yet. */
+void tally_enter_ledger(struct tally *tally, unsigned place);
+/* The lines of a slot in them. */
+struct ledger_line *tally_lines(struct tally *tally, unsigned place, unsigned slot);
+/* The sum of a row's counter, as tally_sum. */
+uint64_t tally_row_sum(
+	const struct tally *tally, unsigned row, enum ledger_counter which, uint32_t live);
 /* The sum over all places; of what counts open things, only over those among `live`. */
 uint64_t tally_sum(const struct tally *tally, enum counter which, uint32_t live);
 

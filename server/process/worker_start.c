@@ -149,6 +149,12 @@ static int open_counters(struct worker *w)
 	}
 	w->crew.place = w->hello.place;
 	tally_clear_open(w->crew.tally, w->crew.place);
+	tally_enter_ledger(w->crew.tally, w->crew.place);
+	for (size_t i = 0; i < w->snapshot->site_count; i++) {
+		struct site *site = &w->snapshot->sites[i];
+		site->row = ledger_row(
+			tally_ledger(w->crew.tally), LEDGER_SITE, site->name, w->crew.place);
+	}
 	return 0;
 }
 
@@ -206,11 +212,11 @@ static int open_logs(struct worker *w)
 
 /* --- Rights. --- */
 
-static void add_root(void *context, const char *path, bool writable)
+static void add_grant(void *context, const char *path, enum grant grant)
 {
 	struct worker *w = context;
-	grants_add(&w->grants, path, writable);
-	if (!writable && w->roots.count < GRANTS_MAX) {
+	grants_add(&w->grants, path, grant == GRANT_WRITE);
+	if (grant == GRANT_ROOT && w->roots.count < GRANTS_MAX) {
 		w->roots.list[w->roots.count].path = must_strdup(path);
 		w->roots.list[w->roots.count++].writable = false;
 	}
@@ -221,7 +227,7 @@ static void collect_grants(struct worker *w)
 	const struct handler *const *table = w->program->table;
 	for (unsigned i = 0; table[i]; i++) {
 		if (table[i]->grant)
-			table[i]->grant(w->snapshot, add_root, w);
+			table[i]->grant(w->snapshot, add_grant, w);
 	}
 	if (w->snapshot->core.temp_dir.len > 0)
 		grants_add(&w->grants, w->snapshot->core.temp_dir.ptr, true);

@@ -87,6 +87,8 @@ struct route {
 };
 
 struct site {
+	unsigned
+		row; /* of its counters (base/ledger.h): set once, by the worker, before its threads start */
 	struct slice name;   /* the first host, or "default": for logs */
 	struct slice *hosts; /* lower case; none: the default of its addresses */
 	size_t host_count;

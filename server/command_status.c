@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The command that tells how the running weir is. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "command.h"
+#include "process/control_client.h"
+#include "process/tally.h"
+
+struct status {
+	const char *file;
+	struct control_state state;
+	struct control_worker workers[PLACES_MAX];
+	uint64_t counters[COUNTER_COUNT];
+	struct status_row {
+		enum ledger_kind kind; /* LEDGER_NONE: not in use */
+		char name[LEDGER_NAME_MAX + 1];
+		uint64_t counters[LEDGER_COUNTERS];
+	} rows[LEDGER_ROWS];
+};
+
+static const char *state_word(uint32_t state)
+{
+	static const char *const words[] = {"starting", "serving", "draining"};
+	return state < COUNT_OF(words) ? words[state] : "unknown";
+}
+
+static void put_span(int64_t seconds)
+{
+	if (seconds >= 86400)
+		printf("%" PRId64 "d %" PRId64 "h", seconds / 86400, seconds / 3600 % 24);
+	else if (seconds >= 3600)
+		printf("%" PRId64 "h %" PRId64 "m", seconds / 3600, seconds / 60 % 60);
+	else if (seconds >= 60)
+		printf("%" PRId64 "m %" PRId64 "s", seconds / 60, seconds % 60);
+	else
+		printf("%" PRId64 "s", seconds);
+}
+
+/* A line for each site or upstream; what stands in shared memory may be any octets. */
+static void put_rows(const struct status *status, enum ledger_kind kind, const char *title)
+{
+	bool first = true;
+	for (unsigned i = 0; i < LEDGER_ROWS; i++) {
+		const struct status_row *row = &status->rows[i];
+		if (row->kind != kind)
+			continue;
+		if (first)
+			printf("%-28s %10s %8s %10s %8s %8s %8s %8s%s\n", title, "requests", "open",
+				"2xx", "3xx", "4xx", "5xx", "MB out",
+				kind == LEDGER_UPSTREAM ? "   failed" : "");
+		first = false;
+		printf("  %-26s", row->name);
+		for (int k = 0; k < LEDGER_COUNTERS; k++) {
+			static const int widths[] = {10, 8, 10, 8, 8, 8, 8, 8};
+			if (k != LEDGER_FAILED || kind == LEDGER_UPSTREAM)
+				printf(" %*" PRIu64, widths[k],
+					k == LEDGER_BYTES ? row->counters[k] / 1000000
+							  : row->counters[k]);
+		}
+		printf("\n");
+	}
+}
+
+static void put_text(const struct status *status)
+{
+	const struct control_state *state = &status->state;
+	const uint64_t *c = status->counters;
+	char when[64] = "none";
+	time_t reload = (time_t)state->last_reload;
+	struct tm tm;
+	if (reload != 0 && localtime_r(&reload, &tm))
+		strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm);
+	printf("weir %s, process %" PRId64 ", %s for ", PACKAGE_VERSION, state->pid,
+		state->stopping ? "stopping, running" : "running");
+	put_span(state->uptime);
+	printf("\nconfiguration  %s\nlast reload    %s%s\n", status->file, when,
+		state->reload_failed ? ", failed: the configuration before it is served" : "");
+	printf("connections    %" PRIu64 " open, %" PRIu64 " in all\n", c[COUNTER_OPEN],
+		c[COUNTER_CONNECTIONS]);
+	printf("requests       %" PRIu64 " open, %" PRIu64 " in all (2xx %" PRIu64 ", 3xx %" PRIu64
+	       ", 4xx %" PRIu64 ", 5xx %" PRIu64 ")\n",
+		c[COUNTER_REQUESTS_OPEN], c[COUNTER_REQUESTS], c[COUNTER_STATUS_2XX],
+		c[COUNTER_STATUS_3XX], c[COUNTER_STATUS_4XX], c[COUNTER_STATUS_5XX]);
+	printf("bytes          %" PRIu64 " in, %" PRIu64 " out\n", c[COUNTER_BYTES_IN],
+		c[COUNTER_BYTES_OUT]);
+	for (uint32_t i = 0; i < state->workers; i++) {
+		printf("worker %-7" PRId64 " %s for ", status->workers[i].pid,
+			state_word(status->workers[i].state));
+		put_span(status->workers[i].since);
+		printf("\n");
+	}
+	put_rows(status, LEDGER_SITE, "sites");
+	put_rows(status, LEDGER_UPSTREAM, "upstreams");
+	if (state->restarts > 0)
+		printf("%u worker%s died and had to be replaced: see the error log\n",
+			state->restarts, state->restarts == 1 ? "" : "s");
+}
+
+static void put_json_text(const char *text)
+{
+	putchar('"');
+	for (; *text; text++) {
+		unsigned char c = (unsigned char)*text;
+		if (c == '"' || c == '\\')
+			printf("\\%c", c);
+		else if (c < 0x20)
+			printf("\\u%04x", c);
+		else
+			putchar(c);
+	}
+	putchar('"');
+}
+
+static void put_json_rows(const struct status *status, enum ledger_kind kind, const char *name)
+{
+	bool first = true;
+	printf(",\"%s\":[", name);
+	for (unsigned i = 0; i < LEDGER_ROWS; i++) {
+		const struct status_row *row = &status->rows[i];
+		if (row->kind != kind)
+			continue;
+		printf("%s{\"name\":", first ? "" : ",");
+		put_json_text(row->name);
+		for (int k = 0; k < LEDGER_COUNTERS; k++)
+			if (k != LEDGER_FAILED || kind == LEDGER_UPSTREAM)
+				printf(",\"%s\":%" PRIu64,
+					ledger_counter_name((enum ledger_counter)k),
+					row->counters[k]);
+		printf("}");
+		first = false;
+	}
+	printf("]");
+}
+
+static void put_json(const struct status *status)
+{
+	const struct control_state *state = &status->state;
+	printf("{\"version\":\"%s\",\"pid\":%" PRId64 ",\"stopping\":%s,\"uptime\":%" PRId64
+	       ",\"configuration\":",
+		PACKAGE_VERSION, state->pid, state->stopping ? "true" : "false", state->uptime);
+	put_json_text(status->file);
+	printf(",\"last_reload\":");
+	if (state->last_reload == 0)
+		printf("null");
+	else
+		printf("{\"time\":%" PRId64 ",\"failed\":%s}", state->last_reload,
+			state->reload_failed ? "true" : "false");
+	printf(",\"restarts\":%u,\"counters\":{", state->restarts);
+	for (int i = 0; i < COUNTER_COUNT; i++)
+		printf("%s\"%s\":%" PRIu64, i ? "," : "", counter_name((enum counter)i),
+			status->counters[i]);
+	printf("},\"workers\":[");
+	for (uint32_t i = 0; i < state->workers; i++)
+		printf("%s{\"pid\":%" PRId64 ",\"state\":\"%s\",\"since\":%" PRId64 "}",
+			i ? "," : "", status->workers[i].pid, state_word(status->workers[i].state),
+			status->workers[i].since);
+	printf("]");
+	put_json_rows(status, LEDGER_SITE, "sites");
+	put_json_rows(status, LEDGER_UPSTREAM, "upstreams");
+	printf("}\n");
+}
+
+/* Rows that a worker which lives has in its configuration. Names go to a terminal: controls do not. */
+static void read_rows(struct status *status, struct tally *tally, uint32_t live)
+{
+	for (unsigned i = 0; i < LEDGER_ROWS; i++) {
+		const struct ledger_name *name = &tally_ledger(tally)->names[i];
+		struct status_row *row = &status->rows[i];
+		uint32_t kind = atomic_load(&name->kind), length = atomic_load(&name->length);
+		if (kind == LEDGER_NONE || kind >= LEDGER_KINDS || length > LEDGER_NAME_MAX ||
+			!(atomic_load(&name->places) & live))
+			continue;
+		row->kind = (enum ledger_kind)kind;
+		for (uint32_t k = 0; k < length; k++)
+			row->name[k] =
+				name->text[k] < ' ' || name->text[k] == 0x7f ? '?' : name->text[k];
+		for (int k = 0; k < LEDGER_COUNTERS; k++)
+			row->counters[k] = tally_row_sum(tally, i, (enum ledger_counter)k, live);
+	}
+}
+
+/* The counters are read here, not in the supervisor: it holds them without looking into them. */
+static int read_state(struct status *status, struct channel_message *message)
+{
+	uint32_t live = 0;
+	if (message->type != CONTROL_STATE ||
+		channel_head(message, &status->state, sizeof(status->state)) ||
+		status->state.workers > PLACES_MAX ||
+		message->length !=
+			sizeof(status->state) + sizeof(status->workers[0]) * status->state.workers)
+		return -1;
+	memcpy(status->workers, message->payload + sizeof(status->state),
+		sizeof(status->workers[0]) * status->state.workers);
+	for (uint32_t i = 0; i < status->state.workers; i++) {
+		/* one that starts has nothing open, and has maybe not cleared its place yet */
+		if (status->workers[i].place < PLACES_MAX &&
+			status->workers[i].state != WORKER_STARTING)
+			live |= UINT32_C(1) << status->workers[i].place;
+	}
+	struct tally *tally = message->fd_count == 1 ? tally_map(message->fds[0], false) : NULL;
+	for (int i = 0; tally && i < COUNTER_COUNT; i++)
+		status->counters[i] = tally_sum(tally, (enum counter)i, live);
+	if (tally) {
+		read_rows(status, tally, live);
+		tally_unmap(tally);
+	}
+	return 0;
+}
+
+int command_status(
+	const struct command *command, const struct program *program, int argc, char **argv)
+{
+	struct command_options options;
+	struct channel_message message;
+	struct status *status = must_zalloc(sizeof *status);
+	(void)program;
+	int result = command_options(command, argc, argv, &options);
+	if (result >= 0) {
+		free(status);
+		return result;
+	}
+	int control = control_ask(options.file, CONTROL_STATUS, NULL);
+	result = EXIT_FAILED;
+	if (control >= 0) {
+		int got = channel_receive(control, &message, true);
+		status->file = options.file;
+		if (got == 1 && read_state(status, &message) == 0) {
+			(options.json ? put_json : put_text)(status);
+			result = EXIT_GOOD;
+		} else {
+			fprintf(stderr, "weir: no answer that this version understands\n");
+		}
+		if (got == 1)
+			channel_drop(&message);
+		close(control);
+	}
+	free(status);
+	free(options.file);
+	return result;
+}
