@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "advice.h"
 #include "base/check.h"
 #include "command.h"
 #include "handlers/proxy/names_check.h"
@@ -141,6 +142,8 @@ static bool has_local_backend(const struct snapshot *snapshot)
 static int check_prepare(struct load *load, struct snapshot *snapshot, void *context)
 {
 	int result = route_prepare(load, snapshot, context);
+	if (result == 0)
+		advise(load, snapshot);
 	names_check(load, snapshot, NULL);
 	return result;
 }

@@ -44,6 +44,11 @@ const struct node *node_member(const struct node *node, const char *key)
 	return NULL;
 }
 
+const struct node *load_root(const struct load *load)
+{
+	return load->root;
+}
+
 struct arena *load_arena(struct load *load)
 {
 	return &load->snapshot->arena;

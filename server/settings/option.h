@@ -95,6 +95,9 @@ const struct node *node_key(const struct node *node, size_t index); /* a mapping
 const struct node *node_member(
 	const struct node *node, const char *key); /* a mapping's value by key, or NULL */
 
+/* The mapping of the main file, or NULL. */
+const struct node *load_root(const struct load *load);
+
 /* Reports a fault at the node: file:line:column, the line, a caret, the text, what to write. The load goes on, so that
  * all faults are told, and fails at its end. Always returns -1. */
 int load_error(struct load *load, const struct node *node, const char *format, ...)

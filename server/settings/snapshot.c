@@ -70,6 +70,7 @@ static void read_main(struct load *load)
 	bool failed;
 	const struct config_file *file = load->file;
 	const struct node *root = parse_file(load, file, &failed);
+	load->root = root;
 	if (failed)
 		return;
 	if (!root || node_is_empty(root))

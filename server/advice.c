@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What can be seen of a configuration only when all of it is there. All of this is advice: a folder may be made later, a limit raised. */
+#include "advice.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "handlers/static/static.h"
+#include "http/route.h"
+#include "http/target.h"
+#include "process/privilege.h"
+
+/* --- Routes. --- */
+
+static const struct node *route_node(const struct site *site, const struct route *route)
+{
+	const struct node *routes = node_member(site->scope.node, "routes");
+	for (size_t i = 0; routes && i < node_count(routes); i++)
+		if (node_item(routes, i) == route->scope.node)
+			return node_key(routes, i);
+	return site->scope.node;
+}
+
+/* A route is met if its own pattern is: the one that answers for that is another one where the two mean the same. */
+static void advise_routes(struct load *load, const struct site *site)
+{
+	const struct route *top = NULL;
+	for (size_t i = 0; i < site->route_count; i++)
+		if (site->routes[i].kind == ROUTE_PREFIX && site->routes[i].pattern.len == 1)
+			top = &site->routes[i];
+	for (size_t i = 0; i < site->route_count; i++) {
+		const struct route *route = &site->routes[i];
+		struct slice pattern;
+		if (route->kind == ROUTE_EXTENSION && top) {
+			load_warn(load, route_node(site, route),
+				"this route is never met: \"/\" is a prefix of every path, and prefixes "
+				"go before extensions; leave out \"/\" and write its keys into the site");
+			continue;
+		}
+		if (route->kind == ROUTE_EXTENSION)
+			continue;
+		const struct scope *met = route_scope(site, route->pattern, &pattern);
+		if (met != &route->scope)
+			load_warn(load, route_node(site, route),
+				"this route is never met: \"%.*s\" stands for the same paths",
+				(int)pattern.len, pattern.ptr);
+	}
+}
+
+/* --- Keys. --- */
+
+/* Keys of one mapping of which the first one answers all, so that the others are not obeyed. */
+static void advise_keys(struct load *load, const struct scope *scope)
+{
+	static const struct {
+		const char *answers, *behind;
+	} rows[] = {
+		{"redirect", "root"},
+		{"redirect", "proxy"},
+		{"redirect", "fallback"},
+		{"proxy", "fallback"},
+	};
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		const struct node *answers = node_member(scope->node, rows[i].answers);
+		const struct node *behind = node_member(scope->node, rows[i].behind);
+		bool off = true;
+		const char *expected;
+		if (!answers || !behind)
+			continue;
+		if (node_kind(answers) == NODE_SCALAR &&
+			value_bool(node_text(answers), &off, &expected) == 0 && !off)
+			continue;
+		if (node_kind(behind) == NODE_SCALAR &&
+			value_bool(node_text(behind), &off, &expected) == 0 && !off)
+			continue;
+		load_warn(load, behind,
+			"\"%s\" has no effect beside \"%s\", which answers every request",
+			rows[i].behind, rows[i].answers);
+	}
+}
+
+/* --- Pages. --- */
+
+static bool has_proxy(const struct scope *scope)
+{
+	for (const struct handler *const *h = scope->chain; *h; h++)
+		if (strcmp((*h)->name, "proxy") == 0)
+			return true;
+	return false;
+}
+
+/* Is a path of the site's a file, or may a backend have it? */
+static bool page_is_there(
+	const struct snapshot *snapshot, const struct site *site, struct slice path)
+{
+	struct slice pattern, decoded;
+	const struct scope *scope = route_scope(site, path, &pattern);
+	const struct static_settings *files =
+		handler_scope_settings(snapshot, scope, &static_handler);
+	struct arena arena;
+	struct stat s;
+	char name[PATH_MAX];
+	bool there = has_proxy(scope);
+	arena_init(&arena, NULL, 0);
+	if (!there && files->root.path.ptr && target_decode(path, &arena, &decoded) == 0) {
+		int length = snprintf(name, sizeof name, "%s%.*s", files->root.path.ptr,
+			(int)decoded.len, decoded.ptr);
+		there = length > 0 && (size_t)length < sizeof name && stat(name, &s) == 0 &&
+			S_ISREG(s.st_mode);
+	}
+	arena_reset(&arena);
+	return there;
+}
+
+static void advise_page(struct load *load, const struct snapshot *snapshot, const struct site *site,
+	const struct node *node, struct slice path)
+{
+	if (path.len == 0 || path.ptr[0] != '/' || page_is_there(snapshot, site, path))
+		return;
+	load_warn(load, node,
+		"there is no page %.*s: neither a file beneath the root, nor a backend",
+		(int)path.len, path.ptr);
+}
+
+static void advise_pages(
+	struct load *load, const struct snapshot *snapshot, const struct scope *scope)
+{
+	const struct node *errors = node_member(scope->node, "errors");
+	const struct node *fallback = node_member(scope->node, "fallback");
+	for (size_t i = 0; errors && node_kind(errors) == NODE_MAPPING && i < node_count(errors);
+		i++)
+		if (node_kind(node_item(errors, i)) == NODE_SCALAR)
+			advise_page(load, snapshot, scope->site, node_item(errors, i),
+				node_text(node_item(errors, i)));
+	if (fallback && node_kind(fallback) == NODE_SCALAR)
+		advise_page(load, snapshot, scope->site, fallback, node_text(fallback));
+}
+
+/* --- Limits. --- */
+
+static void advise_limits(struct load *load, const struct snapshot *snapshot)
+{
+	const struct core_settings *core = &snapshot->core;
+	const struct node *root = load_root(load);
+	const struct node *limits = root ? node_member(root, "limits") : NULL;
+	const struct node *connections = limits ? node_member(limits, "connections") : NULL;
+	const struct node *linger = root ? node_member(root, "linger") : NULL;
+	struct rlimit files;
+	if (connections && getrlimit(RLIMIT_NOFILE, &files) == 0 &&
+		files.rlim_max != RLIM_INFINITY &&
+		(uint64_t)core->limits.connections >= (uint64_t)files.rlim_max)
+		load_warn(load, connections,
+			"this process may have %llu open files at most (ulimit -H -n), and each connection "
+			"is one: raise that (LimitNOFILE of the unit), or write less here",
+			(unsigned long long)files.rlim_max);
+	if (linger && core->linger < core->drain)
+		load_warn(load, linger,
+			"\"linger\" is shorter than \"drain\": what is under way would be cut sooner by a "
+			"reload than by a stop");
+}
+
+/* --- Roots. --- */
+
+struct look {
+	int told; /* the writing end of a pipe: the paths that cannot be read, a NUL behind each */
+};
+
+static void look_at_root(void *context, const char *path, enum grant grant)
+{
+	const struct look *look = context;
+	if (grant != GRANT_ROOT || access(path, R_OK | X_OK) == 0)
+		return;
+	size_t length = strlen(path) + 1;
+	if (write(look->told, path, length) != (ssize_t)length)
+		return;
+}
+
+/* With the rights that the worker will have: in a process of its own. */
+static void look_as(const struct snapshot *snapshot, const struct account *account, int told)
+{
+	struct look look = {told};
+	if (account_take(account))
+		_exit(1);
+	static_grant(snapshot, look_at_root, &look);
+	_exit(0);
+}
+
+/* Where a root is written; the first one, for one that several scopes share. */
+static const struct node *root_node(const struct snapshot *snapshot, struct slice path)
+{
+	for (size_t i = 0; i < snapshot->site_count; i++) {
+		const struct site *site = &snapshot->sites[i];
+		for (size_t k = 0; k <= site->route_count; k++) {
+			const struct scope *scope = k ? &site->routes[k - 1].scope : &site->scope;
+			const struct static_settings *files =
+				handler_scope_settings(snapshot, scope, &static_handler);
+			const struct node *node = node_member(scope->node, "root");
+			if (node && files->root.path.ptr && slice_equal(files->root.path, path))
+				return node;
+		}
+	}
+	return NULL;
+}
+
+static void tell_roots(
+	struct load *load, const struct snapshot *snapshot, const struct account *account, int told)
+{
+	struct buffer paths = {NULL, 0, 0};
+	char piece[4096];
+	ssize_t n;
+	while ((n = read(told, piece, sizeof piece)) > 0 || (n < 0 && errno == EINTR))
+		if (n > 0)
+			buffer_append(&paths, piece, (size_t)n);
+	for (size_t at = 0; at < paths.len;) {
+		const char *end = memchr(paths.ptr + at, 0, paths.len - at);
+		struct slice path = {
+			paths.ptr + at, end ? (size_t)(end - paths.ptr) - at : paths.len - at};
+		const struct node *node = root_node(snapshot, path);
+		if (node)
+			load_warn(load, node,
+				"the account %s, which serves it (`user`), may not read %.*s",
+				account->name, (int)path.len, path.ptr);
+		at += path.len + 1;
+	}
+	buffer_free(&paths);
+}
+
+static void advise_roots(struct load *load, const struct snapshot *snapshot)
+{
+	struct account account;
+	int ends[2];
+	if (geteuid() != 0 || account_find(snapshot->core.user.ptr, &account) ||
+		pipe2(ends, O_CLOEXEC))
+		return;
+	pid_t child = fork();
+	if (child == 0)
+		look_as(snapshot, &account, ends[1]);
+	close(ends[1]);
+	if (child > 0) {
+		tell_roots(load, snapshot, &account, ends[0]);
+		while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	close(ends[0]);
+}
+
+void advise(struct load *load, const struct snapshot *snapshot)
+{
+	for (size_t i = 0; i < snapshot->site_count; i++) {
+		const struct site *site = &snapshot->sites[i];
+		advise_routes(load, site);
+		for (size_t k = 0; k <= site->route_count; k++) {
+			const struct scope *scope = k ? &site->routes[k - 1].scope : &site->scope;
+			advise_keys(load, scope);
+			advise_pages(load, snapshot, scope);
+		}
+	}
+	advise_limits(load, snapshot);
+	advise_roots(load, snapshot);
+}

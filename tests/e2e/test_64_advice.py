@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""`weir check` beyond syntax: what is written but can never come to anything is told at its place, and the configuration is good
+all the same (DESIGN §2)."""
+import os
+import resource
+import shutil
+
+import pytest
+from server import ROOT, command, new_folder
+
+SITE = """
+user: nobody
+pid_file: off
+sites:
+  - listen: "http://127.0.0.1:8080"
+    root: {folder}/www
+"""
+
+
+@pytest.fixture
+def folder():
+    made = new_folder()
+    (made / "www").mkdir()
+    (made / "www" / "there.html").write_text("x")
+    yield made
+    shutil.rmtree(made)
+
+
+def check(folder, text, head=""):
+    path = folder / "weir.yaml"
+    path.write_text(head + SITE.format(folder=folder) + text)
+    answer = command("check", "-c", path)
+    assert answer.returncode == 0, answer.stderr
+    return [line for line in answer.stderr.splitlines() if ": warning: " in line]
+
+
+@pytest.mark.parametrize("text, place, said", [
+    ("    routes: { /: { index: off }, \"*.php\": { index: off } }\n", '"*.php"', "never met"),
+    ("    routes: { /a/: { redirect: /b/, root: . } }\n", ".", '"root" has no effect beside "redirect"'),
+    ("    routes: { /a/: { redirect: /b/, proxy: \"127.0.0.1:1\" } }\n", "127", '"proxy" has no effect beside "redirect"'),
+    ("    proxy: \"127.0.0.1:1\"\n    fallback: /there.html\n", "/there", '"fallback" has no effect beside "proxy"'),
+    ("    fallback: /missing.html\n", "/missing", "there is no page /missing.html"),
+    ("    errors: { 404: /missing.html }\n", "/missing", "there is no page /missing.html"),
+    ("    routes: { /a/: { root: off, errors: { 404: /a/there.html } } }\n", "/a/there", "there is no page /a/there.html"),
+    ("linger: 1s\ndrain: 30s\n", "1s", '"linger" is shorter than "drain"'),
+])
+def test_told(folder, text, place, said):
+    """Each with its line and column."""
+    warnings = check(folder, text)
+    assert len(warnings) == 1 and said in warnings[0], warnings
+    line, column = map(int, warnings[0].split(":")[1:3])
+    written = (folder / "weir.yaml").read_text().splitlines()[line - 1]
+    assert written[column - 1:].lstrip('"').startswith(place.strip('"')), (written, column)
+
+
+@pytest.mark.parametrize("text", [
+    "    errors: { 404: /there.html }\n    fallback: /there.html\n",
+    "    proxy: \"127.0.0.1:1\"\n    errors: { 404: /from-the-backend }\n",
+    "    routes: { /a/: { redirect: /b/, root: off }, /b/: { proxy: off, fallback: /there.html } }\n",
+    "    routes: { /a/: {}, /a/b: {}, \"*.php\": {} }\n",
+])
+def test_not_told(folder, text):
+    """What may come to something is nobody's business."""
+    assert check(folder, text) == []
+
+
+def test_more_connections_than_descriptors(folder):
+    """A limit that cannot be kept is told beside the one that it runs into."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if hard == resource.RLIM_INFINITY or hard >= 10000000:
+        pytest.skip("there is no limit of descriptors here")
+    assert str(hard) in check(folder, "", head=f"limits: {{ connections: {hard} }}\n")[0]
+    assert check(folder, "", head="limits: { connections: 100 }\n") == []
+
+
+@pytest.mark.skipif(not ROOT, reason="only root starts workers as somebody else")
+def test_root_that_the_account_may_not_read(folder):
+    """With the rights of the worker, not of who asks."""
+    (folder / "www").chmod(0o700)
+    os.chown(folder / "www", 0, 0)
+    warnings = check(folder, "")
+    assert len(warnings) == 1 and "nobody" in warnings[0] and f"{folder}/www" in warnings[0]
