@@ -11,9 +11,10 @@
 #include "handlers/file/file.h"
 #include "io/remote.h"
 
-#define PIECE   (64u << 10)      /* of what is read at a time; a multiple of DIGEST_BLOCK */
-#define SNIFFED 4096             /* octets that are enough to tell a type */
-#define RACY_NS (50 * 1000000ll) /* file times advance in steps of some milliseconds */
+#define PIECE       (64u << 10)      /* of what is read at a time; a multiple of DIGEST_BLOCK */
+#define SNIFFED     4096             /* octets that are enough to tell a type */
+#define RACY_NS     (50 * 1000000ll) /* file times advance in steps of some milliseconds */
+#define RESTLESS_NS 60000000000ll    /* who wrote a file in place that long ago has done so */
 #define STEADY_NS                                                                                  \
 	1000000000ll /* a modification time that old tells versions apart (RFC 9110, 8.8.2.2) */
 
@@ -190,13 +191,14 @@ static enum file_read settle_for(struct file_version *v, enum variant variant, s
 	return FILE_READ_DONE;
 }
 
-/* The same file, with another content than it had. */
+/* The same file, with another content than it had: until it was left alone for a while. */
 static void note_writing(struct file_stamp *stamp, const struct file_stamp *known)
 {
 	if (known->inode != stamp->inode || known->device != stamp->device)
 		return;
-	stamp->restless = known->restless || known->size != stamp->size ||
-			  !same_time(known->modified, stamp->modified);
+	bool written = known->size != stamp->size || !same_time(known->modified, stamp->modified);
+	stamp->restless =
+		(known->restless || written) && nanoseconds_since(stamp->modified) < RESTLESS_NS;
 }
 
 enum file_read file_read(struct file_look *look, enum variant variant, bool last_try)
