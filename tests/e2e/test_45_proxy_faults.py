@@ -1,0 +1,434 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Backends that break: answers without one reading, each phase in which they close, reset or hang, what is repeated and what
+never is, several servers (DESIGN §2, §3 and §5 Origin; RFC 9110, 9.2.2 and 15.6; RFC 9112, 6 to 9; CASES.md)."""
+import shutil
+import socket
+import threading
+import time
+
+import pytest
+
+from client import Connection, Ended
+from origin import EVIL, FIELDS, HEAD, OK, Origin, answer, hang, plain
+from proxied import Proxied
+from server import features, new_folder, wait_for
+
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+EVIL_CHUNK = b"4\r\nevil\r\n0\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+def stage():
+    with Proxied() as made:
+        yield made
+
+
+# --- Answers that are not to be understood: 502, and nothing of them. ---
+
+BROKEN = {
+    "length_quoted": HEAD + b'Content-Length: "4"\r\n\r\nevil',
+    "length_decimal": HEAD + b"Content-Length: 4.0\r\n\r\nevil",
+    "length_spaced": HEAD + b"Content-Length: 4 4\r\n\r\nevil",
+    "length_underscored": HEAD + b"Content-Length: 1_0\r\n\r\nevil",
+    "length_other_case_twice": HEAD + b"Content-Length: 4\r\ncontent-length: 2\r\n\r\nevil",
+    "length_over_63_bits": HEAD + b"Content-Length: 9223372036854775808\r\n\r\nevil",
+    "length_over_64_bits": HEAD + b"Content-Length: 18446744073709551620\r\n\r\nevil",
+    "length_vertical_tab": HEAD + b"Content-Length: \x0b4\r\n\r\nevil",
+    "length_nbsp": HEAD + b"Content-Length: \xa04\r\n\r\nevil",
+    "length_folded": HEAD + b"Content-Length:\r\n 4\r\n\r\nevil",
+    "length_list_with_other": HEAD + b"Content-Length: 4,\r\nContent-Length: 5\r\n\r\nevil",
+    "te_not_last": HEAD + b"Transfer-Encoding: chunked, gzip\r\n\r\n" + EVIL_CHUNK,
+    "te_identity": HEAD + b"Transfer-Encoding: identity\r\n\r\n" + EVIL_CHUNK,
+    "te_quoted": HEAD + b'Transfer-Encoding: "chunked"\r\n\r\n' + EVIL_CHUNK,
+    "te_with_parameter": HEAD + b"Transfer-Encoding: chunked;q=1\r\n\r\n" + EVIL_CHUNK,
+    "te_vertical_tab": HEAD + b"Transfer-Encoding: \x0bchunked\r\n\r\n" + EVIL_CHUNK,
+    "te_spaced_colon": HEAD + b"Transfer-Encoding : chunked\r\n\r\n" + EVIL_CHUNK,
+    "te_and_length_other_order": HEAD + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n" + EVIL_CHUNK,
+    "te_folded": HEAD + b"Transfer-Encoding:\r\n chunked\r\n\r\n" + EVIL_CHUNK,
+    "te_twice_in_list": HEAD + b"Transfer-Encoding: chunked, chunked\r\n\r\n" + EVIL_CHUNK,
+    "te_gzip_and_length": HEAD + b"Transfer-Encoding: gzip\r\nContent-Length: 4\r\n\r\nevil",
+    "chunk_hex_prefix": CHUNKED + b"0x4\r\nevil\r\n0\r\n\r\n",
+    "chunk_space_before": CHUNKED + b" 4\r\nevil\r\n0\r\n\r\n",
+    "chunk_minus": CHUNKED + b"-4\r\nevil\r\n0\r\n\r\n",
+    "chunk_empty_size": CHUNKED + b"\r\nevil\r\n0\r\n\r\n",
+    "chunk_underscored": CHUNKED + b"0_4\r\nevil\r\n0\r\n\r\n",
+    "chunk_cr_only": CHUNKED + b"4\revil\r0\r\r",
+    "chunk_nul": CHUNKED + b"4\0\r\nevil\r\n0\r\n\r\n",
+    "chunk_extension_lf": CHUNKED + b"4;a\nevil\r\n0\r\n\r\n",
+    "chunk_extension_nul": CHUNKED + b"4;a=\0\r\nevil\r\n0\r\n\r\n",
+    "chunk_extension_huge": CHUNKED + b"4;a=" + b"x" * 300000 + b"\r\nevil\r\n0\r\n\r\n",
+    "chunk_short": CHUNKED + b"6\r\nevil\r\n0\r\n\r\n",
+    "status_lf_in_reason": b"HTTP/1.1 200 O\nX: y\r\nContent-Length: 4\r\n\r\nevil",
+    "status_nul_in_reason": b"HTTP/1.1 200 O\0K\r\nContent-Length: 4\r\n\r\nevil",
+    "status_letters": b"HTTP/1.1 2x0 OK\r\nContent-Length: 4\r\n\r\nevil",
+    "status_099": b"HTTP/1.1 099 OK\r\nContent-Length: 4\r\n\r\nevil",
+    "status_000": b"HTTP/1.1 000 OK\r\nContent-Length: 4\r\n\r\nevil",
+    "status_negative": b"HTTP/1.1 -20 OK\r\nContent-Length: 4\r\n\r\nevil",
+    "status_999": b"HTTP/1.1 999 OK\r\nContent-Length: 4\r\n\r\nevil",
+    "version_lower_case": b"http/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
+    "version_2": b"HTTP/2.0 200 OK\r\nContent-Length: 4\r\n\r\nevil",
+    "version_long": b"HTTP/1.10 200 OK\r\nContent-Length: 4\r\n\r\nevil",
+    "version_icy": b"ICY 200 OK\r\nContent-Length: 4\r\n\r\nevil",
+    "request_instead": b"GET / HTTP/1.1\r\nHost: evil\r\n\r\n",
+    "tls_alert": b"\x15\x03\x01\x00\x02\x02\x0a",
+    "h2_settings": b"\0\0\0\x04\0\0\0\0\0",
+    "field_delete": HEAD + b"X-F: a\x7fb\r\nContent-Length: 4\r\n\r\nevil",
+    "field_leading_space": b"HTTP/1.1 200 OK\r\n X-F: a\r\nContent-Length: 4\r\n\r\nevil",
+    "field_name_nul": HEAD + b"X\0F: a\r\nContent-Length: 4\r\n\r\nevil",
+    "field_cr_at_its_end": HEAD + b"X-F: a\r\r\nContent-Length: 4\r\n\r\nevil",
+    "interim_then_garbage": b"HTTP/1.1 103 Early\r\n\r\n\x00\x01\x02garbage\r\n\r\n",
+    "interim_then_close": b"HTTP/1.1 103 Early\r\n\r\n",
+    "switching_unasked": b"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nevil",
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken(stage, name):
+    stage.origin.scripts[name] = answer(BROKEN[name])
+    with Connection(stage.scripted) as connection:
+        response = connection.get(f"/{name}")
+        assert response.status == 502, response
+        assert b"evil" not in response.body and "a" not in response.all("X-F")
+        response = connection.get("/good")
+        assert (response.status, response.body) == (200, b"ok")
+
+
+# What a recipient may take or refuse; whatever it does, the client reads one good answer.
+EITHER = {
+    "length_twice_equal": HEAD + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\nok",
+    "length_list_equal": HEAD + b"Content-Length: 2, 2\r\n\r\nok",
+    "length_named": HEAD + b"Connection: Content-Length\r\nContent-Length: 2\r\n\r\nok",
+    "te_named": HEAD + b"Connection: Transfer-Encoding\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    "te_empty_elements": HEAD + b"Transfer-Encoding: , chunked ,\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    "version_1_2": b"HTTP/1.2 200 OK\r\nContent-Length: 2\r\n\r\nok",
+    "no_space_behind_status": b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nok",
+    "tab_for_space": b"HTTP/1.1 200\tOK\r\nContent-Length: 2\r\n\r\nok",
+    "empty_line_first": b"\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+    "chunk_space_behind": CHUNKED + b"2 \r\nok\r\n0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("name", EITHER)
+def test_either(stage, name):
+    stage.origin.scripts[name] = answer(EITHER[name], end="keep")
+    with Connection(stage.scripted) as connection:
+        response = connection.get(f"/{name}")
+        assert (response.status, response.body) == (200, b"ok") or response.status == 502
+        assert connection.get("/good").body == b"ok"
+    stage.good()
+
+
+# --- Kept connections are not poisoned. ---
+
+LATER = {
+    "timeout_408": (OK, b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 4\r\nConnection: close\r\n\r\nevil"),
+    "half_an_answer": (OK, EVIL[:20]),
+    "empty_line": (OK, b"\r\n"),
+    "one_octet": (OK, b"e"),
+    "behind_chunks": (CHUNKED + b"2\r\nok\r\n0\r\n\r\n", EVIL),
+    "interim": (OK, b"HTTP/1.1 103 Early\r\nX: evil\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize("name", LATER)
+def test_what_comes_unasked(stage, name):
+    """Octets on a connection that waits for its next request are nobody's answer."""
+    spoken = threading.Event()
+
+    def script(peer, head):
+        first, second = LATER[name]
+        peer.send(first)
+        peer.send(second)
+        spoken.set()
+        return True
+
+    stage.origin.scripts[name] = script
+    with Connection(stage.scripted) as connection:
+        response = connection.get(f"/{name}")
+        assert (response.status, response.body) == (200, b"ok") or response.status == 502
+        assert spoken.wait(5)
+        for _ in range(3):
+            response = connection.get("/good")
+            assert (response.status, response.body, response.interim) == (200, b"ok", [])
+
+
+@pytest.mark.parametrize("sent", [HEAD + b"Content-Length: 4\r\n\r\nevil", CHUNKED + EVIL_CHUNK, HEAD + b"\r\nevil"])
+def test_body_on_head_and_304(stage, sent):
+    """A backend that sends a body where none is: it stays behind."""
+    stage.origin.scripts["bodied"] = answer(sent, end="keep")
+    stage.origin.scripts["bodied304"] = answer(sent.replace(b"200 OK", b"304 No"), end="keep")
+    for target, method, status in (("/bodied", "HEAD", 200), ("/bodied304", "GET", 304)):
+        with Connection(stage.scripted) as connection:
+            response = connection.get(target, method=method)
+            assert response.status in (status, 502)
+            for _ in range(3):
+                response = connection.get("/good")
+                assert (response.status, response.body) == (200, b"ok")
+
+
+# --- Each phase in which a backend ends, resets or hangs. ---
+
+PHASES = {
+    "before": b"", "in_status": b"HTTP/1.1 2", "in_head": HEAD + b"X-A: ", "behind_interim": b"HTTP/1.1 102 Processing\r\n\r\n",
+    "in_length": HEAD + b"Content-Length: 9\r\n\r\n", "one_octet_short": HEAD + b"Content-Length: 3\r\n\r\nab",
+    "before_chunks": CHUNKED, "in_chunk_size": CHUNKED + b"3\r\nabc\r\n1", "behind_chunk": CHUNKED + b"3\r\nabc",
+    "before_last_line": CHUNKED + b"3\r\nabc\r\n0\r\nX-T: 1\r\n",
+}
+BEFORE_THE_BODY = ("before", "in_status", "in_head", "behind_interim")
+
+
+@pytest.mark.parametrize("how", ["close", "reset", "hang"])
+@pytest.mark.parametrize("phase", PHASES)
+def test_phases(stage, phase, how):
+    """Before the head is whole: 502, 504 for a silent backend. Later: the answer is cut, and to be seen as cut."""
+    def script(peer, head):
+        if PHASES[phase]:
+            peer.send(PHASES[phase])
+        if how == "hang":
+            return hang(peer, head)
+        getattr(peer, how)()
+        return False
+
+    name = f"{phase}_{how}"
+    stage.origin.scripts[name] = script
+    began = time.monotonic()
+    with Connection(stage.scripted, seconds=6) as connection:
+        connection.request(f"/{name}", method="POST")
+        try:
+            response = connection.read()
+        except Ended:
+            assert phase not in BEFORE_THE_BODY, "cut, where an error could be told"
+            assert connection.wait_end()
+        else:
+            assert response.status in ((504,) if how == "hang" else (502,)), response
+    assert time.monotonic() - began < (5 if how == "hang" else 2)
+    stage.good()
+
+
+@pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/1.1"])
+def test_until_close_reset(stage, version):
+    """An answer that lasts until the close, and a reset instead: not whole for the client."""
+    stage.origin.scripts["until_reset"] = answer(b"HTTP/1.1 200 OK\r\n\r\nabc", b"def", end="reset")
+    with Connection(stage.scripted) as connection:
+        connection.request("/until_reset", version=version)
+        try:
+            response = connection.read()
+            assert response.status == 502
+        except Ended:
+            pass
+
+
+def test_hung_upload(stage):
+    """A backend that reads nothing of a long body: the client is told in time, and weir's worker is free."""
+    release = threading.Event()
+    stage.origin.scripts["deaf"] = lambda peer, head: release.wait(8) and False
+    began = time.monotonic()
+    try:
+        with Connection(stage.scripted, seconds=8) as connection:
+            connection.send(b"PUT /deaf HTTP/1.1\r\nHost: a\r\nContent-Length: 500000000\r\n\r\n")
+            piece, status = b"x" * (1 << 20), None
+            while status is None and time.monotonic() - began < 8:
+                try:
+                    connection.socket.send(piece)
+                except BlockingIOError:
+                    connection.fill(0.05)
+                except OSError:
+                    break
+                if connection.buffer or connection.ended:
+                    status = connection.read().status
+        assert status in (502, 503, 504), status
+        assert time.monotonic() - began < 6
+    finally:
+        release.set()
+    stage.good()
+
+
+# --- What is told, and how it looks. ---
+
+PAGES = """
+threads: 1
+upstreams: { app: { servers: ["$origin"], timeouts: { connect: 1s, response: 1s } } }
+sites:
+  - { listen: "http://127.0.0.1:$port", root: root, proxy: app, errors: { 5xx: /5xx.html, 504: /504.html } }
+"""
+
+
+def test_pages(weir):
+    """The site's own page for what weir has to say, never in place of what the backend said itself."""
+    with Origin({"said": answer(b"HTTP/1.1 502 Mine\r\nContent-Length: 4\r\n\r\nmine", end="keep")}) as origin:
+        server = weir(PAGES, values={"origin": origin.address})
+        (server.root / "5xx.html").write_text("five")
+        (server.root / "504.html").write_text("five-o-four")
+        with Connection(server.port) as connection:
+            for target, status, body in (("/close_before", 502, b"five"), ("/hang", 504, b"five-o-four"), ("/said", 502, b"mine"),
+                                         ("/garbage", 502, b"five"), ("/nul", 502, b"five")):
+                response = connection.get(target)
+                assert (response.status, response.body) == (status, body), target
+            connection.request("/close_before", method="HEAD")
+            response = connection.read("HEAD")
+            assert (response.status, response.get("Content-Length")) == (502, "4")
+            response = connection.get("/5xx.html")
+            assert (response.status, response.body) == (200, b"five")
+        origin.shut()
+        with Connection(server.port) as connection:
+            for method in ("GET", "POST", "DELETE"):
+                connection.request("/x", method=method)
+                response = connection.read(method)
+                assert (response.status, response.body) == (502, b"five"), method
+        assert any(b" 504 " in line for line in server.access_lines(9))
+
+
+@pytest.mark.parametrize("kind", ["missing", "a file", "forbidden", "deaf"])
+def test_unix_sockets_that_do_not_answer(weir, kind):
+    folder = new_folder()
+    try:
+        path = folder / "s"
+        if kind == "a file":
+            path.write_text("x")
+        elif kind != "missing":
+            with socket.socket(socket.AF_UNIX) as listener:
+                listener.bind(str(path))
+                path.chmod(0o000 if kind == "forbidden" else 0o777)
+        server = weir('threads: 1\nsites:\n  - { listen: "http://127.0.0.1:$port", proxy: "$address" }\n', values={"address": f"unix:{path}"})
+        with Connection(server.port) as connection:
+            for _ in range(2):
+                assert connection.get("/").status == 502
+    finally:
+        shutil.rmtree(folder)
+
+
+# --- What is repeated. ---
+
+ONE = """
+threads: 1
+upstreams: { app: { servers: ["$origin"], timeouts: { connect: 1s, response: 2s, idle: 20s } } }
+sites:
+  - { listen: "http://127.0.0.1:$port", proxy: app }
+"""
+TWO = ONE.replace('"$origin"', '"$first", "$second"')
+
+
+def read_head_then(how):
+    """A kept connection ends when its second request has come."""
+    counts = {}
+
+    def script(peer, head):
+        counts[peer] = counts.get(peer, 0) + 1
+        if counts[peer] == 1:
+            return plain(peer, head)
+        getattr(peer, how)()
+        return False
+
+    return script
+
+
+@pytest.mark.parametrize("how", ["close", "reset"])
+@pytest.mark.parametrize("method,body,repeated", [
+    ("GET", b"", True), ("HEAD", b"", True), ("OPTIONS", b"", True), ("PUT", b"abc", True), ("DELETE", b"", True), ("DELETE", b"abc", True),
+    ("PUT", b"x" * 30000, True), ("POST", b"", False), ("POST", b"abc", False), ("PATCH", b"abc", False), ("LOCK", b"", False), ("FOO", b"", False)])
+def test_kept_connection_that_ends(weir, method, body, repeated, how):
+    """Ended under a request: what may be repeated is, on a fresh connection, and the client sees nothing of it."""
+    with Origin(default=read_head_then(how)) as origin:
+        server = weir(ONE, values={"origin": origin.address})
+        with Connection(server.port) as connection:
+            assert connection.get("/first").status == 200
+            connection.request("/second", method=method, body=body)
+            response = connection.read(method)
+        assert response.status == (200 if repeated else 502)
+        assert origin.targets().count("/second") == (2 if repeated else 1)
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_not_repeated_once_something_was_said(weir, method):
+    """A head was passed on: the answer is cut, and the request is not sent again (DESIGN §2, retries)."""
+    with Origin({"cut": answer(HEAD + b"Content-Length: 9\r\n\r\nabc", end="reset")}) as origin:
+        server = weir(ONE, values={"origin": origin.address})
+        with Connection(server.port) as connection:
+            assert connection.get("/first").status == 200
+            connection.request("/cut", method=method)
+            with pytest.raises(Ended):
+                connection.read()
+        assert origin.targets().count("/cut") == 1
+
+
+def test_not_repeated_for_ever(weir):
+    """A backend that ends all: each request is tried a few times at most."""
+    with Origin(default=lambda peer, head: peer.close()) as origin:
+        server = weir(ONE, values={"origin": origin.address})
+        with Connection(server.port) as connection:
+            for number in range(5):
+                assert connection.get(f"/{number}").status == 502
+        assert max(origin.targets().count(f"/{number}") for number in range(5)) <= 2
+
+
+# --- Several servers. ---
+
+@pytest.mark.skipif("upstreams" not in features(), reason="retries come with `upstreams`")
+def test_one_resets_all(weir):
+    """One of two resets whatever comes: what may be repeated is answered by the other (retries: 1)."""
+    with Origin(default=lambda peer, head: peer.reset()) as first, Origin() as second:
+        server = weir(TWO, values={"first": first.address, "second": second.address})
+        with Connection(server.port) as connection:
+            assert [connection.get("/").status for _ in range(10)] == [200] * 10
+        assert first.targets(), "nobody asked the first"
+
+
+def test_post_goes_to_one_only(weir):
+    with Origin(default=lambda peer, head: peer.reset()) as first, Origin() as second:
+        server = weir(TWO, values={"first": first.address, "second": second.address})
+        for number in range(6):
+            with Connection(server.port) as connection:
+                connection.request(f"/{number}", method="POST", body=b"abc")
+                assert connection.read().status in (200, 502)
+        targets = first.targets() + second.targets()
+        assert sorted(targets) == [f"/{number}" for number in range(6)], targets
+
+
+def test_one_comes_back(weir):
+    """A server that was gone is asked again when it is back, without a reload."""
+    with Origin() as first, Origin() as second:
+        server = weir(TWO, values={"first": first.address, "second": second.address})
+        first.shut()
+        with Connection(server.port) as connection:
+            assert [connection.get("/").status for _ in range(10)] == [200] * 10
+            first.open()
+            had = len(first.heads)
+
+            def again():
+                assert connection.get("/").status == 200
+                return len(first.heads) > had
+
+            wait_for(again, 15, "a request at the server that is back")
+
+
+def test_all_are_gone(weir):
+    with Origin() as first, Origin() as second:
+        server = weir(TWO, values={"first": first.address, "second": second.address})
+        first.shut()
+        second.shut()
+        began = time.monotonic()
+        with Connection(server.port) as connection:
+            for method in ("GET", "POST"):
+                connection.request("/", method=method)
+                assert connection.read(method).status in (502, 503)
+            assert time.monotonic() - began < 4
+            first.open()
+            wait_for(lambda: connection.get("/").status == 200, 10, "an answer of the first that is back")
+
+
+def test_clients_that_leave(stage):
+    """A client that resets in each phase of an answer costs the next ones nothing."""
+    for target in ("/hang", "/events", "/give/length/5000000", "/in_length_hang"):
+        for _ in range(3):
+            connection = Connection(stage.scripted)
+            connection.request(target)
+            connection.fill(0.05)
+            connection.reset()
+    stage.good()
+
+
+def test_fields_are_what_they_were(stage):
+    """FIELDS of a broken answer never show up in the page that tells of it."""
+    with Connection(stage.scripted) as connection:
+        response = connection.get("/length_twice")
+    assert response.status == 502 and FIELDS.decode().split(": ")[1].strip() not in response.all("Content-Type")
