@@ -47,14 +47,14 @@ def run(*arguments, cwd=None):
         raise Missing(f"{' '.join(arguments[:3])} ended with {done.returncode}: {done.stderr.strip()[-300:]}")
 
 
-def packages(base):
-    """npm packages, exactly those of the lock file."""
-    mark = hashlib.sha256((HERE / "material" / "package-lock.json").read_bytes()).hexdigest()
+def packages(base, source=HERE / "material"):
+    """npm packages, exactly those of the lock file in `source`."""
+    mark = hashlib.sha256((source / "package-lock.json").read_bytes()).hexdigest()
     stamp = base / "packages.stamp"
     if stamp.exists() and stamp.read_text(encoding="ascii") == mark:
         return
     for name in ("package.json", "package-lock.json", ".npmrc"):
-        shutil.copyfile(HERE / "material" / name, base / name)
+        shutil.copyfile(source / name, base / name)
     run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", cwd=base)
     stamp.write_text(mark, encoding="ascii")
 
