@@ -416,6 +416,141 @@ def test_all_are_gone(weir):
             wait_for(lambda: connection.get("/").status == 200, 10, "an answer of the first that is back")
 
 
+# --- Whose silence it is. ---
+
+def test_long_upload_is_no_silence_of_the_backend(stage):
+    """A client that takes longer for its body than a backend may be silent: the backend cannot answer yet."""
+    with Connection(stage.scripted) as connection:
+        connection.send(b"PUT /digest HTTP/1.1\r\nHost: a\r\nContent-Length: 12\r\n\r\n")
+        for _ in range(11):
+            connection.send(b"x")
+            assert not connection.fill(0.2), connection.buffer
+        connection.send(b"x")
+        assert connection.read().status == 200
+
+
+def test_slow_reader_is_no_silence_of_the_backend(stage):
+    """A client that reads nothing for longer than a backend may be silent: the backend would say more."""
+    size = 32 << 20
+    with Connection(stage.scripted, seconds=10) as connection:
+        connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        connection.request(f"/give/length/{size}")
+        assert wait_for(lambda: connection.fill(0.1), 2, "its beginning")
+        time.sleep(2.5)
+        assert len(connection.read().body) == size
+
+
+def test_pauses_of_the_backend(stage):
+    """Each pause is shorter than it may be, all of them are longer."""
+    stage.origin.scripts["pauses"] = answer(HEAD + b"Content-Length: 5\r\n", b"\r\n", b"a", b"b", b"c", b"d", b"e", end="keep", pause=0.5)
+    with Connection(stage.scripted) as connection:
+        assert connection.get("/pauses").body == b"abcde"
+
+
+def test_endless_interim_answers(stage):
+    """103 without end: they are passed on or refused, and nothing is gathered for a client that does not read."""
+    def flood(peer, head):
+        while True:
+            peer.send(b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n" * 1000)
+
+    def resident():
+        with open(f"/proc/{stage.weir.worker()}/status", encoding="ascii") as file:
+            return next(int(line.split()[1]) << 10 for line in file if line.startswith("VmRSS:"))
+
+    stage.origin.scripts["flood"] = flood
+    before, most = resident(), 0
+    with Connection(stage.scripted) as connection:
+        connection.request("/flood")
+        end = time.monotonic() + 2
+        while time.monotonic() < end:
+            most = max(most, resident())
+            time.sleep(0.05)
+    assert most - before < 16 << 20, f"{(most - before) >> 10} KiB more"
+    stage.good()
+
+
+def test_an_answer_and_a_reset(stage):
+    """A backend that answers an upload and resets, as one does that closes with unread octets: its answer, or 502; no hang."""
+    stage.origin.scripts["rude"] = answer(b"HTTP/1.1 413 No\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno", end="reset", pause=0)
+    for _ in range(10):
+        with Connection(stage.scripted) as connection:
+            connection.send(b"PUT /rude HTTP/1.1\r\nHost: a\r\nContent-Length: 50000000\r\n\r\n" + b"x" * 200000)
+            assert connection.read(seconds=3).status in (413, 502)
+    stage.good()
+
+
+# --- Clients that leave, and what the backend gets to know of it. ---
+
+@pytest.mark.parametrize("how", ["close", "reset"])
+@pytest.mark.parametrize("framing", [b"", b"Transfer-Encoding: chunked\r\n", b"Content-Length: 100000000\r\n"])
+def test_backend_learns_that_the_client_left(stage, framing, how):
+    """Its endless answer ends."""
+    gone = threading.Event()
+
+    def endless(peer, head):
+        peer.send(b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n")
+        try:
+            while True:
+                peer.send(b"1\r\nx\r\n" if b"chunked" in framing else b"x")
+                time.sleep(0.01)
+        finally:
+            gone.set()
+
+    stage.origin.scripts["endless"] = endless
+    connection = Connection(stage.scripted)
+    connection.request("/endless")
+    assert connection.fill(2)
+    getattr(connection, how)()
+    assert gone.wait(3), "the backend works for nobody"
+
+
+def test_backend_learns_that_the_client_reset_while_it_works(stage):
+    gone = threading.Event()
+
+    def works(peer, head):
+        if peer.ended(0.9):
+            gone.set()
+        return False
+
+    stage.origin.scripts["works"] = works
+    connection = Connection(stage.scripted)
+    connection.request("/works")
+    wait_for(lambda: "/works" in stage.origin.targets(), 2, "the request at the backend")
+    connection.reset()
+    assert gone.wait(2), "the backend works for nobody"
+
+
+# --- Connections to backends. ---
+
+def test_no_connection_is_kept(weir):
+    with Origin() as origin:
+        server = weir(ONE.replace("timeouts:", "keepalive: 0, timeouts:"), values={"origin": origin.address})
+        with Connection(server.port) as connection:
+            for _ in range(5):
+                assert connection.get("/").status == 200
+        assert origin.connections == 5
+
+
+def test_an_idle_connection_is_closed(weir):
+    with Origin() as origin:
+        server = weir(ONE.replace("idle: 20s", "idle: 1s"), values={"origin": origin.address})
+        with Connection(server.port) as connection:
+            assert connection.get("/").status == 200
+            wait_for(lambda: not origin.peers, 4, "the end of the idle connection")
+            assert connection.get("/").status == 200
+        assert origin.connections == 2
+
+
+def test_many_fields_pass(stage):
+    """Eighty fields are no attack."""
+    cookies = b"".join(b"Set-Cookie: c%d=%d\r\n" % (n, n) for n in range(80))
+    stage.origin.scripts["many"] = answer(HEAD + cookies + b"Content-Length: 2\r\n\r\nok", end="keep")
+    with Connection(stage.scripted) as connection:
+        response = connection.get("/many", fields=[(f"X-F{n}", str(n)) for n in range(80)])
+        assert (response.body, response.all("Set-Cookie")) == (b"ok", [f"c{n}={n}" for n in range(80)])
+    assert stage.origin.heads[-1].all("X-F79") == ["79"]
+
+
 def test_clients_that_leave(stage):
     """A client that resets in each phase of an answer costs the next ones nothing."""
     for target in ("/hang", "/events", "/give/length/5000000", "/in_length_hang"):
