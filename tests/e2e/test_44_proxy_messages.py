@@ -4,6 +4,7 @@ answers, trailers (RFC 9110, 6.5, 7.6, 8.6, 10.1.1 and 15; RFC 9112, 6; RFC 7239
 import re
 import socket
 import threading
+import time
 
 import pytest
 
@@ -203,6 +204,16 @@ def test_answer_fields(stage, name):
         assert connection.get("/good").body == b"ok"
 
 
+def test_many_fields_pass(stage):
+    """Eighty fields are no attack."""
+    cookies = b"".join(b"Set-Cookie: c%d=%d\r\n" % (n, n) for n in range(80))
+    stage.origin.scripts["many"] = answer(b"HTTP/1.1 200 OK\r\n" + cookies + b"Content-Length: 2\r\n\r\nok", end="keep")
+    with Connection(stage.scripted) as connection:
+        response = connection.get("/many", fields=[(f"X-F{n}", str(n)) for n in range(80)])
+        assert (response.body, response.all("Set-Cookie")) == (b"ok", [f"c{n}={n}" for n in range(80)])
+    assert stage.origin.heads[-1].all("X-F79") == ["79"]
+
+
 def test_location_of_the_backend(stage):
     """A redirect to where the backend believes to be leads the client to the site, not behind it."""
     target = say(stage, "redirected", b"HTTP/1.1 302 Found\r\nLocation: http://%s/next?a=b\r\nContent-Length: 0\r\n\r\n"
@@ -336,6 +347,28 @@ def test_interim_waits_for_nobody(stage):
         assert connection.read(interim=False).status == 103
         release.set()
         assert connection.read().body == b"ok"
+
+
+def test_endless_interim_answers(stage):
+    """103 without end: they are passed on or refused, and nothing is gathered for a client that does not read."""
+    def flood(peer, head):
+        while True:
+            peer.send(b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n" * 1000)
+
+    def resident():
+        with open(f"/proc/{stage.weir.worker()}/status", encoding="ascii") as file:
+            return next(int(line.split()[1]) << 10 for line in file if line.startswith("VmRSS:"))
+
+    stage.origin.scripts["flood"] = flood
+    before, most = resident(), 0
+    with Connection(stage.scripted) as connection:
+        connection.request("/flood")
+        end = time.monotonic() + 2
+        while time.monotonic() < end:
+            most = max(most, resident())
+            time.sleep(0.05)
+    assert most - before < 16 << 20, f"{(most - before) >> 10} KiB more"
+    stage.good()
 
 
 # --- Expect. ---

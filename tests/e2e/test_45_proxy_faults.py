@@ -323,19 +323,21 @@ def read_head_then(how):
 
 
 @pytest.mark.parametrize("how", ["close", "reset"])
-@pytest.mark.parametrize("method,body,repeated", [
-    ("GET", b"", True), ("HEAD", b"", True), ("OPTIONS", b"", True), ("PUT", b"abc", True), ("DELETE", b"", True), ("DELETE", b"abc", True),
-    ("PUT", b"x" * 30000, True), ("POST", b"", False), ("POST", b"abc", False), ("PATCH", b"abc", False), ("LOCK", b"", False), ("FOO", b"", False)])
-def test_kept_connection_that_ends(weir, method, body, repeated, how):
-    """Ended under a request: what may be repeated is, on a fresh connection, and the client sees nothing of it."""
+@pytest.mark.parametrize("method,length,repeated", [
+    ("GET", 0, True), ("HEAD", 0, True), ("OPTIONS", 0, True), ("PUT", 3, True), ("DELETE", 0, True), ("DELETE", 3, True), ("PUT", 30000, True),
+    ("PUT", 1000000, False), ("POST", 0, False), ("POST", 3, False), ("PATCH", 3, False), ("LOCK", 0, False), ("FOO", 0, False)])
+def test_kept_connection_that_ends(weir, method, length, repeated, how):
+    """Ended under a request: what may be repeated is, on a fresh connection, and the client sees nothing of it. A body that was
+    not held may not (DESIGN §5, Origin)."""
     with Origin(default=read_head_then(how)) as origin:
         server = weir(ONE, values={"origin": origin.address})
         with Connection(server.port) as connection:
             assert connection.get("/first").status == 200
-            connection.request("/second", method=method, body=body)
+            connection.request("/second", method=method, body=b"x" * length)
             response = connection.read(method)
         assert response.status == (200 if repeated else 502)
         assert origin.targets().count("/second") == (2 if repeated else 1)
+        assert origin.connections == (2 if repeated else 1)
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT"])
@@ -363,9 +365,10 @@ def test_not_repeated_for_ever(weir):
 
 # --- Several servers. ---
 
-@pytest.mark.skipif("upstreams" not in features(), reason="retries come with `upstreams`")
 def test_one_resets_all(weir):
     """One of two resets whatever comes: what may be repeated is answered by the other (retries: 1)."""
+    if "upstreams" not in features():
+        pytest.skip("retries come with `upstreams`")
     with Origin(default=lambda peer, head: peer.reset()) as first, Origin() as second:
         server = weir(TWO, values={"first": first.address, "second": second.address})
         with Connection(server.port) as connection:
@@ -447,28 +450,6 @@ def test_pauses_of_the_backend(stage):
         assert connection.get("/pauses").body == b"abcde"
 
 
-def test_endless_interim_answers(stage):
-    """103 without end: they are passed on or refused, and nothing is gathered for a client that does not read."""
-    def flood(peer, head):
-        while True:
-            peer.send(b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n" * 1000)
-
-    def resident():
-        with open(f"/proc/{stage.weir.worker()}/status", encoding="ascii") as file:
-            return next(int(line.split()[1]) << 10 for line in file if line.startswith("VmRSS:"))
-
-    stage.origin.scripts["flood"] = flood
-    before, most = resident(), 0
-    with Connection(stage.scripted) as connection:
-        connection.request("/flood")
-        end = time.monotonic() + 2
-        while time.monotonic() < end:
-            most = max(most, resident())
-            time.sleep(0.05)
-    assert most - before < 16 << 20, f"{(most - before) >> 10} KiB more"
-    stage.good()
-
-
 def test_an_answer_and_a_reset(stage):
     """A backend that answers an upload and resets, as one does that closes with unread octets: its answer, or 502; no hang."""
     stage.origin.scripts["rude"] = answer(b"HTTP/1.1 413 No\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno", end="reset", pause=0)
@@ -539,16 +520,6 @@ def test_an_idle_connection_is_closed(weir):
             wait_for(lambda: not origin.peers, 4, "the end of the idle connection")
             assert connection.get("/").status == 200
         assert origin.connections == 2
-
-
-def test_many_fields_pass(stage):
-    """Eighty fields are no attack."""
-    cookies = b"".join(b"Set-Cookie: c%d=%d\r\n" % (n, n) for n in range(80))
-    stage.origin.scripts["many"] = answer(HEAD + cookies + b"Content-Length: 2\r\n\r\nok", end="keep")
-    with Connection(stage.scripted) as connection:
-        response = connection.get("/many", fields=[(f"X-F{n}", str(n)) for n in range(80)])
-        assert (response.body, response.all("Set-Cookie")) == (b"ok", [f"c{n}={n}" for n in range(80)])
-    assert stage.origin.heads[-1].all("X-F79") == ["79"]
 
 
 def test_clients_that_leave(stage):

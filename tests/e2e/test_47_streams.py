@@ -12,9 +12,10 @@ import time
 import pytest
 
 from backend import Backend
-from client import Connection, Ended
+from client import Connection
 from origin import Gone, Origin
 from server import Server, children, command, features, wait_for
+from streams import MIB, Memory, begin_down, begin_up, blocks, checksum, down, end_up, receive, up
 
 CONFIG = """
 threads: 1
@@ -25,140 +26,19 @@ upstreams:
 sites:
   - { listen: "http://127.0.0.1:$port", proxy: app }
 """
-MIB = 1 << 20
-MANY = "connections_per_client: 0," if "client-limits" in features() else ""
-CONFIG = CONFIG.replace("$many", MANY)
-
-
-# --- Bodies of which no part is like another, made as they are sent. ---
-
-BLOCK = b"".join(b"%015d\n" % n for n in range(65535))
-
-
-def blocks(count):
-    for number in range(count):
-        yield b"%015d\n" % number + BLOCK
-
-
-SUMS = {}
-
-
-def checksum(count):
-    if count not in SUMS:
-        total = hashlib.sha256()
-        for block in blocks(count):
-            total.update(block)
-        SUMS[count] = total.hexdigest()
-    return SUMS[count]
-
-
-def down(peer, head):
-    """/down/FRAMING/MIB: sends; `peer.origin_sent` of the script tells how far it came."""
-    _, _, framing, count = head.target.split("/")
-    head_of = {"length": b"Content-Length: %d\r\n" % (int(count) * MIB), "chunked": b"Transfer-Encoding: chunked\r\n", "close": b""}[framing]
-    peer.send(b"HTTP/1.1 200 OK\r\n" + head_of + b"\r\n")
-    for block in blocks(int(count)):
-        if framing == "chunked":
-            peer.send(b"100000\r\n")
-        peer.send(block)
-        if framing == "chunked":
-            peer.send(b"\r\n")
-    if framing == "chunked":
-        peer.send(b"0\r\n\r\n")
-    return framing != "close"
-
-
-def up(peer, head):
-    """Answers with the body's checksum and length."""
-    total, count = hashlib.sha256(), 0
-    for piece in peer.body(head):
-        total.update(piece)
-        count += len(piece)
-    body = f"{total.hexdigest()} {count}".encode()
-    peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-    return True
-
-
 SCRIPTS = {"down": down, "up": up}
+
+
+def given(**values):
+    """Many connections from one address, where that is limited."""
+    return dict(values, many="connections_per_client: 0," if "client-limits" in features() else "")
 
 
 @pytest.fixture(scope="module")
 def stage():
-    with Origin(SCRIPTS) as origin, Server(CONFIG, values={"origin": origin.address}) as weir:
+    with Origin(SCRIPTS) as origin, Server(CONFIG, values=given(origin=origin.address)) as weir:
         weir.origin = origin
         yield weir
-
-
-class Memory:
-    """Watches what a process has resident, while something goes on."""
-
-    def __init__(self, pid):
-        self.pid, self.most, self.stop = pid, 0, threading.Event()
-        self.sanitized = self.read("VmSize") > 1 << 40  # an address sanitizer keeps what was freed
-        self.before = self.read()
-        self.thread = threading.Thread(target=self.watch)
-
-    def read(self, kind="VmRSS"):
-        with open(f"/proc/{self.pid}/status", encoding="ascii") as file:
-            return next(int(line.split()[1]) << 10 for line in file if line.startswith(kind + ":"))
-
-    def watch(self):
-        while not self.stop.wait(0.02):
-            self.most = max(self.most, self.read())
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *exception):
-        self.stop.set()
-        self.thread.join()
-
-    def within(self, limit):
-        assert self.sanitized or self.most <= limit, f"{self.most >> 10} KiB resident, {self.before >> 10} before"
-
-
-def receive(sock, count, pause=0.0, size=1 << 18, start=b""):
-    """The checksum of what comes, in all so many octets."""
-    total, got = hashlib.sha256(start), len(start)
-    room = memoryview(bytearray(size))
-    while got < count:
-        taken = sock.recv_into(room[:min(size, count - got)])
-        if not taken:
-            raise Ended(f"after {got} of {count} octets")
-        total.update(room[:taken])
-        got += taken
-        if pause:
-            time.sleep(pause)
-    return total.hexdigest()
-
-
-def begin_down(port, count, window=None, framing="length"):
-    """Asks, reads the head: the connection, and what it has of the body."""
-    connection = Connection(port, seconds=30)
-    if window:
-        connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
-    connection.request(f"/down/{framing}/{count}")
-    head = connection.head(time.monotonic() + 10)
-    assert head.status == 200
-    connection.socket.setblocking(True)
-    connection.socket.settimeout(30)
-    return connection
-
-
-def begin_up(port, count, target="/up"):
-    connection = Connection(port, seconds=30)
-    connection.send(f"PUT {target} HTTP/1.1\r\nHost: a\r\nContent-Length: {count * MIB}\r\n\r\n".encode())
-    connection.socket.setblocking(True)
-    connection.socket.settimeout(30)
-    return connection
-
-
-def end_up(connection, count):
-    connection.socket.setblocking(False)
-    response = connection.read(seconds=30)
-    assert (response.status, response.body.decode()) == (200, f"{checksum(count)} {count * MIB}")
-    connection.close()
 
 
 # --- One long body. ---
@@ -265,8 +145,8 @@ def test_slow_reader_makes_the_backend_wait(weir, framing):
         return False
 
     with Origin({"down": count}) as origin:
-        server = weir(CONFIG, values={"origin": origin.address})
-        with begin_down(server.port, 256, window=65536, framing=framing) as connection:
+        server = weir(CONFIG, values=given(origin=origin.address))
+        with begin_down(server.port, 256, window=65536, framing=framing):
             last, same, end = -1, 0, time.monotonic() + 20
             while same < 10 and time.monotonic() < end:
                 same, last = (same + 1 if sent[0] == last else 0), sent[0]
@@ -299,7 +179,7 @@ def test_stalled_transfers(weir):
     count, connections = 100, []
     try:
         with Origin({"stalled": stalled, "down": small}) as origin:
-            server = weir(CONFIG, values={"origin": origin.address})
+            server = weir(CONFIG, values=given(origin=origin.address))
             with Memory(server.worker()) as memory, selectors.DefaultSelector() as selector:
                 for number in range(400):
                     connection = Connection(server.port, seconds=60)
@@ -420,7 +300,7 @@ def test_reload_during_transfers():
             time.sleep(0.05)
 
     with Origin(dict(SCRIPTS, websocket=websocket, ticks=ticks)) as origin:
-        server = Server(CONFIG, values={"origin": origin.address})
+        server = Server(CONFIG, values=given(origin=origin.address))
         with server:
             first = server.worker()
             downloads = [begin_down(server.port, 32, window=65536) for _ in range(4)]
@@ -527,7 +407,7 @@ def killed(weir, tmp_path, methods, times=4):
     both = []
     try:
         both = [Backend(tmp_path / "first"), Backend(tmp_path / "second")]
-        server = weir(TWO, values={"first": both[0].port, "second": both[1].port})
+        server = weir(TWO, values=given(first=both[0].port, second=both[1].port))
         with Load(server.port, methods) as load:
             for turn in range(times):
                 load.more(200)
@@ -562,7 +442,7 @@ def test_only_backend_killed(weir, tmp_path):
     """While it is gone there are good errors, none hangs; behind its start all is well."""
     backend = Backend(tmp_path / "only")
     try:
-        server = weir(CONFIG, values={"origin": f"127.0.0.1:{backend.port}"})
+        server = weir(CONFIG, values=given(origin=f"127.0.0.1:{backend.port}"))
         with Load(server.port, ("GET", "POST")) as load:
             load.more(100)
             backend.kill()
