@@ -220,20 +220,6 @@ void exchange_vary(struct request *request, struct slice names)
 	request->x.vary = names;
 }
 
-/* What chose the handler stands beside what chose the representation. */
-static void add_vary(struct request *request)
-{
-	struct fields *fields = &request->response.fields;
-	struct slice others = fields_joined(fields, &request->arena, FIELD_VARY);
-	struct slice names = request->x.vary;
-	if (slice_equal(others, SLICE("*")))
-		return;
-	if (others.len)
-		names = arena_format(&request->arena, "%.*s, %.*s", (int)others.len, others.ptr,
-			(int)names.len, names.ptr);
-	fields_set(fields, &request->arena, FIELD_VARY, names);
-}
-
 void exchange_respond(struct request *request, struct source *body)
 {
 	check(request->output == OUTPUT_WAITING);
@@ -242,8 +228,8 @@ void exchange_respond(struct request *request, struct source *body)
 	if (request->x.status)
 		response->status = request->x.status;
 	check(response->status >= 101);
-	if (request->x.vary.len)
-		add_vary(request);
+	if (request->x.vary.len) /* what chose the handler stands beside what chose the representation */
+		fields_vary(&response->fields, &request->arena, request->x.vary);
 	if (request->scope)
 		respond_decorate(request->scope, &response->fields, &request->arena);
 	request->sent_head_us = request->thread->clock->monotonic_us;

@@ -266,3 +266,18 @@ bool fields_have_token(const struct fields *fields, enum field_id id, struct sli
 	}
 	return false;
 }
+
+void fields_vary(struct fields *fields, struct arena *arena, struct slice names)
+{
+	struct slice name;
+	while (list_next(&names, &name)) {
+		struct slice others = fields_joined(fields, arena, FIELD_VARY);
+		if (fields_have_token(fields, FIELD_VARY, name) ||
+			fields_have_token(fields, FIELD_VARY, SLICE("*")))
+			continue;
+		fields_set(fields, arena, FIELD_VARY,
+			others.len ? arena_format(arena, "%.*s, %.*s", (int)others.len, others.ptr,
+					     (int)name.len, name.ptr)
+				   : arena_slice(arena, name));
+	}
+}

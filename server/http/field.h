@@ -104,6 +104,8 @@ void fields_remove(struct fields *fields, enum field_id id);
 void fields_remove_named(struct fields *fields, struct slice name);
 /* All values with that id as one list, joined by ", " (RFC 9110, 5.3); one value is not copied. { NULL, 0 }: none. */
 struct slice fields_joined(const struct fields *fields, struct arena *arena, enum field_id id);
+/* Adds to Vary those of the names that it has not yet; "*" says all already (RFC 9110, 12.5.5). */
+void fields_vary(struct fields *fields, struct arena *arena, struct slice names);
 /* Does a list field of that id hold the token, in any case? */
 bool fields_have_token(const struct fields *fields, enum field_id id, struct slice token);
 

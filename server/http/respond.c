@@ -72,12 +72,10 @@ void respond_decorate(const struct scope *scope, struct fields *fields, struct a
 	for (size_t i = 0; i < rules->set_count; i++) {
 		struct slice name = rules->set[i].name, value = rules->set[i].value;
 		/* what was negotiated stays said: without it a cache gives one client another's variant */
-		struct slice others = slice_equal_nocase(name, SLICE("Vary"))
-					      ? fields_joined(fields, arena, FIELD_VARY)
-					      : SLICE("");
-		if (others.len)
-			value = arena_format(arena, "%.*s, %.*s", (int)others.len, others.ptr,
-				(int)value.len, value.ptr);
+		if (slice_equal_nocase(name, SLICE("Vary"))) {
+			fields_vary(fields, arena, value);
+			continue;
+		}
 		fields_remove_named(fields, name);
 		fields_add_named(fields, arena, name, value);
 	}

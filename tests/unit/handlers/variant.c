@@ -287,6 +287,11 @@ static void vary_of_the_site(void **state)
 	site_write("www/a.js.gz", "zipped", SIZE_MAX);
 	site_start("root: www\n    headers: { set: { vary: Origin } }", true);
 	site_assert_field(ask_for("/a.js", GZIP, "zipped"), "Vary", "Accept-Encoding, Origin");
+	/* once only, also where the head is not the one that stands ready */
+	struct exchange_seen *seen =
+		site_ask("GET", "/a.js", "Accept-Encoding: gzip\nRange: bytes=0-1\n");
+	assert_int_equal(seen->request.response.status, 206);
+	site_assert_field(seen, "Vary", "Accept-Encoding, Origin");
 	site_get("/none", 404, NULL);
 }
 

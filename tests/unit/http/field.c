@@ -152,6 +152,29 @@ static void tokens_in_lists(void **state)
 	arena_reset(&arena);
 }
 
+/* RFC 9110, 12.5.5: each name once, "*" for all. */
+static void vary(void **state)
+{
+	(void)state;
+	struct arena arena;
+	struct fields fields = {0};
+	arena_init(&arena, NULL, 0);
+	fields_vary(&fields, &arena, SLICE(""));
+	assert_int_equal(fields.count, 0);
+	fields_vary(&fields, &arena, SLICE("Accept, Cookie, accept"));
+	assert_slice(fields_joined(&fields, &arena, FIELD_VARY), "Accept, Cookie");
+	fields_add(&fields, &arena, FIELD_VARY, SLICE("Origin"));
+	fields_vary(&fields, &arena, SLICE("cookie, ORIGIN"));
+	assert_int_equal(fields_count(&fields, FIELD_VARY), 2);
+	fields_vary(&fields, &arena, SLICE("X"));
+	assert_int_equal(fields_count(&fields, FIELD_VARY), 1);
+	assert_slice(fields_joined(&fields, &arena, FIELD_VARY), "Accept, Cookie, Origin, X");
+	fields_vary(&fields, &arena, SLICE("*"));
+	fields_vary(&fields, &arena, SLICE("Y"));
+	assert_slice(fields_joined(&fields, &arena, FIELD_VARY), "Accept, Cookie, Origin, X, *");
+	arena_reset(&arena);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -160,6 +183,7 @@ int main(void)
 		cmocka_unit_test(list_of_fields),
 		cmocka_unit_test(joined),
 		cmocka_unit_test(tokens_in_lists),
+		cmocka_unit_test(vary),
 	};
 	return cmocka_run_group_tests_name("field", tests, NULL, NULL);
 }
