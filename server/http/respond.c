@@ -162,6 +162,10 @@ void respond_builtin(struct request *request, unsigned status)
 void respond_redirect(struct request *request, unsigned status, struct slice location)
 {
 	check(field_value_valid(location));
+	if (request->x.status) { /* in place of an error page, whose status is no redirect's */
+		respond_builtin(request, request->x.status);
+		return;
+	}
 	fields_set(&request->response.fields, &request->arena, FIELD_LOCATION, location);
 	respond_builtin(request, status);
 }

@@ -10,7 +10,8 @@
 void respond_status(struct request *request, unsigned status);
 /* The built-in page, never a reroute. */
 void respond_builtin(struct request *request, unsigned status);
-/* A redirect: Location is `location` (absolute path or URI, in the arena or static), without control octets. */
+/* A redirect: Location is `location` (absolute path or URI, in the arena or static), without control octets. Where an error page is
+ * looked for, the built-in one. */
 void respond_redirect(struct request *request, unsigned status, struct slice location);
 /* 404, or 405 with Allow when a resource is there that does not take this method; 204 with Allow to OPTIONS. */
 void respond_nothing(struct request *request);

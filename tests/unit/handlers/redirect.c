@@ -70,6 +70,24 @@ static void whole_site(void **state)
 	site_get("/kept/x", 404, NULL);
 }
 
+/* An error's page keeps its status, so it is no redirect: the built-in one answers instead. */
+static void no_error_page(void **state)
+{
+	(void)state;
+	site_folder("www/dir");
+	site_write("www/dir/index.html", "x", 1);
+	site_start("root: www\n    errors: { 404: /old/page, 405: /dir }\n"
+		   "    routes: { /old/: { redirect: /new/ } }",
+		true);
+	struct exchange_seen *seen = site_get("/missing", 404, NULL);
+	site_assert_field(seen, "Location", NULL);
+	assert_non_null(memmem(seen->body.ptr, seen->body.len, "404 Not Found", 13));
+	seen = site_ask("POST", "/dir/index.html", NULL);
+	assert_int_equal(seen->request.response.status, 405);
+	site_assert_field(seen, "Location", NULL);
+	assert_non_null(memmem(seen->body.ptr, seen->body.len, "405 Method", 10));
+}
+
 /* What cannot work is refused where it is written. */
 static void refused(void **state)
 {
@@ -111,6 +129,7 @@ int main(void)
 		SITE_TEST(statuses),
 		SITE_TEST(targets),
 		SITE_TEST(whole_site),
+		SITE_TEST(no_error_page),
 		SITE_TEST(refused),
 	};
 	return cmocka_run_group_tests_name("handlers/redirect", tests, NULL, NULL);
