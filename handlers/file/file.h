@@ -9,6 +9,7 @@
 #include "handlers/file/depend.h"
 #include "handlers/file/mime.h"
 #include "handlers/file/variant.h"
+#include "http/explain.h"
 #include "http/sniffer.h"
 #include "settings/option.h"
 
@@ -51,7 +52,8 @@ struct file_question {
 		decoded; /* path, decoded, relative, without empty, "." and ".." segments; "" or a final "/": a directory */
 	file_list_fn
 		*list; /* NULL, or: the page of this directory is wanted, and nothing else of it */
-	struct slice query; /* for that */
+	struct slice query;              /* for that */
+	struct explanation *explanation; /* NULL: nobody asks why */
 };
 
 enum file_kind {
@@ -119,6 +121,8 @@ struct file_look {
 	struct sniffer *sniffer; /* NULL: none */
 	file_list_fn *list;
 	struct slice query;
+	struct explanation
+		*explanation; /* where each name that is tried is told; NULL: nobody asks */
 	struct file_stamp known[VARIANT_COUNT]; /* of the versions at hand; inode 0: none */
 	unsigned known_variants;                /* bits of those beside the file itself */
 	/* found */

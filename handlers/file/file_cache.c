@@ -192,6 +192,8 @@ static void job_free(struct file_look_job *job)
 {
 	if (!job->skipped)
 		file_look_done(&job->look);
+	if (job->look.explanation)
+		explain_free(&job->notes);
 	free(job);
 }
 
@@ -246,6 +248,15 @@ static void take_failure(struct file_cache *cache, const struct file_look_job *j
 		strerror(job->look.error));
 }
 
+static void tell_waiters(struct file_entry *entry, const struct explanation *notes)
+{
+	list_each_safe (link, &entry->waiting) {
+		struct waiter *waiter = container_of(link, struct waiter, link);
+		if (waiter->question.explanation)
+			explain_copy(waiter->question.explanation, notes);
+	}
+}
+
 static void look_done(struct disk_job *disk_job)
 {
 	struct file_look_job *job = container_of(disk_job, struct file_look_job, job);
@@ -275,6 +286,8 @@ static void look_done(struct disk_job *disk_job)
 			job->look.root->path.ptr, strerror(job->look.error));
 	take_outcome(cache, entry, job);
 	const struct scope *scope = job->scope;
+	if (job->look.explanation)
+		tell_waiters(entry, &job->notes);
 	job_free(job);
 	struct link waiting;
 	list_init(&waiting);
@@ -320,6 +333,10 @@ static bool look_start(struct file_cache *cache, struct file_entry *entry,
 	job->look.watch = cache->thread->watch;
 	job->look.sniffer = cache->thread->sniffer;
 	job->look.list = question->list;
+	if (question->explanation) {
+		explain_init(&job->notes);
+		job->look.explanation = &job->notes;
+	}
 	job->look.query = (struct slice){job->path + decoded.len + 1, query.len};
 	if (entry->file)
 		job->look.known[VARIANT_SELF] = entry->file->stamp;
@@ -334,6 +351,8 @@ static bool look_start(struct file_cache *cache, struct file_entry *entry,
 	/* directories that take long to list hold up no files */
 	job->job.lane = question->list ? ~question->root->lane : question->root->lane;
 	if (!disk_submit(cache->thread->disk, cache->thread->loop, &job->job)) {
+		if (job->look.explanation)
+			explain_free(&job->notes);
 		free(job);
 		return false;
 	}

@@ -24,7 +24,9 @@ struct file_look_job {
 	bool overdue;
 	atomic_bool abandoned; /* nobody waits for it any more: not worth beginning */
 	bool skipped;          /* it was not begun */
-	char path[];           /* then the query */
+	struct explanation
+		notes; /* what the look tells, on its own thread; where somebody asks why */
+	char path[];   /* then the query */
 };
 
 /* Makes the entry's versions those that a look found. */

@@ -92,6 +92,69 @@ static bool take_all(struct file_look *look, struct slice type, bool last_try)
 	return true;
 }
 
+/* --- Telling. --- */
+
+static const char *why_not(const struct file_look *look, int error)
+{
+	switch (error) {
+	case ENOENT:
+		return "missing";
+	case ENOTDIR:
+		return "missing: a name on its way is no directory";
+	case ENAMETOOLONG:
+		return "missing: the name is too long";
+	case EACCES:
+	case EPERM:
+		return "may not be read";
+	case EXDEV:
+		return "a link leads out of the root";
+	case ELOOP:
+		return look->root->symlinks == SYMLINKS_OFF
+			       ? "there is a link on its way, and none is followed"
+			       : "links go in a circle";
+	case ENXIO:
+	case ENODEV:
+		return "not a regular file";
+	default:
+		return strerror(error);
+	}
+}
+
+/* A name beneath the root, and what it was found to be. */
+static void tell(struct file_look *look, const char *path, const char *found)
+{
+	struct explanation *e = look->explanation;
+	if (!e)
+		return;
+	explain_list(e, "tried");
+	explain_group(e, NULL);
+	explain_format(e, "path", "%s/%s", look->root->path.ptr, path);
+	explain_text(e, "found", slice_of(found));
+	explain_close(e);
+	explain_close(e);
+}
+
+/* What is to be sent, and what was told of how it was found. */
+static void tell_file(struct file_look *look, const char *path)
+{
+	if (look->explanation)
+		explain_format(look->explanation, "file", "%s/%s", look->root->path.ptr, path);
+}
+
+/* What stands beside the file, or does not. `usable`: it is for the request to choose. */
+static void tell_variant(struct file_look *look, enum variant variant, const char *found)
+{
+	struct explanation *e = look->explanation;
+	if (!e)
+		return;
+	explain_list(e, "variants");
+	explain_group(e, NULL);
+	explain_text(e, "variant", slice_of(variant_row(variant)->suffix + 1));
+	explain_text(e, "found", slice_of(found));
+	explain_close(e);
+	explain_close(e);
+}
+
 /* --- Finding. --- */
 
 /* What an error of open says about a name. */
@@ -141,13 +204,20 @@ static bool open_self(
 		enum file_kind kind = kind_of_error(error);
 		if (error == ELOOP)
 			kind = look->root->symlinks == SYMLINKS_OFF ? FILE_FORBIDDEN : FILE_MISSING;
+		tell(look, path, why_not(look, error));
 		fail(look, kind, error);
 		return false;
 	}
 	if (*type != S_IFREG && *type != S_IFDIR) {
+		tell(look, path, "not a regular file");
 		fail(look, FILE_MISSING, 0);
 		return false;
 	}
+	size_t length = strlen(path);
+	tell(look, path,
+		*type == S_IFDIR                    ? "a directory"
+		: length && path[length - 1] == '/' ? "a file and no directory"
+						    : "a file");
 	return true;
 }
 
@@ -197,6 +267,19 @@ static bool is_stale(const struct file_stamp *variant, const struct file_stamp *
 	return variant->modified.tv_nsec && variant->modified.tv_nsec < self->modified.tv_nsec;
 }
 
+/* Why what is open beside the file may not answer for it; NULL: it may. */
+static const char *no_variant(
+	const struct file_look *look, const struct file_version *version, mode_t mode)
+{
+	if (mode != S_IFREG)
+		return "not a regular file";
+	if (version->stamp.size == 0)
+		return "empty";
+	if (is_stale(&version->stamp, &look->found[VARIANT_SELF].stamp))
+		return "stale: older than the file";
+	return NULL;
+}
+
 /* Opens what stands beside the file at `place` and may answer for it. What cannot be used is passed over. */
 static void open_variants(
 	struct file_look *look, int root_fd, const struct place *place, struct slice type)
@@ -225,11 +308,14 @@ static void open_variants(
 		if (!(possible & 1u << v) || length < 0 || length > NAME_MAX)
 			continue;
 		struct slice s = {name, (size_t)length};
-		if (place_in(look, root_fd, base, s, real, &beside) ||
-			open_name(look, version, root_fd, beside.path, beside.real, &mode))
+		int error = place_in(look, root_fd, base, s, real, &beside);
+		if (!error)
+			error = open_name(look, version, root_fd, beside.path, beside.real, &mode);
+		const char *fault = error ? why_not(look, error) : no_variant(look, version, mode);
+		tell_variant(look, v, fault ? fault : "usable");
+		if (error)
 			continue;
-		if (mode != S_IFREG || version->stamp.size == 0 ||
-			is_stale(&version->stamp, &look->found[VARIANT_SELF].stamp))
+		if (fault)
 			close_version(version);
 		else
 			look->variants |= 1u << v;
@@ -246,8 +332,10 @@ static bool open_index(struct file_look *look, int root_fd, const char *base, co
 		struct slice name = look->root->index.items[i];
 		mode_t type;
 		int error = place_in(look, root_fd, base, name, real, place);
-		if (error)
+		if (error) {
+			tell(look, place->path, why_not(look, error));
 			fail(look, error == ELOOP ? FILE_MISSING : kind_of_error(error), error);
+		}
 		if (error || !open_self(look, root_fd, place->path, place->real, &type)) {
 			if (look->kind != FILE_MISSING)
 				return false;
@@ -281,6 +369,8 @@ static void list_directory(struct file_look *look, int root_fd, const char *real
 		buffer_free(&page);
 		return;
 	}
+	tell_file(look, look->path);
+	explain_flag(look->explanation, "listing", true);
 	close_version(v);
 	v->content = page.ptr;
 	v->stamp.size = (off_t)page.len;
@@ -345,6 +435,7 @@ static bool look_once(struct file_look *look, bool last_try)
 	int root_fd = open(look->root->path.ptr, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root_fd < 0) {
 		fail(look, kind_of_error(errno), errno);
+		tell(look, "", why_not(look, look->error));
 		look->root_closed = look->kind == FILE_FORBIDDEN;
 		return true;
 	}
@@ -352,6 +443,7 @@ static bool look_once(struct file_look *look, bool last_try)
 		struct slice type = look->root->mime
 					    ? mime_find(look->root->mime, slice_of(place.path))
 					    : SLICE("");
+		tell_file(look, place.path);
 		open_variants(look, root_fd, &place, type);
 		taken = take_all(look, type, last_try);
 	}
@@ -390,6 +482,10 @@ void file_look(struct file_look *look)
 			return;
 		}
 		depend_release(&look->depend, look->watch);
+		if (look->explanation) { /* what was seen is no more */
+			explain_free(look->explanation);
+			explain_init(look->explanation);
+		}
 		if (try > 1)
 			file_ripen(&young);
 	}

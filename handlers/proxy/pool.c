@@ -77,7 +77,7 @@ static void looked_up(void *user, struct server_name *name)
 
 static struct server_name *name_of(struct backends *backends, const struct upstream_server *server)
 {
-	if (server->name.len == 0)
+	if (server->name.len == 0 || backends->thread->quiet)
 		return NULL;
 	if (!backends->names)
 		backends->names = names_new(

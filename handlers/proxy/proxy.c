@@ -8,6 +8,7 @@
 #include "handlers/proxy/forward.h"
 #include "handlers/proxy/origin_h1.h"
 #include "http/exchange.h"
+#include "http/explain.h"
 #include "http/respond.h"
 
 /* One request on its way; in the request's arena. */
@@ -218,15 +219,26 @@ static void proxy_cancel(struct request *request)
 	passage_end(request_state(request));
 }
 
-static enum verdict proxy_handle(struct request *request)
+/* Nothing was begun. */
+static void explained(struct request *request)
 {
-	struct backends *backends = handler_state(request->thread, &proxy_handler);
-	struct backend *backend = backends->by_scope[request->scope->id];
-	if (!backend || request->method == METHOD_CONNECT)
-		return PASS;
+	(void)request;
+}
+
+/* NULL: not a backend's. */
+static struct backend *backend_of(const struct request *request)
+{
+	const struct backends *backends = handler_state(request->thread, &proxy_handler);
+	return request->method == METHOD_CONNECT ? NULL : backends->by_scope[request->scope->id];
+}
+
+/* What is to be sent, but for the body. NULL: it was answered here. */
+static struct passage *passage_new(struct request *request, const struct backend *backend)
+{
 	if (forward_ends_here(request)) {
+		explain_text(request->explanation, "why", SLICE("Max-Forwards ends it here"));
 		respond_method(request);
-		return TAKEN;
+		return NULL;
 	}
 	struct passage *p = arena_zalloc(&request->arena, sizeof *p);
 	p->request = request;
@@ -234,14 +246,57 @@ static enum verdict proxy_handle(struct request *request)
 	p->row = backend->row;
 	unsigned status = forward_request(request, p->upstream, &p->out);
 	if (status) {
+		explain_text(request->explanation, "why", SLICE("it comes round in a circle"));
 		respond_status(request, status);
-		return TAKEN;
+		return NULL;
 	}
+	return p;
+}
+
+static enum verdict proxy_handle(struct request *request)
+{
+	struct backend *backend = backend_of(request);
+	if (!backend)
+		return PASS;
+	struct passage *p = passage_new(request, backend);
+	if (!p)
+		return TAKEN;
 	if (request->thread->lines)
 		ledger_add(request->thread->lines, p->row, LEDGER_OPEN, 1);
 	take_body(p);
 	exchange_hold(request, proxy_cancel, p);
 	p->origin = origin_h1_ops.send(backend, request->thread, &p->out, &events, p);
+	return TAKEN;
+}
+
+/* As far as to what would be sent. */
+static enum verdict proxy_explain(struct request *request)
+{
+	struct explanation *e = request->explanation;
+	const struct backend *backend = backend_of(request);
+	if (!backend)
+		return PASS;
+	const struct upstream *upstream = backend->upstream;
+	explain_text(e, "upstream", upstream->name);
+	explain_list(e, "servers");
+	for (size_t i = 0; i < upstream->server_count; i++)
+		explain_text(e, NULL, upstream->servers[i].text);
+	explain_close(e);
+	const struct passage *p = passage_new(request, backend);
+	if (!p)
+		return TAKEN;
+	explain_format(e, "sends", "%.*s %.*s", (int)p->out.method.len, p->out.method.ptr,
+		(int)p->out.target.len, p->out.target.ptr);
+	explain_list(e, "fields");
+	for (unsigned i = 0; i < p->out.fields.count; i++) {
+		const struct field *field = &p->out.fields.list[i];
+		explain_format(e, NULL, "%.*s: %.*s", (int)field->name.len, field->name.ptr,
+			(int)field->value.len, field->value.ptr);
+	}
+	explain_close(e);
+	explain_text(e, "verdict", SLICE("asks"));
+	e->elsewhere = true;
+	exchange_hold(request, explained, NULL);
 	return TAKEN;
 }
 
@@ -253,4 +308,5 @@ const struct handler proxy_handler = {
 	.thread_start = proxy_thread_start,
 	.thread_stop = proxy_thread_stop,
 	.handle = proxy_handle,
+	.explain = proxy_explain,
 };

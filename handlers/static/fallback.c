@@ -5,6 +5,7 @@
 
 #include "handlers/static/static.h"
 #include "http/exchange.h"
+#include "http/explain.h"
 #include "http/respond.h"
 
 struct fallback_settings {
@@ -92,11 +93,19 @@ static enum verdict fallback_handle(struct request *request)
 	const struct fallback_settings *settings = handler_settings(request, &fallback_handler);
 	bool reads = request->method == METHOD_GET || request->method == METHOD_HEAD;
 	/* once only: an error's page, or a fallback that is missing, is not looked for again */
-	if (!reads || request->x.reroutes)
+	if (!reads || request->x.reroutes) {
+		explain_text(request->explanation, "why",
+			reads ? SLICE("this path is weir's own, not the client's")
+			      : SLICE("it answers GET and HEAD alone"));
 		return PASS;
+	}
 	exchange_vary(request, SLICE("Sec-Fetch-Dest, Accept"));
-	if (!asks_for_page(request))
+	if (!asks_for_page(request)) {
+		explain_text(request->explanation, "why",
+			SLICE("by Sec-Fetch-Dest, Accept and the name no page is asked for"));
 		return PASS;
+	}
+	explain_text(request->explanation, "why", SLICE("a page is asked for"));
 	exchange_reroute(request, settings->path, 0, "the fallback");
 	return TAKEN;
 }

@@ -6,6 +6,7 @@
 #include "handlers/file/file_body.h"
 #include "handlers/file/file_cache.h"
 #include "handlers/static/listing.h"
+#include "http/accept.h"
 #include "http/entity.h"
 #include "http/respond.h"
 
@@ -157,6 +158,84 @@ static bool may_refuse_identity(const struct request *request)
 	return false;
 }
 
+/* --- What is told of a file. --- */
+
+static void tell_field(
+	struct explanation *e, const char *name, const struct fields *fields, enum field_id id)
+{
+	const struct field *field = fields_find(fields, id);
+	if (field)
+		explain_text(e, name, field->value);
+}
+
+/* Why a variant that is there does not answer. */
+static const char *not_chosen(struct request *request, enum variant variant)
+{
+	const struct variant_row *row = variant_row(variant);
+	unsigned quality =
+		row->coding.len
+			? accept_encoding_quality(fields_joined(&request->fields, &request->arena,
+							  FIELD_ACCEPT_ENCODING),
+				  row->coding)
+			: accept_quality(
+				  fields_joined(&request->fields, &request->arena, FIELD_ACCEPT),
+				  row->type, false);
+	return quality ? "passed over: another is preferred" : "not accepted";
+}
+
+/* The variants stand in the look's list; those that may answer get the request's judgement. */
+static void tell_variants(
+	struct request *request, const struct file_entry *entry, const struct file *chosen)
+{
+	struct explanation *e = request->explanation;
+	const struct explain_entry *list = explain_find(e->at, "variants");
+	for (struct explain_entry *item = list ? list->first : NULL; item; item = item->next) {
+		enum variant v = VARIANT_SELF + 1;
+		while (v < VARIANT_COUNT && !slice_equal(explain_told(item, "variant"),
+						    slice_of(variant_row(v)->suffix + 1)))
+			v++;
+		if (v == VARIANT_COUNT || !entry->variants || !(entry->variants->which & 1u << v))
+			continue;
+		if (entry->variants->file[v] == chosen)
+			explain_text(e, "variant", slice_of(variant_row(v)->suffix + 1));
+		struct explain_entry *before = explain_enter(e, item);
+		explain_text(e, "found",
+			slice_of(entry->variants->file[v] == chosen ? "chosen"
+								    : not_chosen(request, v)));
+		explain_enter(e, before);
+	}
+}
+
+static const char *type_comes_from(const struct file_entry *entry, const struct file *file)
+{
+	enum variant v = VARIANT_AVIF;
+	while (entry->variants && v < VARIANT_COUNT && entry->variants->file[v] != file)
+		v++;
+	if (entry->variants && v < VARIANT_COUNT)
+		return "the variant";
+	return entry->file->type[0] ? "the content" : "the extension";
+}
+
+static void tell_file(struct request *request, const struct file_entry *entry, struct file *file)
+{
+	struct explanation *e = request->explanation;
+	tell_variants(request, entry, file);
+	if (!file) {
+		explain_text(e, "negotiated",
+			SLICE("nothing: neither the file nor a variant is acceptable"));
+		return;
+	}
+	const struct fields *fields = &file->ready->fields;
+	explain_number(e, "size", file->length);
+	tell_field(e, "type", fields, FIELD_CONTENT_TYPE);
+	explain_text(e, "type_from",
+		explain_find(e->at, "listing") ? SLICE("the listing")
+					       : slice_of(type_comes_from(entry, file)));
+	tell_field(e, "etag", fields, FIELD_ETAG);
+	tell_field(e, "last_modified", fields, FIELD_LAST_MODIFIED);
+	tell_field(e, "cache_control", fields, FIELD_CACHE_CONTROL);
+}
+
 /* RFC 9110, 12.5: the file or what stands beside it, as the request likes it best; NULL: nothing is acceptable. An error's page is sent in
  * any case. Without the fields that choose, the file itself. */
 static struct file *negotiate(
@@ -177,6 +256,8 @@ static void serve_file(struct request *request, const struct file_entry *entry)
 {
 	uint64_t seen = fields_seen(request);
 	struct file *file = negotiate(request, entry, seen);
+	if (request->explanation)
+		tell_file(request, entry, file);
 	if (!file) {
 		struct slice vary = variant_vary(entry->variants ? entry->variants->which : 0);
 		respond_field(request, FIELD_VARY, vary.len ? vary : SLICE("Accept-Encoding"));
@@ -197,6 +278,7 @@ static void serve_file(struct request *request, const struct file_entry *entry)
 static void serve_directory(struct request *request)
 {
 	struct slice path = request->target.path, query = request->target.query;
+	explain_text(request->explanation, "why", SLICE("a directory without its final slash"));
 	respond_redirect(request, 308,
 		arena_format(&request->arena, "%.*s/%s%.*s", (int)path.len, path.ptr,
 			query.ptr ? "?" : "", (int)query.len, query.ptr ? query.ptr : ""));
@@ -215,28 +297,28 @@ static bool has_encoded_stroke(struct slice path)
 	return false;
 }
 
-/* May a decoded path (with its first "/") name a file here? An empty segment names none: "//x" would be "/x" to the file system,
- * but not to the routes. */
-static bool names_file(struct slice path, bool hidden_files)
+/* Why a decoded path (with its first "/") can name no file here; NULL: it can. An empty segment names none: "//x" would be "/x" to the
+ * file system, but not to the routes. */
+static const char *names_nothing(struct slice path, bool hidden_files)
 {
 	if (path.len == 0 || path.ptr[0] != '/' || path.len >= PATH_MAX)
-		return false;
+		return "the path is longer than one of a file";
 	size_t begin = 1;
 	for (size_t i = 1; i <= path.len; i++) {
 		if (i < path.len && path.ptr[i] != '/')
 			continue;
 		struct slice segment = {path.ptr + begin, i - begin};
 		if (segment.len == 0)
-			return i == path.len;
+			return i == path.len ? NULL : "an empty segment names no file";
 		if (segment.ptr[0] == '.') {
 			if (slice_equal(segment, SLICE(".")) || slice_equal(segment, SLICE("..")))
-				return false;
+				return "a segment of dots names no file";
 			if (!hidden_files && !slice_equal(segment, SLICE(".well-known")))
-				return false;
+				return "a name that begins with a dot is hidden";
 		}
 		begin = i + 1;
 	}
-	return true;
+	return NULL;
 }
 
 /* Asks the thread's cache, or the disk, for a path in the form that the request has it in; `key` tells it from others. */
@@ -245,21 +327,38 @@ static enum verdict look(
 {
 	const struct static_settings *settings = handler_settings(request, &static_handler);
 	struct file_cache *cache = handler_state(request->thread, &static_handler);
-	struct file_question question = {.root = &settings->root, .key = key, .list = list};
+	struct file_question question = {.root = &settings->root,
+		.key = key,
+		.list = list,
+		.explanation = request->explanation};
 	struct slice decoded;
+	explain_text(request->explanation, "root", settings->root.path);
 	unsigned status = target_decode(request->target.path, &request->arena, &decoded);
 	if (status) {
 		respond_status(request, status);
 		return TAKEN;
 	}
-	if (has_encoded_stroke(request->target.path) ||
-		!names_file(decoded, settings->root.hidden_files))
+	const char *why_not = has_encoded_stroke(request->target.path)
+				      ? "an encoded slash stands in no name"
+				      : names_nothing(decoded, settings->root.hidden_files);
+	if (why_not) {
+		explain_text(request->explanation, "why", slice_of(why_not));
 		return PASS;
+	}
 	question.decoded = slice_from(decoded, 1);
 	if (list)
 		question.query = listing_query(request);
 	file_cache_look(cache, request, &question, found);
 	return TAKEN;
+}
+
+/* What the thread's cache has. Who asks why wants each name looked at, also those that are known. */
+static struct file_entry *known(struct request *request, struct slice key)
+{
+	if (request->explanation)
+		return NULL;
+	return file_cache_find(
+		handler_state(request->thread, &static_handler), request->scope, key);
 }
 
 /* --- Listings. --- */
@@ -270,14 +369,14 @@ static void listing_found(struct request *request, const struct file_entry *entr
 static enum verdict serve_missing(struct request *request)
 {
 	const struct static_settings *settings = handler_settings(request, &static_handler);
-	struct file_cache *cache = handler_state(request->thread, &static_handler);
 	struct slice path = request->target.path;
+	explain_text(request->explanation, "why", SLICE("no file is there"));
 	if (!settings->root.listing || path.ptr[path.len - 1] != '/')
 		return PASS;
 	struct slice query = listing_query(request);
 	struct slice key = arena_format(&request->arena, "%.*s?%.*s", (int)path.len, path.ptr,
 		(int)query.len, query.len ? query.ptr : "");
-	struct file_entry *entry = file_cache_find(cache, request->scope, key);
+	struct file_entry *entry = known(request, key);
 	if (!entry)
 		return look(request, key, listing_page, listing_found);
 	return entry->kind == FILE_MISSING ? PASS : serve(request, entry);
@@ -288,13 +387,16 @@ static enum verdict serve_missing(struct request *request)
 static enum verdict serve(struct request *request, const struct file_entry *entry)
 {
 	bool reads = request->method == METHOD_GET || request->method == METHOD_HEAD;
+	struct explanation *e = request->explanation;
 	switch ((enum file_kind)entry->kind) {
 	case FILE_MISSING:
 		return serve_missing(request);
 	case FILE_FORBIDDEN:
+		explain_text(e, "why", SLICE("what may not be read is nobody else's to answer"));
 		respond_status(request, 403);
 		return TAKEN;
 	case FILE_FAILED:
+		explain_text(e, "why", SLICE("the machine fails: nothing is known"));
 		respond_status(request, 503);
 		return TAKEN;
 	case FILE_DIRECTORY:
@@ -302,6 +404,7 @@ static enum verdict serve(struct request *request, const struct file_entry *entr
 		break;
 	}
 	if (!reads) {
+		explain_text(e, "why", SLICE("a file is there, and takes GET and HEAD alone"));
 		request->x.allow |= METHODS;
 		return PASS;
 	}
@@ -328,8 +431,7 @@ static void listing_found(struct request *request, const struct file_entry *entr
 
 static enum verdict static_handle(struct request *request)
 {
-	struct file_cache *cache = handler_state(request->thread, &static_handler);
-	struct file_entry *entry = file_cache_find(cache, request->scope, request->target.path);
+	struct file_entry *entry = known(request, request->target.path);
 	return entry ? serve(request, entry) : look(request, request->target.path, NULL, found);
 }
 

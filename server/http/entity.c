@@ -3,6 +3,7 @@
 #include "http/entity.h"
 
 #include "base/clock.h"
+#include "http/explain.h"
 #include "http/multipart.h"
 #include "http/range.h"
 #include "http/respond.h"
@@ -113,6 +114,56 @@ static void answer_parts(struct request *request, const struct entity *entity,
 	exchange_respond(request, body);
 }
 
+/* --- What is told. --- */
+
+static void tell_condition(struct request *request, enum condition_result result)
+{
+	static const enum field_id conditions[] = {FIELD_IF_MATCH, FIELD_IF_UNMODIFIED_SINCE,
+		FIELD_IF_NONE_MATCH, FIELD_IF_MODIFIED_SINCE};
+	static const char *const results[] = {
+		[CONDITION_TRUE] = "they do not stand in the way",
+		[CONDITION_NOT_MODIFIED] = "not modified, 304",
+		[CONDITION_FAILED] = "failed, 412",
+	};
+	struct slice given = {NULL, 0};
+	for (size_t i = 0; i < sizeof conditions / sizeof *conditions; i++) {
+		const struct field *field = fields_find(&request->fields, conditions[i]);
+		if (field)
+			given = arena_format(&request->arena, "%.*s%s%.*s", (int)given.len,
+				given.len ? given.ptr : "", given.len ? ", " : "",
+				(int)field->name.len, field->name.ptr);
+	}
+	if (given.len)
+		explain_format(request->explanation, "conditions", "%.*s: %s", (int)given.len,
+			given.ptr, results[result]);
+}
+
+static void tell_range(struct request *request, const struct entity *entity,
+	enum range_result result, const struct byte_range *ranges, unsigned count)
+{
+	unsigned long long size = entity->length;
+	if (!fields_find(&request->fields, FIELD_RANGE))
+		return;
+	if (result == RANGE_UNSATISFIABLE)
+		explain_format(request->explanation, "range", "outside of %llu octets, 416", size);
+	else if (result == RANGE_SATISFIABLE && count == 1)
+		explain_format(request->explanation, "range", "octets %llu to %llu of %llu, 206",
+			(unsigned long long)ranges[0].first,
+			(unsigned long long)(ranges[0].first + ranges[0].length - 1), size);
+	else if (result == RANGE_SATISFIABLE)
+		explain_format(
+			request->explanation, "range", "%u parts of %llu octets, 206", count, size);
+	else if (request->method != METHOD_GET)
+		explain_text(
+			request->explanation, "range", SLICE("ignored: the method is not GET"));
+	else if (fields_find(&request->fields, FIELD_IF_RANGE))
+		explain_text(request->explanation, "range",
+			SLICE("ignored: If-Range does not name this version, or Range is malformed"));
+	else
+		explain_text(request->explanation, "range",
+			SLICE("ignored: malformed, or too many ranges"));
+}
+
 /* RFC 9110, 14.2: only GET, after all conditions, and If-Range with it. Range is no list over several lines. */
 static enum range_result wanted_ranges(struct request *request, const struct entity *entity,
 	const struct validators *v, struct byte_range *ranges, unsigned *count)
@@ -134,7 +185,11 @@ void respond_entity(struct request *request, const struct entity *entity)
 	}
 	if (v.last_modified > now) /* RFC 9110, 8.8.2.1 */
 		v.last_modified = now;
-	switch (condition_evaluate(&request->fields, request->method, &v, true, now)) {
+	enum condition_result condition =
+		condition_evaluate(&request->fields, request->method, &v, true, now);
+	if (request->explanation)
+		tell_condition(request, condition);
+	switch (condition) {
 	case CONDITION_NOT_MODIFIED:
 		answer_not_modified(request, entity, &v);
 		return;
@@ -147,6 +202,8 @@ void respond_entity(struct request *request, const struct entity *entity)
 	struct byte_range ranges[RANGES_MAX];
 	unsigned count = 0;
 	enum range_result result = wanted_ranges(request, entity, &v, ranges, &count);
+	if (request->explanation)
+		tell_range(request, entity, result, ranges, count);
 	if (result == RANGE_UNSATISFIABLE) {
 		respond_field(request, FIELD_CONTENT_RANGE,
 			arena_format(&request->arena, "bytes */%llu",

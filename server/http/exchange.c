@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/ledger.h"
+#include "http/explain_exchange.h"
 #include "http/respond.h"
 #include "http/route.h"
 #include "http/stage.h"
@@ -56,11 +57,14 @@ static void run_chain(struct request *request)
 	while (*request->x.chain) {
 		const struct handler *handler = *request->x.chain++;
 		request->handled_by = handler->name;
-		if (handler->handle(request) == TAKEN)
+		if ((request->explanation ? explain_ask(request, handler)
+					  : handler->handle(request)) == TAKEN)
 			return;
 		check(request->output == OUTPUT_WAITING);
 	}
 	request->handled_by = "";
+	if (request->explanation)
+		explain_nobody(request);
 	respond_nothing(request);
 }
 
@@ -77,8 +81,11 @@ static void prepare(struct request *request)
 
 void exchange_begin(struct request *request)
 {
+	struct slice pattern;
 	prepare(request);
-	request->site = route_site(request->peer->listener, request->host);
+	request->site = route_site(request->peer->listener, request->host, &pattern);
+	if (request->explanation)
+		explain_site(request, pattern);
 	if (!request->site) {
 		respond_builtin(request, 421);
 		return;
@@ -86,6 +93,8 @@ void exchange_begin(struct request *request)
 	if (request->thread->lines)
 		ledger_add(request->thread->lines, request->site->row, LEDGER_OPEN, 1);
 	request->scope = route_scope(request->site, request->target.path, &request->route);
+	if (request->explanation)
+		explain_step(request, NULL);
 	if (request->target.form == TARGET_ASTERISK || request->method == METHOD_TRACE ||
 		request->method == METHOD_CONNECT) {
 		respond_method(request);
@@ -118,6 +127,8 @@ void exchange_pass(struct request *request)
 {
 	check(request->output == OUTPUT_WAITING);
 	release_hold(request);
+	if (request->explanation)
+		explain_verdict(request, "passes");
 	run_chain(request);
 }
 
@@ -224,11 +235,14 @@ void exchange_respond(struct request *request, struct source *body)
 {
 	check(request->output == OUTPUT_WAITING);
 	release_hold(request);
+	if (request->explanation)
+		explain_verdict(request, "answers");
 	struct response *response = &request->response;
 	if (request->x.status)
 		response->status = request->x.status;
 	check(response->status >= 101);
-	if (request->x.vary.len) /* what chose the handler stands beside what chose the representation */
+	if (request->x.vary
+			.len) /* what chose the handler stands beside what chose the representation */
 		fields_vary(&response->fields, &request->arena, request->x.vary);
 	if (request->scope)
 		respond_decorate(request->scope, &response->fields, &request->arena);
@@ -250,7 +264,8 @@ void exchange_respond(struct request *request, struct source *body)
 	pump(request);
 }
 
-/* The long way, for carriers that have no block to send, for error pages, which keep another status, and where a field is added. */
+/* The long way, for carriers that have no block to send, for error pages, which keep another status, where a field is added, and where it
+ * is told why. */
 static void ready_by_parts(struct request *request, struct ready *ready)
 {
 	struct response *response = &request->response;
@@ -270,7 +285,7 @@ void exchange_ready(struct request *request, struct ready *ready)
 {
 	check(request->output == OUTPUT_WAITING);
 	if (request->x.status || request->x.vary.len || !request->carrier->send_ready ||
-		request->thread->stages[0]) {
+		request->thread->stages[0] || request->explanation) {
 		ready_by_parts(request, ready);
 		return;
 	}
@@ -311,6 +326,8 @@ void exchange_reroute(struct request *request, struct slice path, unsigned statu
 {
 	check(request->output == OUTPUT_WAITING);
 	release_hold(request);
+	if (request->explanation)
+		explain_verdict(request, status ? "answers" : "reroutes");
 	if (++request->x.reroutes > REROUTES_MAX) {
 		log_at(&(struct log_scope){request->peer->connection, request->number, NULL},
 			LOG_LEVEL_WARN, LOG_CLIENT, "more than %d reroutes, the last one for %s",
@@ -337,6 +354,8 @@ void exchange_reroute(struct request *request, struct slice path, unsigned statu
 	request->target.path = mark ? (struct slice){path.ptr, (size_t)(mark - path.ptr)} : path;
 	request->x.allow = 0;
 	request->scope = route_scope(request->site, request->target.path, &request->route);
+	if (request->explanation)
+		explain_step(request, why);
 	request->x.chain = request->scope->chain;
 	run_chain(request);
 }

@@ -39,6 +39,9 @@ struct handler {
 	void (*thread_stop)(struct exchange_thread *thread, void *state);
 	/* The answer's way; NULL for those that only observe or stage. */
 	enum verdict (*handle)(struct request *request);
+	/* In place of `handle` where the request has an explanation and nothing may be sent: decides by the same functions, tells what it
+	 * would do, sets explanation->elsewhere and holds the request. NULL: `handle` itself does no more than read. */
+	enum verdict (*explain)(struct request *request);
 	/* Offers a stage for an answer that is about to be sent; NULL: none. See stage.h. */
 	const struct stage_ops *stage;
 	/* Called once when the exchange has ended; the request is still whole. NULL: does not observe. */
@@ -65,7 +68,8 @@ struct exchange_thread {
 	struct line_log *access;   /* base/line_log.h: the access log, queue `index`; NULL: off */
 	unsigned index;            /* among `threads` of the worker */
 	unsigned threads;
-	bool draining;             /* answers say Connection: close */
+	bool draining; /* answers say Connection: close */
+	bool quiet; /* nothing may be sent to anybody, not even the question for a name: weir explain */
 	void *state[HANDLERS_MAX]; /* of handlers, by their index in the table */
 	/* Sorted out of the table by exchange_thread_prepare; ended by NULL. */
 	void (*observers[16])(struct request *request);

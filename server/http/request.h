@@ -13,6 +13,7 @@
 
 struct carrier_ops;
 struct exchange_thread;
+struct explanation;
 struct handler;
 struct ready;
 struct stage;
@@ -56,6 +57,8 @@ struct request {
 	struct exchange_thread *thread;
 	const struct peer *peer;
 	struct arena arena;
+	struct explanation *
+		explanation; /* where it is told why; NULL: nobody asks, it is served. See explain.h */
 
 	/* The request's head; set by the carrier before exchange_begin. */
 	enum method method;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/check.h"
+#include "http/explain.h"
 
 /* --- Bodies of memory. --- */
 
@@ -97,7 +98,9 @@ static struct slice error_page_path(const struct request *request, unsigned stat
 void respond_status(struct request *request, unsigned status)
 {
 	struct slice page = error_page_path(request, status);
+	explain_number(request->explanation, "status", status);
 	if (page.len) {
+		explain_text(request->explanation, "page", page);
 		exchange_reroute(request, page, status, "an error page");
 		return;
 	}
@@ -145,6 +148,7 @@ static const char *explanation(unsigned status)
 
 void respond_builtin(struct request *request, unsigned status)
 {
+	explain_text(request->explanation, "page", SLICE("built-in"));
 	request->response.status = status;
 	const char *reason = status_reason(status);
 	char page[1024];
@@ -163,9 +167,12 @@ void respond_redirect(struct request *request, unsigned status, struct slice loc
 {
 	check(field_value_valid(location));
 	if (request->x.status) { /* in place of an error page, whose status is no redirect's */
+		explain_text(request->explanation, "why", SLICE("an error page is no redirect"));
 		respond_builtin(request, request->x.status);
 		return;
 	}
+	explain_number(request->explanation, "status", status);
+	explain_text(request->explanation, "location", location);
 	fields_set(&request->response.fields, &request->arena, FIELD_LOCATION, location);
 	respond_builtin(request, status);
 }

@@ -4,8 +4,10 @@
 
 #include "base/check.h"
 
-const struct site *route_site(const struct listener_settings *listener, struct slice host)
+const struct site *route_site(
+	const struct listener_settings *listener, struct slice host, struct slice *found)
 {
+	*found = (struct slice){NULL, 0};
 	if (listener->site_count == 1 && listener->fallback)
 		return listener->fallback;
 	const struct site *best = listener->fallback;
@@ -14,12 +16,15 @@ const struct site *route_site(const struct listener_settings *listener, struct s
 		const struct site *site = listener->sites[i];
 		for (size_t k = 0; k < site->host_count; k++) {
 			struct slice pattern = site->hosts[k];
-			if (slice_equal(pattern, host))
+			if (slice_equal(pattern, host)) {
+				*found = pattern;
 				return site;
+			}
 			if (pattern.ptr[0] == '*' && pattern.len > best_length &&
 				host_matches(pattern, host)) {
 				best = site;
 				best_length = pattern.len;
+				*found = pattern;
 			}
 		}
 	}

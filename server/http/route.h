@@ -5,8 +5,10 @@
 
 #include "http/handler.h"
 
-/* The site of a host at a listener: exact name, then the longest wildcard, then the site without host; NULL: none (421). */
-const struct site *route_site(const struct listener_settings *listener, struct slice host);
+/* The site of a host at a listener: exact name, then the longest wildcard, then the site without host; NULL: none (421). *pattern: the
+ * name or wildcard by which it was found; ptr NULL: it has the listener for itself, or no host. */
+const struct site *route_site(
+	const struct listener_settings *listener, struct slice host, struct slice *pattern);
 /* The scope of a normalized path: an exact route, else the longest prefix, else an extension, else the site itself. Paths that files or
  * backends may take for the same are the same here: percent-encoded octets are compared as what they stand for (%2F apart), a run of slashes as one,
  * so that no spelling leads around a route's policy. */

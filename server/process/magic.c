@@ -148,6 +148,18 @@ struct sniffer *magic_sniffer(void)
 	return &m->sniffer;
 }
 
+void magic_sniffer_free(struct sniffer *sniffer)
+{
+	if (!sniffer)
+		return;
+	struct magic_sniffer *m = container_of(sniffer, struct magic_sniffer, sniffer);
+	while (m->idle_count)
+		magic_close(m->idle[--m->idle_count]);
+	munmap(m->database, m->length);
+	pthread_mutex_destroy(&m->lock);
+	free(m);
+}
+
 int magic_library(void)
 {
 	return magic_version();

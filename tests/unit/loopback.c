@@ -177,10 +177,12 @@ void loopback_stop(struct loopback *l)
 	/* what is still on its way from the I/O threads comes in first, so that no memory is lost */
 	for (int i = 0; i < 20; i++)
 		loopback_turn(l);
+	struct disk *disk = l->thread.disk;
+	l->thread.disk = NULL; /* as where a worker ends: nothing is handed to it any more */
 	for (unsigned i = 0; l->thread.table[i]; i++)
 		if (l->thread.table[i]->thread_stop)
 			l->thread.table[i]->thread_stop(&l->thread, l->thread.state[i]);
-	disk_stop(l->thread.disk, 5000);
+	disk_stop(disk, 5000);
 	if (l->thread.watch) {
 		watch_detach(l->thread.watch, &l->loop);
 		watch_free(l->thread.watch);
@@ -234,6 +236,7 @@ struct exchange_seen *loopback_begin(
 	request->carrier = &carrier;
 	request->thread = &l->thread;
 	request->peer = &l->peer;
+	request->explanation = l->explanation;
 	request->method_name = arena_slice(&request->arena, slice_of(method));
 	request->method = method_identify(request->method_name);
 	request->target_text = arena_slice(&request->arena, slice_of(target));

@@ -17,6 +17,7 @@ struct loopback {
 	struct listener_settings listener;
 	struct peer peer;
 	struct snapshot *snapshot;
+	struct explanation *explanation; /* of the requests to come; NULL: none */
 };
 
 /* One request and what became of it. */

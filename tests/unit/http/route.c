@@ -75,9 +75,41 @@ static void a_prefix_is_measured_in_the_paths_own_octets(void **state)
 	assert_int_equal(length, 1);
 }
 
+static void expect_site(const struct listener_settings *l, const char *host,
+	const struct site *wanted, const char *pattern)
+{
+	struct slice found;
+	if (route_site(l, slice_of(host), &found) != wanted)
+		fail_msg("%s leads to another site", host);
+	assert_slice(found, pattern ? pattern : "");
+	assert_int_equal(found.ptr == NULL, pattern == NULL);
+}
+
+static void a_host_finds_its_site(void **state)
+{
+	(void)state; /* route.h: exact name, then the longest wildcard, then the site without host */
+	struct slice first[] = {SLICE("*.example"), SLICE("a.example")};
+	struct slice second[] = {SLICE("*.b.example"), SLICE("b.example")};
+	struct site one = {.hosts = first, .host_count = 2},
+		    two = {.hosts = second, .host_count = 2};
+	struct site none = {0};
+	const struct site *all[] = {&one, &none, &two};
+	struct listener_settings l = {.sites = all, .site_count = 3, .fallback = &none};
+	expect_site(&l, "a.example", &one, "a.example");
+	expect_site(&l, "x.example", &one, "*.example");
+	expect_site(&l, "x.b.example", &two, "*.b.example");
+	expect_site(&l, "b.example", &two, "b.example");
+	expect_site(&l, "example", &none, NULL);
+	l.fallback = NULL;
+	expect_site(&l, "example", NULL, NULL);
+	l = (struct listener_settings){.sites = all + 1, .site_count = 1, .fallback = &none};
+	expect_site(&l, "a.example", &none, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_host_finds_its_site),
 		cmocka_unit_test(the_longest_match_wins),
 		cmocka_unit_test(no_spelling_leads_around_a_route),
 		cmocka_unit_test(an_encoded_slash_separates_nothing),
