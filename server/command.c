@@ -10,8 +10,6 @@
 
 #include "process/control.h"
 
-#define DEFAULT_FILE WEIR_SYSCONFDIR "/weir/weir.yaml"
-
 int command_usage(const struct command *command)
 {
 	fprintf(stderr, "usage: weir %s%s%s\n", command->name, command->arguments[0] ? " " : "",
@@ -33,7 +31,7 @@ int command_options(
 		{"json", no_argument, NULL, 'j'},
 		{NULL, 0, NULL, 0},
 	};
-	const char *file = DEFAULT_FILE;
+	const char *file = COMMAND_FILE;
 	*options = (struct command_options){0};
 	for (int option; (option = getopt_long(argc, argv, "+c:h", known, NULL)) != -1;) {
 		if (option == 'h') {

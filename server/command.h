@@ -9,6 +9,9 @@ struct program;
 
 /* No room's header but the process's is needed here: getopt.h and settings/option.h each have a `struct option`. */
 
+/* The configuration where no other is named. */
+#define COMMAND_FILE WEIR_SYSCONFDIR "/weir/weir.yaml"
+
 /* Exit codes. */
 enum { EXIT_GOOD, EXIT_FAILED, EXIT_USAGE };
 
@@ -25,7 +28,8 @@ struct command {
 typedef int command_fn(
 	const struct command *command, const struct program *program, int argc, char **argv);
 
-command_fn command_run, command_serve, command_check, command_reload, command_stop, command_status;
+command_fn command_run, command_serve, command_check, command_explain, command_reload, command_stop,
+	command_status;
 
 /* What most commands take. */
 struct command_options {

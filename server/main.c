@@ -48,6 +48,17 @@ static const struct command commands[] = {
 		"backends that do not resolve are warned of.\n"
 		"Exit code 0: it is good; 1: it is not.\n\n" FILE_HELP,
 		command_check},
+	{"explain", "[-c FILE] [-X METHOD] [-H 'FIELD: VALUE']... [--from IP] [--json] URL",
+		"tells who would answer a request, and why",
+		"Tells what becomes of a request with a configuration: the listener, the site, the route, each\n"
+		"handler that is asked, the names that are tried on disk, the variant that is chosen, the backend\n"
+		"that would be asked, and the answer. Sends nothing to anybody; weir need not run.\n\n" FILE_HELP
+		"  -X METHOD           GET if it is not given\n"
+		"  -H 'FIELD: VALUE'   a field of the request; Host takes the place of the URL's\n"
+		"  --from IP           the client's address; 127.0.0.1 if it is not given\n"
+		"  --json              for scripts\n"
+		"\nExit code 0: it is told, whatever the status; 1: the configuration is not good.\n",
+		command_explain},
 	{"reload", "[-c FILE]", "makes the running one take up its configuration",
 		"Makes the weir that runs with FILE read it again, and tells what became of it: 0 it is served,\n"
 		"1 it is not good and the old one is served on.\n\n" FILE_HELP,
@@ -105,7 +116,7 @@ static void version(void)
 	printf("libraries: libev %d.%d, c-ares %s, libfyaml %s, libmagic %d.%02d, libseccomp %s\n",
 		ev_version_major(), ev_version_minor(), resolve_library(), settings_library(),
 		magic_library() / 100, magic_library() % 100, seccomp);
-	printf("features: http1 static proxy\n");
+	printf("features: http1 static proxy explain\n");
 }
 
 static bool is_local(const struct upstream *upstream)

@@ -107,7 +107,7 @@ static const char *why_not(const struct file_look *look, int error)
 	case EPERM:
 		return "may not be read";
 	case EXDEV:
-		return "a link leads out of the root";
+		return "a link leads out of the root, or nowhere";
 	case ELOOP:
 		return look->root->symlinks == SYMLINKS_OFF
 			       ? "there is a link on its way, and none is followed"

@@ -18,7 +18,7 @@ CONFIG = """
 sites:
   - { listen: "http://127.0.0.1:$port", root: $root }
 """
-COMMANDS = ["run", "serve", "check", "reload", "stop", "status"]
+COMMANDS = ["run", "serve", "check", "explain", "reload", "stop", "status"]
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_each_command_has_help(name):
 
 
 @pytest.mark.parametrize("arguments", [
-    [], ["frobnicate"], ["upgrade"], ["explain"], ["purge"], ["run", "--frobnicate"], ["run", "extra"], ["run", "-c"],
+    [], ["frobnicate"], ["upgrade"], ["purge"], ["run", "--frobnicate"], ["run", "extra"], ["run", "-c"],
     ["check", "--json"], ["serve", "a", "b"], ["serve", "--tls"], ["serve", "-l", "https://localhost:8443"], ["worker"],
 ], ids=lambda words: " ".join(words) or "none")
 def test_bad_usage_is_2(arguments):

@@ -224,3 +224,13 @@ def test_numbers(weir, dns):
     assert len(set(dns.numbers[:40]) & set(dns.numbers[half:half + 40])) < 10
     steps = [abs(b - a) for a, b in zip(dns.numbers, dns.numbers[2:])]
     assert sum(step < 100 for step in steps) < 8
+
+
+def test_explain_asks_nobody(world, dns):
+    """`weir explain` tells the servers by their names, and sends nothing, no question for an address either."""
+    file = world.etc.parent / "weir.yaml"
+    file.write_text('upstreams: { app: { servers: ["app.test:1", "b.test:2"] } }\n'
+                    'sites: [{ listen: "http://127.0.0.1:8080", root: ., proxy: app }]\n', encoding="utf-8")
+    run = command("explain", "-c", file, "http://127.0.0.1:8080/x")
+    assert run.returncode == 0 and "app.test:1\n" in run.stdout and "b.test:2\n" in run.stdout
+    assert dns.asked == []
