@@ -19,7 +19,8 @@ char *line_log_reserve(struct line_log *log, unsigned queue, size_t longest);
 void line_log_commit(struct line_log *log, unsigned queue, size_t length);
 /* How many lines were lost so far. */
 uint64_t line_log_lost(const struct line_log *log);
-/* Writes what waits, ends the thread, frees. No line is added any more. */
-void line_log_stop(struct line_log *log);
+/* Writes what waits, ends the thread, frees. No line is added any more. Who does not read a pipe is waited for 0.3 s. Returns how many lines
+ * were lost in all. */
+uint64_t line_log_stop(struct line_log *log);
 
 #endif

@@ -120,14 +120,17 @@ static bool hear(struct worker *w, struct life *life)
 	return false;
 }
 
-static void count_lost_lines(struct worker *w)
+static void tell_lost_lines(struct worker *w, uint64_t lost)
 {
 	struct counters *own = tally_slot(w->crew.tally, w->crew.place, 0);
-	if (!w->crew.access)
-		return;
-	uint64_t lost = line_log_lost(w->crew.access);
 	counter_add(own, COUNTER_LOG_LINES_LOST, (int64_t)(lost - w->lost_lines));
 	w->lost_lines = lost;
+}
+
+static void count_lost_lines(struct worker *w)
+{
+	if (w->crew.access)
+		tell_lost_lines(w, line_log_lost(w->crew.access));
 }
 
 static void look_at_roots(struct worker *w)
@@ -184,9 +187,8 @@ static void end(struct worker *w)
 	crew_cut(&w->crew);
 	disk_stop(w->crew.disk, DISK_STOP_MS);
 	crew_end(&w->crew);
-	count_lost_lines(w);
 	if (w->crew.access)
-		line_log_stop(w->crew.access);
+		tell_lost_lines(w, line_log_stop(w->crew.access));
 }
 
 int worker_run(const struct program *program)
