@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "http/client.h"
 #include "http/exchange.h"
 #include "http/h1_framing.h"
 #include "http/h1_head.h"
@@ -63,43 +64,58 @@ static bool passes(const struct request *request, const struct field *field)
 	return true;
 }
 
-/* The client's address without its port: "192.0.2.1", "2001:db8::1"; nothing for Unix sockets. */
-static struct slice client_address(struct request *request)
+/* Who was at the other end of each hop: the believed ones, the client first, then the peer. */
+struct hops {
+	struct slice *addresses; /* empty: a Unix socket */
+	unsigned count;
+	size_t length; /* of all texts */
+};
+
+static struct hops hops_of(struct request *request)
 {
-	const struct address *a = request->peer->address;
-	char *text = arena_alloc(&request->arena, INET6_ADDRSTRLEN);
-	const unsigned char *v4 = NULL;
-	if (a->any.sa_family == AF_INET)
-		v4 = (const unsigned char *)&a->v4.sin_addr;
-	else if (a->any.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&a->v6.sin6_addr))
-		v4 = (const unsigned char *)&a->v6.sin6_addr + 12;
-	if (v4) {
-		size_t len = 0;
-		for (int i = 0; i < 4; i++) {
-			len += bytes_decimal(text + len, v4[i]);
-			if (i < 3)
-				text[len++] = '.';
-		}
-		return (struct slice){text, len};
-	}
-	if (a->any.sa_family == AF_INET6 &&
-		inet_ntop(AF_INET6, &a->v6.sin6_addr, text, INET6_ADDRSTRLEN))
-		return slice_of(text);
-	return SLICE("");
+	const struct trail *trail = request->trail;
+	struct hops hops = {.count = trail ? trail->count : 0};
+	hops.addresses = arena_alloc(&request->arena, (hops.count + 1) * sizeof(hops.addresses[0]));
+	for (unsigned i = 0; i < hops.count; i++)
+		hops.addresses[i] = trail->addresses[i];
+	char *peer = arena_alloc(&request->arena, INET6_ADDRSTRLEN);
+	hops.addresses[hops.count++] =
+		(struct slice){peer, client_text(request->peer->address, peer)};
+	for (unsigned i = 0; i < hops.count; i++)
+		hops.length += hops.addresses[i].len;
+	return hops;
 }
 
-/* Forwarded: for=192.0.2.1;host="example.com:8080";proto=http (RFC 7239, 4). */
-static struct slice forwarded(
-	struct request *request, struct slice client, struct slice host, struct slice proto)
+/* X-Forwarded-For: 203.0.113.5, 10.0.0.2 */
+static struct slice address_list(struct request *request, const struct hops *hops)
 {
-	char *text = arena_alloc(&request->arena, client.len + host.len + proto.len + 48);
-	char *to = h1_put(text, SLICE("for="));
-	if (client.len == 0)
-		to = h1_put(to, SLICE("unknown"));
-	else if (memchr(client.ptr, ':', client.len))
-		to = h1_put(h1_put(h1_put(to, SLICE("\"[")), client), SLICE("]\""));
-	else
-		to = h1_put(to, client);
+	char *text = arena_alloc(&request->arena, hops->length + 2 * hops->count);
+	char *to = text;
+	for (unsigned i = 0; i < hops->count; i++) {
+		if (to > text && hops->addresses[i].len)
+			to = h1_put(to, SLICE(", "));
+		to = h1_put(to, hops->addresses[i]);
+	}
+	return (struct slice){text, (size_t)(to - text)};
+}
+
+static char *put_for(char *to, struct slice address)
+{
+	to = h1_put(to, SLICE("for="));
+	if (address.len == 0)
+		return h1_put(to, SLICE("unknown"));
+	if (memchr(address.ptr, ':', address.len))
+		return h1_put(h1_put(h1_put(to, SLICE("\"[")), address), SLICE("]\""));
+	return h1_put(to, address);
+}
+
+/* Forwarded: for=192.0.2.1;host="example.com:8080";proto=http, for=10.0.0.2 (RFC 7239, 4). */
+static struct slice forwarded(
+	struct request *request, const struct hops *hops, struct slice host, struct slice proto)
+{
+	char *text = arena_alloc(
+		&request->arena, hops->length + 16 * hops->count + host.len + proto.len + 32);
+	char *to = put_for(text, hops->addresses[0]);
 	if (host.len && !memchr(host.ptr, '"', host.len) && !memchr(host.ptr, '\\', host.len)) {
 		bool quoted = !token_valid(host);
 		to = h1_put(to, quoted ? SLICE(";host=\"") : SLICE(";host="));
@@ -108,20 +124,34 @@ static struct slice forwarded(
 			*to++ = '"';
 	}
 	to = h1_put(h1_put(to, SLICE(";proto=")), proto);
+	for (unsigned i = 1; i < hops->count; i++)
+		to = put_for(h1_put(to, SLICE(", ")), hops->addresses[i]);
 	return (struct slice){text, (size_t)(to - text)};
+}
+
+static struct slice scheme_of(const struct request *request)
+{
+	return client_scheme(request) == SCHEME_HTTPS ? SLICE("https") : SLICE("http");
+}
+
+/* The host that the client asked for, where proxies in front have changed it. */
+static struct slice asked_host(const struct request *request, struct slice host)
+{
+	return request->trail && request->trail->host.len ? request->trail->host : host;
 }
 
 static void add_identity(struct request *request, struct slice host, struct fields *fields)
 {
 	struct arena *arena = &request->arena;
-	struct slice client = client_address(request);
-	struct slice proto = request->peer->scheme == SCHEME_HTTPS ? SLICE("https") : SLICE("http");
-	if (client.len)
-		fields_add(fields, arena, FIELD_X_FORWARDED_FOR, client);
+	struct hops hops = hops_of(request);
+	struct slice addresses = address_list(request, &hops);
+	struct slice proto = scheme_of(request);
+	if (addresses.len)
+		fields_add(fields, arena, FIELD_X_FORWARDED_FOR, addresses);
 	fields_add(fields, arena, FIELD_X_FORWARDED_PROTO, proto);
 	if (host.len)
 		fields_add(fields, arena, FIELD_X_FORWARDED_HOST, host);
-	fields_add(fields, arena, FIELD_FORWARDED, forwarded(request, client, host, proto));
+	fields_add(fields, arena, FIELD_FORWARDED, forwarded(request, &hops, host, proto));
 }
 
 static bool counts_hops(const struct request *request)
@@ -220,7 +250,7 @@ unsigned forward_request(
 	for (unsigned i = 0; i < kept.count; i++)
 		if (passes(request, &kept.list[i]))
 			out->fields.list[out->fields.count++] = kept.list[i];
-	add_identity(request, named, &out->fields);
+	add_identity(request, asked_host(request, named), &out->fields);
 	add_hops(request, &out->fields);
 	fields_add(&out->fields, arena, FIELD_VIA, SLICE(VIA_OF_OURS));
 	return 0;
@@ -259,11 +289,12 @@ static struct slice own_location(
 {
 	const struct field *host = fields_find(&request->fields, FIELD_HOST);
 	struct slice rest = behind_server(uri, upstream);
-	if (!rest.ptr || !host || !host->value.len)
+	struct slice name = asked_host(request, host ? host->value : SLICE(""));
+	struct slice scheme = scheme_of(request);
+	if (!rest.ptr || !name.len)
 		return uri;
-	return arena_format(&request->arena, "%s://%.*s%.*s",
-		request->peer->scheme == SCHEME_HTTPS ? "https" : "http", (int)host->value.len,
-		host->value.ptr, (int)rest.len, rest.ptr);
+	return arena_format(&request->arena, "%.*s://%.*s%.*s", (int)scheme.len, scheme.ptr,
+		(int)name.len, name.ptr, (int)rest.len, rest.ptr);
 }
 
 void forward_response(

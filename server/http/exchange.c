@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/ledger.h"
+#include "http/client.h"
 #include "http/explain_exchange.h"
 #include "http/respond.h"
 #include "http/route.h"
@@ -74,6 +75,7 @@ static void prepare(struct request *request)
 	request->output = OUTPUT_WAITING;
 	request->end = END_COMPLETE;
 	request->method_text = request->method_name;
+	client_identify(request);
 	chunks_init(&request->x.pending);
 	counter_add(request->thread->counters, COUNTER_REQUESTS, 1);
 	counter_add(request->thread->counters, COUNTER_REQUESTS_OPEN, 1);

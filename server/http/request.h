@@ -18,11 +18,12 @@ struct handler;
 struct ready;
 struct stage;
 
+struct trail;
 #define LENGTH_UNKNOWN UINT64_MAX
 
 /* What is known of the client's connection; lives as long as the connection. */
 struct peer {
-	const struct address *address;            /* of the client, as the policy sees it */
+	const struct address *address;            /* of whoever is at its other end */
 	const struct listener_settings *listener; /* NULL on internal carriers */
 	uint64_t connection;                      /* its number */
 	enum scheme scheme;
@@ -82,6 +83,10 @@ struct request {
 
 	/* Judged by exchange_begin. */
 	const struct site *site;
+	const struct address *
+		client; /* who asks, as policy and logs see it: the peer, or whom trusted proxies name */
+	const struct trail *
+		trail; /* what trusted proxies say of its way, see client.h; NULL: nothing is believed */
 	const struct scope *scope;
 	struct slice route; /* the pattern of the route, or empty: for logs */
 

@@ -140,6 +140,26 @@ static const struct option limit_rows[] = {
 	{0},
 };
 
+static const struct option client_rows[] = {
+	{.name = "trusted_proxies",
+		.type = OPTION_CUSTOM,
+		.offset = AT(trusted),
+		.parse = core_trusted,
+		.schema = "{\"anyOf\":[{\"type\":\"string\"},{\"type\":\"array\",\"items\":{"
+			  "\"type\":\"string\"}}]}",
+		.example = "[\"10.0.0.0/8\", \"2001:db8::/32\", unix]",
+		.prose = "Addresses and networks of proxies in front of weir that are believed; "
+			 "unix: whoever comes by a Unix socket. Of what they say in "
+			 "X-Forwarded-For, or in Forwarded where there is no such field, the "
+			 "rightmost address that is not trusted itself is the client's: for "
+			 "logs and backends. A list that is malformed is believed as far "
+			 "as it can be read from the right. X-Forwarded-Proto and "
+			 "X-Forwarded-Host, or what Forwarded says there, are passed on likewise. "
+			 "A trusted proxy must itself write or remove X-Forwarded-For, or clients "
+			 "could say what they like. What others say is removed."},
+	{0},
+};
+
 const struct option core_top_rows[] = {
 	{.name = "threads",
 		.type = OPTION_INTEGER,
@@ -203,6 +223,11 @@ const struct option core_top_rows[] = {
 		.rows = limit_rows,
 		.example = "{ connections: 60000, body_size: 1G }",
 		.prose = "What clients may take."},
+	{.name = "clients",
+		.type = OPTION_GROUP,
+		.rows = client_rows,
+		.example = "{ trusted_proxies: [\"10.0.0.0/8\"] }",
+		.prose = "Who clients are."},
 	{0},
 };
 

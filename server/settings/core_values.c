@@ -223,6 +223,43 @@ int core_headers(struct load *load, const struct node *node, void *target)
 	return result;
 }
 
+static int trusted_item(struct load *load, const struct node *node, struct trusted_proxies *trusted)
+{
+	const char *expected;
+	if (node->kind == NODE_SCALAR && slice_equal(node->text, SLICE("unix"))) {
+		trusted->local = true;
+		return 0;
+	}
+	if (node->kind != NODE_SCALAR)
+		return load_error(load, node, "an address, a network or unix belongs here");
+	if (value_network(node->text, &trusted->networks[trusted->count], &expected))
+		return load_error(load, node,
+			"\"%s\" is none of the proxies' addresses: write %s, or unix",
+			node->text.ptr, expected);
+	trusted->count++;
+	return 0;
+}
+
+int core_trusted(struct load *load, const struct node *node, void *target)
+{
+	struct trusted_proxies *trusted = target;
+	bool list = node->kind == NODE_LIST;
+	size_t count = list ? node->count : 1;
+	int result = 0;
+	if (node->kind == NODE_MAPPING || node_is_empty(node))
+		return load_error(load, node,
+			"a list of addresses and networks belongs here; for example "
+			"trusted_proxies: [\"10.0.0.0/8\"]");
+	if (count > RULES_MAX)
+		return load_error(load, node, "more than %d networks", RULES_MAX);
+	*trusted = (struct trusted_proxies){
+		.networks = arena_zalloc(load_arena(load), (count + 1) * sizeof(struct network))};
+	for (size_t i = 0; i < count; i++)
+		if (trusted_item(load, list ? node->items[i] : node, trusted))
+			result = -1;
+	return result;
+}
+
 /* "404" or "5xx". */
 static int read_statuses(struct slice text, struct error_page *page)
 {

@@ -16,6 +16,13 @@ enum scheme { SCHEME_HTTP, SCHEME_HTTPS };
 enum access_format { ACCESS_COMMON, ACCESS_COMBINED, ACCESS_JSON };
 enum sandbox_mode { SANDBOX_OFF, SANDBOX_ON, SANDBOX_REQUIRE };
 
+/* `clients: { trusted_proxies: … }`: whose word about clients is believed. */
+struct trusted_proxies {
+	struct network *networks;
+	size_t count;
+	bool local; /* whoever comes by a Unix socket */
+};
+
 /* Core keys of the file. Durations in milliseconds, sizes in bytes. */
 struct core_settings {
 	int64_t threads; /* 0: auto */
@@ -41,6 +48,7 @@ struct core_settings {
 		int64_t header_timeout, body_timeout, idle_timeout, send_timeout;
 		int64_t min_rate;
 	} limits;
+	struct trusted_proxies trusted;
 };
 
 /* One header rule list of a site or route: `headers: { set: …, remove: … }`. */

@@ -166,6 +166,77 @@ int value_address(struct slice text, struct address *address, bool *wildcard, co
 	return read_ip(AF_INET, host, &address->v4.sin_addr);
 }
 
+int value_ip(struct slice text, struct address *address)
+{
+	memset(address, 0, sizeof(*address));
+	if (text.len == 0)
+		return -1;
+	if (read_ip(AF_INET, text, &address->v4.sin_addr) == 0) {
+		address->v4.sin_family = AF_INET;
+		address->length = sizeof(address->v4);
+		return 0;
+	}
+	struct in6_addr v6;
+	if (read_ip(AF_INET6, text, &v6))
+		return -1;
+	if (IN6_IS_ADDR_V4MAPPED(&v6)) {
+		address->v4.sin_family = AF_INET;
+		memcpy(&address->v4.sin_addr, &v6.s6_addr[12], sizeof(address->v4.sin_addr));
+		address->length = sizeof(address->v4);
+		return 0;
+	}
+	address->v6.sin6_family = AF_INET6;
+	address->v6.sin6_addr = v6;
+	address->length = sizeof(address->v6);
+	return 0;
+}
+
+static const unsigned char *address_octets(const struct address *address)
+{
+	return address->any.sa_family == AF_INET ? (const unsigned char *)&address->v4.sin_addr
+						 : (const unsigned char *)&address->v6.sin6_addr;
+}
+
+int value_network(struct slice text, struct network *network, const char **expected)
+{
+	*expected = "an address or a network such as 192.0.2.1, 10.0.0.0/8 or 2001:db8::/32";
+	const char *stroke = text.len > 0 ? memchr(text.ptr, '/', text.len) : NULL;
+	struct slice ip = {text.ptr, stroke ? (size_t)(stroke - text.ptr) : text.len};
+	struct address address;
+	if (value_ip(ip, &address))
+		return -1;
+	bool v6 = address.any.sa_family == AF_INET6;
+	/* a prefix of a mapped address would count from another end */
+	if (!v6 && memchr(ip.ptr, ':', ip.len))
+		return -1;
+	uint64_t most = v6 ? 128 : 32, bits = most;
+	if (stroke && (slice_number(slice_from(text, ip.len + 1), &bits) || bits > most))
+		return -1;
+	memset(network, 0, sizeof(*network));
+	network->v6 = v6;
+	network->bits = (uint8_t)bits;
+	memcpy(network->octets, address_octets(&address), most / 8);
+	for (uint64_t bit = bits; bit < most; bit++) {
+		if (network->octets[bit / 8] & 0x80 >> bit % 8) {
+			*expected = "a network whose address ends where its prefix does, such as "
+				    "10.0.0.0/8, or one address without a prefix";
+			return -1;
+		}
+	}
+	return 0;
+}
+
+bool network_holds(const struct network *network, const struct address *address)
+{
+	if (address->any.sa_family != (network->v6 ? AF_INET6 : AF_INET))
+		return false;
+	const unsigned char *octets = address_octets(address);
+	unsigned whole = network->bits / 8, rest = network->bits % 8;
+	if (memcmp(octets, network->octets, whole) != 0)
+		return false;
+	return rest == 0 || (octets[whole] ^ network->octets[whole]) >> (8 - rest) == 0;
+}
+
 size_t address_text(const struct address *address, char to[128])
 {
 	char ip[INET6_ADDRSTRLEN] = "";

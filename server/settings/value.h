@@ -38,6 +38,20 @@ int value_address(
 size_t address_text(const struct address *address, char to[128]);
 bool address_equal(const struct address *a, const struct address *b);
 
+/* "192.0.2.1", "2001:db8::1": an address without a port; IPv4 that is mapped into IPv6 becomes IPv4. 0 or -1. */
+int value_ip(struct slice text, struct address *address);
+
+/* Addresses that begin with the same bits. */
+struct network {
+	bool v6;
+	uint8_t bits;
+	unsigned char octets[16];
+};
+/* "10.0.0.0/8", "2001:db8::/32", or one address. Bits behind the prefix must be 0. */
+int value_network(struct slice text, struct network *network, const char **expected);
+/* Is the address among them? Never one of a Unix socket. */
+bool network_holds(const struct network *network, const struct address *address);
+
 /* A host pattern: "example.com", "*.example.com" (any depth of labels, at least one). Lower-cases into `to` (256 bytes with the NUL). */
 int value_host(struct slice text, char to[256], const char **expected);
 /* Does a host (lower case, no port, no final dot) fit a pattern? */

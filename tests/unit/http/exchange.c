@@ -227,6 +227,7 @@ static const struct handler *const chain[] = {&first_handler, NULL};
 
 static struct clock wall_clock;
 static struct counters counters;
+static struct snapshot snapshot;
 static struct exchange_thread thread;
 static struct error_page pages[] = {{404, 404, {"/errors/404.html", 16}}};
 static struct scope_core scope_core;
@@ -272,6 +273,7 @@ static int set_up(void **state)
 	thread.table = table;
 	thread.clock = &wall_clock;
 	thread.counters = &counters;
+	thread.snapshot = &snapshot;
 	exchange_thread_prepare(&thread);
 	buffer_free(&seen.body);
 	memset(&seen, 0, sizeof seen);

@@ -139,6 +139,45 @@ static void addresses(void **state)
 			value_address(slice_of(bad[i]), &address, &wildcard, &expected), -1);
 }
 
+static bool holds(const char *network, const char *address)
+{
+	struct network n;
+	struct address a;
+	const char *expected;
+	if (value_network(slice_of(network), &n, &expected))
+		fail_msg("%s: %s", network, expected);
+	assert_int_equal(value_ip(slice_of(address), &a), 0);
+	return network_holds(&n, &a);
+}
+
+static void networks(void **state)
+{
+	(void)state;
+	assert_true(holds("10.0.0.0/8", "10.255.0.1"));
+	assert_false(holds("10.0.0.0/8", "11.0.0.1"));
+	assert_true(holds("192.0.2.128/25", "192.0.2.129"));
+	assert_false(holds("192.0.2.128/25", "192.0.2.127"));
+	assert_true(holds("192.0.2.1", "192.0.2.1"));
+	assert_true(holds("192.0.2.1", "::ffff:192.0.2.1"));
+	assert_false(holds("192.0.2.1", "192.0.2.2"));
+	assert_true(holds("0.0.0.0/0", "203.0.113.1"));
+	assert_false(holds("0.0.0.0/0", "2001:db8::1"));
+	assert_false(holds("::/0", "203.0.113.1"));
+	assert_true(holds("2001:db8::/33", "2001:db8:7fff::1"));
+	assert_false(holds("2001:db8::/33", "2001:db8:8000::1"));
+	struct network n;
+	struct address local = {.length = sizeof(sa_family_t)};
+	const char *expected;
+	local.any.sa_family = AF_UNIX;
+	assert_int_equal(value_network(SLICE("::/0"), &n, &expected), 0);
+	assert_false(network_holds(&n, &local));
+	static const char *const bad[] = {"", "/8", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1",
+		"10.0.0/8", "10.0.0.0/8/8", "10.0.0.0:80", "[::1]", "::/129", "localhost", "*",
+		"10.0.0.1/8", "2001:db8::1/32", "10.0.0.0 /8", "unix:/x"};
+	for (size_t i = 0; i < COUNT_OF(bad); i++)
+		assert_int_equal(value_network(slice_of(bad[i]), &n, &expected), -1);
+}
+
 static void hosts(void **state)
 {
 	static const char *const good[][2] = {{"Example.COM", "example.com"},
@@ -199,6 +238,7 @@ int main(void)
 		cmocka_unit_test(rates),
 		cmocka_unit_test(booleans_and_integers),
 		cmocka_unit_test(addresses),
+		cmocka_unit_test(networks),
 		cmocka_unit_test(hosts),
 		cmocka_unit_test(patterns_of_hosts),
 		cmocka_unit_test(near_words),
