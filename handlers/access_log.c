@@ -3,42 +3,76 @@
  * it can forge neither a line nor a field: quotes, backslashes, controls and octets above 0x7e as \xNN (JSON: \u00NN). */
 #include "handlers/access_log.h"
 
-#include <arpa/inet.h>
+#include <time.h>
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/line_log.h"
 #include "http/carrier.h"
+#include "http/client.h"
+#include "http/ready.h"
 
 #define TEXT_MOST 8192 /* octets of one text of the client's; more is cut */
+#define LINE_MOST 1024 /* of a line beside its texts */
+
+#define ONES (UINT64_MAX / 255)
+#define HIGH (ONES * 0x80)
 
 static const char hex_digits[] = "0123456789abcdef";
 
-static bool is_plain(unsigned char octet)
+static const bool plain[256] = {[' ' ... '!'] = true, ['#' ... '['] = true, [']' ... '~'] = true};
+
+static uint64_t has_zero(uint64_t octets)
 {
-	return octet >= 0x20 && octet < 0x7f && octet != '"' && octet != '\\';
+	return (octets - ONES) & ~octets & HIGH;
+}
+
+/* Eight octets at once: 0 only where all of them are plain. */
+static uint64_t not_plain(uint64_t octets)
+{
+	uint64_t controls = (octets - ONES * 0x20) & ~octets & HIGH;
+	return (octets & HIGH) | controls | has_zero(octets ^ ONES * '"') |
+	       has_zero(octets ^ ONES * '\\') | has_zero(octets ^ ONES * 0x7f);
+}
+
+static char *escape_octet(char *to, unsigned char octet, struct slice escape)
+{
+	memcpy(to, escape.ptr, escape.len);
+	to += escape.len;
+	*to++ = hex_digits[octet >> 4];
+	*to++ = hex_digits[octet & 15];
+	return to;
 }
 
 /* Needs four bytes an octet; JSON six. */
-static char *put_escaped(char *to, struct slice text, const char *escape)
+static char *put_escaped(char *to, struct slice text, struct slice escape)
 {
-	if (text.len > TEXT_MOST)
-		text.len = TEXT_MOST;
-	size_t escape_length = strlen(escape);
-	for (size_t i = 0; i < text.len; i++) {
-		unsigned char octet = (unsigned char)text.ptr[i];
-		if (is_plain(octet)) {
-			*to++ = (char)octet;
-			continue;
+	size_t length = text.len < TEXT_MOST ? text.len : TEXT_MOST;
+	size_t i = 0;
+	while (i < length) {
+		uint64_t eight;
+		if (length - i >= sizeof eight) {
+			memcpy(&eight, text.ptr + i, sizeof eight);
+			if (!not_plain(eight)) {
+				memcpy(to, &eight, sizeof eight);
+				to += sizeof eight;
+				i += sizeof eight;
+				continue;
+			}
 		}
-		memcpy(to, escape, escape_length);
-		to += escape_length;
-		*to++ = hex_digits[octet >> 4];
-		*to++ = hex_digits[octet & 15];
+		size_t end = length - i < sizeof eight ? length : i + sizeof eight;
+		for (; i < end; i++) {
+			unsigned char octet = (unsigned char)text.ptr[i];
+			if (plain[octet])
+				*to++ = (char)octet;
+			else
+				to = escape_octet(to, octet, escape);
+		}
 	}
 	return to;
 }
 
-static char *put(char *to, struct slice text)
+static inline char *put(char *to, struct slice text)
 {
 	memcpy(to, text.ptr, text.len);
 	return to + text.len;
@@ -51,20 +85,8 @@ static char *put_number(char *to, uint64_t number)
 
 static char *put_client(char *to, const struct address *address)
 {
-	if (address->any.sa_family == AF_INET) {
-		const unsigned char *octets = (const unsigned char *)&address->v4.sin_addr;
-		for (int i = 0; i < 4; i++) {
-			to = put_number(to, octets[i]);
-			*to++ = '.';
-		}
-		return to - 1;
-	}
-	if (address->any.sa_family == AF_INET6) {
-		char text[INET6_ADDRSTRLEN];
-		if (inet_ntop(AF_INET6, &address->v6.sin6_addr, text, sizeof text))
-			return put(to, slice_of(text));
-	}
-	return put(to, SLICE("unix"));
+	size_t length = client_text(address, to);
+	return length ? to + length : put(to, SLICE("unix"));
 }
 
 static struct slice field_or_dash(const struct request *request, enum field_id id)
@@ -88,14 +110,14 @@ static struct slice version(const struct request *request)
 
 static char *put_common(char *to, const struct request *request)
 {
-	to = put_client(to, request->peer->address);
+	to = put_client(to, request->client);
 	to = put(to, SLICE(" - - ["));
 	to = put(to, (struct slice){request->thread->clock->log_time, 26});
 	to = put(to, SLICE("] \""));
 	if (request->target_text.len) {
-		to = put_escaped(to, request->method_text, "\\x");
+		to = put_escaped(to, request->method_text, SLICE("\\x"));
 		*to++ = ' ';
-		to = put_escaped(to, request->target_text, "\\x");
+		to = put_escaped(to, request->target_text, SLICE("\\x"));
 		*to++ = ' ';
 		to = put(to, version(request));
 	} else {
@@ -111,52 +133,73 @@ static char *put_combined(char *to, const struct request *request)
 {
 	to = put_common(to, request);
 	to = put(to, SLICE(" \""));
-	to = put_escaped(to, field_or_dash(request, FIELD_REFERER), "\\x");
+	to = put_escaped(to, field_or_dash(request, FIELD_REFERER), SLICE("\\x"));
 	to = put(to, SLICE("\" \""));
-	to = put_escaped(to, field_or_dash(request, FIELD_USER_AGENT), "\\x");
+	to = put_escaped(to, field_or_dash(request, FIELD_USER_AGENT), SLICE("\\x"));
 	*to++ = '"';
 	return to;
 }
 
-static char *put_text_member(char *to, const char *name, struct slice value)
+/* Entity tags of files name the variant: "…-gz" (handlers/file). */
+static struct slice variant_of(const struct request *request)
 {
-	*to++ = ',';
-	*to++ = '"';
-	to = put(to, slice_of(name));
-	to = put(to, SLICE("\":\""));
-	to = put_escaped(to, value, "\\u00");
-	*to++ = '"';
-	return to;
-}
-
-static char *put_number_member(char *to, const char *name, uint64_t value)
-{
-	*to++ = ',';
-	*to++ = '"';
-	to = put(to, slice_of(name));
-	*to++ = '"';
-	*to++ = ':';
-	return put_number(to, value);
-}
-
-static struct slice end_word(enum exchange_end end)
-{
-	switch (end) {
-	case END_COMPLETE:
-		return SLICE("complete");
-	case END_CLIENT_GONE:
-		return SLICE("client-gone");
-	case END_CLIENT_SLOW:
-		return SLICE("client-slow");
-	case END_BACKEND_FAILED:
-		return SLICE("backend-failed");
-	case END_SHUTDOWN:
-		return SLICE("shutdown");
-	}
+	static const struct slice variants[] = {
+		{"zst", 3}, {"br", 2}, {"gz", 2}, {"avif", 4}, {"webp", 4}};
+	const struct ready *ready = request->x.ready;
+	const struct field *tag =
+		fields_find(ready ? &ready->fields : &request->response.fields, FIELD_ETAG);
+	if (!tag || !request->handled_by || strcmp(request->handled_by, "static") != 0)
+		return SLICE("");
+	const char *hyphen = memrchr(tag->value.ptr, '-', tag->value.len);
+	if (!hyphen)
+		return SLICE("");
+	struct slice end = slice_from(tag->value, (size_t)(hyphen - tag->value.ptr) + 1);
+	for (size_t i = 0; i < COUNT_OF(variants); i++)
+		if (end.len == variants[i].len + 1 && slice_starts(end, variants[i]))
+			return variants[i];
 	return SLICE("");
 }
 
-static char *put_json(char *to, const struct request *request)
+/* `name` with what stands around it: ,"host":" */
+static char *put_text_member(char *to, struct slice name, struct slice value)
+{
+	to = put_escaped(put(to, name), value, SLICE("\\u00"));
+	*to++ = '"';
+	return to;
+}
+
+/* Likewise, of what weir itself says. */
+static char *put_word(char *to, struct slice name, struct slice value)
+{
+	to = put(put(to, name), value);
+	*to++ = '"';
+	return to;
+}
+
+static char *put_number_member(char *to, struct slice name, uint64_t value)
+{
+	return put_number(put(to, name), value);
+}
+
+/* From when the head was whole; null where it did not come to that. */
+static char *put_span_member(
+	char *to, struct slice name, const struct request *request, uint64_t when)
+{
+	to = put(to, name);
+	if (!when)
+		return put(to, SLICE("null"));
+	return put_number(to, when > request->begun_us ? when - request->begun_us : 0);
+}
+
+/* The loop's clock stands still during a turn, in which small answers begin and end. */
+static uint64_t now_us(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static char *put_who(char *to, const struct request *request)
 {
 	const struct clock *clock = request->thread->clock;
 	to = put(to, SLICE("{\"time\":"));
@@ -164,25 +207,40 @@ static char *put_json(char *to, const struct request *request)
 	*to++ = '.';
 	for (uint32_t unit = 100000; unit; unit /= 10)
 		*to++ = (char)('0' + clock->wall_us / unit % 10);
-	to = put(to, SLICE(",\"client\":\""));
-	to = put_client(to, request->peer->address);
+	to = put_client(put(to, SLICE(",\"client\":\"")), request->client);
+	if (request->client != request->peer->address)
+		to = put_client(put(to, SLICE("\",\"peer\":\"")), request->peer->address);
 	*to++ = '"';
-	to = put_text_member(to, "method", request->method_text);
-	to = put_text_member(to, "target", request->target_text);
-	to = put_text_member(to, "protocol", version(request));
-	to = put_text_member(to, "host", request->host);
-	to = put_number_member(to, "status", status_of(request));
-	to = put_number_member(to, "bytes", request->sent);
-	to = put_number_member(to, "duration_us", clock->monotonic_us - request->begun_us);
-	to = put_text_member(to, "site", request->site ? request->site->name : SLICE(""));
-	to = put_text_member(to, "route", request->route);
+	to = put_number_member(to, SLICE(",\"connection\":"), request->peer->connection);
+	return put_number_member(to, SLICE(",\"request\":"), request->number);
+}
+
+static char *put_json(char *to, const struct request *request)
+{
+	const struct backend_seen *backend = &request->backend;
+	to = put_who(to, request);
+	to = put_text_member(to, SLICE(",\"method\":\""), request->method_text);
+	to = put_text_member(to, SLICE(",\"target\":\""), request->target_text);
+	to = put_word(to, SLICE(",\"protocol\":\""), version(request));
+	to = put_text_member(to, SLICE(",\"host\":\""), request->host);
+	to = put_number_member(to, SLICE(",\"status\":"), status_of(request));
+	to = put_word(to, SLICE(",\"reason\":\""), slice_of(end_row(request->end)->code));
+	to = put_number_member(to, SLICE(",\"bytes_in\":"), request->received);
+	to = put_number_member(to, SLICE(",\"bytes_out\":"), request->sent);
+	to = put_span_member(to, SLICE(",\"total_us\":"), request, now_us());
+	to = put_span_member(to, SLICE(",\"connect_us\":"), request, backend->connected_us);
+	to = put_span_member(to, SLICE(",\"answer_us\":"), request, backend->answered_us);
 	to = put_text_member(
-		to, "handler", slice_of(request->handled_by ? request->handled_by : ""));
-	to = put_number_member(to, "connection", request->peer->connection);
-	to = put_number_member(to, "request", request->number);
-	to = put_text_member(to, "end", end_word(request->end));
-	to = put_text_member(to, "referer", field_or_dash(request, FIELD_REFERER));
-	to = put_text_member(to, "user_agent", field_or_dash(request, FIELD_USER_AGENT));
+		to, SLICE(",\"site\":\""), request->site ? request->site->name : SLICE(""));
+	to = put_text_member(to, SLICE(",\"route\":\""), request->route);
+	to = put_word(to, SLICE(",\"handler\":\""),
+		slice_of(request->handled_by ? request->handled_by : ""));
+	to = put_word(to, SLICE(",\"variant\":\""), variant_of(request));
+	to = put_text_member(to, SLICE(",\"upstream\":\""), backend->upstream);
+	to = put_text_member(to, SLICE(",\"server\":\""), backend->server);
+	to = put_text_member(to, SLICE(",\"referer\":\""), field_or_dash(request, FIELD_REFERER));
+	to = put_text_member(
+		to, SLICE(",\"user_agent\":\""), field_or_dash(request, FIELD_USER_AGENT));
 	*to++ = '}';
 	return to;
 }
@@ -195,13 +253,15 @@ static size_t text_length(struct slice text)
 /* An upper bound of the line: six bytes for each octet of a text. */
 static size_t longest_line(const struct request *request)
 {
-	size_t octets =
-		text_length(request->method_text) + text_length(request->target_text) +
-		text_length(request->host) + text_length(field_or_dash(request, FIELD_REFERER)) +
-		text_length(field_or_dash(request, FIELD_USER_AGENT)) + text_length(request->route);
+	size_t octets = text_length(request->method_text) + text_length(request->target_text) +
+			text_length(request->host) +
+			text_length(field_or_dash(request, FIELD_REFERER)) +
+			text_length(field_or_dash(request, FIELD_USER_AGENT)) +
+			text_length(request->route) + text_length(request->backend.upstream) +
+			text_length(request->backend.server);
 	if (request->site)
 		octets += text_length(request->site->name);
-	return octets * 6 + 700;
+	return octets * 6 + LINE_MOST;
 }
 
 static void access_log_observe(struct request *request)

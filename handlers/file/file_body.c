@@ -137,8 +137,10 @@ static enum pull body_pull(struct source *source, struct chunks *out, size_t roo
 	(void)room; /* spans of files hold no memory */
 	struct file_source *body = container_of(source, struct file_source, source);
 	uint64_t length = body->left < FILE_QUANTUM ? body->left : FILE_QUANTUM;
-	if (body->broken || !version_stands(&body->file->ref))
+	if (body->broken || !version_stands(&body->file->ref)) {
+		source->fault = body->broken ? END_DISK_ERROR : END_FILE_CHANGED;
 		return PULL_FAILED;
+	}
 	if (!quantum_is_warm(body, length) && ahead_start(body, (size_t)length))
 		return PULL_PAUSED;
 	body->fetched = false;

@@ -147,6 +147,8 @@ static void answer(struct file_entry *entry, struct link *waiters)
 	while (!list_empty(waiters)) {
 		struct waiter *waiter = container_of(waiters->next, struct waiter, link);
 		list_remove(&waiter->link);
+		if (entry->kind == FILE_FAILED)
+			waiter->request->end = END_DISK_ERROR;
 		waiter->found(waiter->request, entry);
 	}
 	entry->pins--;

@@ -21,7 +21,7 @@ struct guarded_source {
 	uint64_t offset, left;
 	struct piece_job *job;     /* under way */
 	struct chunk_block *piece; /* was read */
-	bool broken;
+	enum exchange_end broken;  /* 0: it is not */
 };
 
 /* A piece that is being read; outlives the source if it must. */
@@ -33,7 +33,7 @@ struct piece_job {
 	int fd;
 	off_t offset;
 	struct chunk_block *piece; /* `used` octets are wanted */
-	bool failed;
+	enum exchange_end failed;  /* 0: it was read */
 };
 
 static void piece_work(struct disk_job *job)
@@ -45,11 +45,14 @@ static void piece_work(struct disk_job *job)
 		ssize_t n = pread(piece->fd, to + done, length - done, piece->offset + (off_t)done);
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n <= 0)
-			break;
+		if (n <= 0) {
+			piece->failed = n < 0 ? END_DISK_ERROR : END_FILE_CHANGED;
+			return;
+		}
 		done += (size_t)n;
 	}
-	piece->failed = done < length || !file_stamp_holds(&piece->stamp, piece->fd);
+	if (!file_stamp_holds(&piece->stamp, piece->fd))
+		piece->failed = END_FILE_CHANGED;
 }
 
 static void piece_done(struct disk_job *job)
@@ -96,12 +99,15 @@ static bool piece_start(struct guarded_source *body, size_t length)
 static enum pull guarded_pull(struct source *source, struct chunks *out, size_t room)
 {
 	struct guarded_source *body = container_of(source, struct guarded_source, source);
-	if (body->broken)
+	if (body->broken) {
+		source->fault = body->broken;
 		return PULL_FAILED;
+	}
 	if (!body->piece) {
 		size_t length = room < PIECE ? room : PIECE;
 		if (body->left < length)
 			length = (size_t)body->left;
+		source->fault = END_DISK_ERROR;
 		return piece_start(body, length) ? PULL_PAUSED : PULL_FAILED;
 	}
 	struct chunk_block *piece = body->piece;

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "base/check.h"
 #include "base/log.h"
@@ -107,6 +108,8 @@ void origin_fail(struct origin *o, enum origin_failure why)
 		return;
 	o->receiving = RECEIVING_FAILED;
 	o->failure = why;
+	o->answer.fault =
+		o->tunnel && why == ORIGIN_TIMEOUT ? END_TUNNEL_IDLE : origin_failure_end(why);
 	if (told) {
 		if (o->answer_paused && !o->dead) {
 			o->answer_paused = false;
@@ -247,6 +250,38 @@ static void wait_for_names(struct origin *o)
 	}
 }
 
+/* --- For the log. --- */
+
+static void note_server(const struct origin *o)
+{
+	struct backend_seen *seen = o->request->seen;
+	if (!seen)
+		return;
+	seen->server = o->backend->upstream->servers[o->server].text;
+	seen->connected_us = seen->answered_us = 0;
+}
+
+/* Which of several addresses it is, only the connection knows. */
+static void note_address(const struct origin *o, struct backend_seen *seen)
+{
+	struct address address = {.length = sizeof(address.local)};
+	char text[128];
+	if (o->conn->pool->server->address_count == 1 ||
+		getpeername(o->conn->transport.fd, &address.any, &address.length))
+		return;
+	struct slice named = {text, address_text(&address, text)};
+	seen->server = arena_slice(o->arena, named);
+}
+
+static void note_connected(const struct origin *o)
+{
+	struct backend_seen *seen = o->request->seen;
+	if (!seen)
+		return;
+	seen->connected_us = loop_of(o)->clock.monotonic_us;
+	note_address(o, seen);
+}
+
 /* --- What the connection tells. --- */
 
 static void next_server(struct origin *o)
@@ -260,6 +295,7 @@ static void conn_connected(void *user, int error)
 	struct origin *o = user;
 	origin_enter(o);
 	if (error == 0) {
+		note_connected(o);
 		o->sent = 0;
 		origin_send_head(o);
 		origin_expect(o);
@@ -319,10 +355,12 @@ static void attempt(struct origin *o, bool fresh)
 	o->conn = fresh ? NULL : server_take(pool, once, &told, o);
 	o->kept = o->conn != NULL;
 	o->holding = o->kept && !once;
+	note_server(o);
 	if (!o->conn) {
 		o->conn = server_connect(pool, &told, o);
 		return;
 	}
+	note_connected(o);
 	o->sent = 0;
 	origin_send_head(o);
 	origin_expect(o);

@@ -155,12 +155,12 @@ static int digest(struct origin *o, struct chunks *out)
 	return result;
 }
 
-static void broken(struct origin *o, const char *what)
+static void broken(struct origin *o, enum origin_failure why, const char *what)
 {
 	struct slice server = o->backend->upstream->servers[o->server].text;
 	log_at(&(struct log_scope){.what = "proxy"}, LOG_LEVEL_WARN, LOG_BACKEND,
 		"%.*s: the body of an answer %s", (int)server.len, server.ptr, what);
-	origin_fail(o, ORIGIN_CLOSED);
+	origin_fail(o, why);
 }
 
 static enum pull pause_answer(struct origin *o)
@@ -177,7 +177,8 @@ static enum pull at_end(struct origin *o, ssize_t n)
 {
 	bool closes = o->tunnel || o->framing.kind == FRAMING_CLOSE;
 	if (n != IO_EOF || !closes) {
-		broken(o, n == IO_EOF ? "ended before it was whole" : "was cut off by a reset");
+		broken(o, ORIGIN_CLOSED,
+			n == IO_EOF ? "ended before it was whole" : "was cut off by a reset");
 		return PULL_FAILED;
 	}
 	o->receiving = RECEIVING_DONE;
@@ -198,7 +199,7 @@ static enum pull read_body(struct origin *o, struct chunks *out, size_t room)
 		return at_end(o, n);
 	o->burst += (size_t)n;
 	if (digest(o, out)) {
-		broken(o, "is malformed");
+		broken(o, ORIGIN_MALFORMED, "is malformed");
 		return PULL_FAILED;
 	}
 	if (o->receiving == RECEIVING_DONE) {
@@ -425,6 +426,9 @@ static void receive_head(struct origin *o)
 		origin_lost(o);
 		return;
 	}
+	struct backend_seen *seen = o->request->seen;
+	if (seen && !seen->answered_us)
+		seen->answered_us = o->backend->backends->thread->clock->monotonic_us;
 	if (o->holding)
 		origin_send_let_go(o);
 	while (take_head(o))

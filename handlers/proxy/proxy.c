@@ -66,6 +66,7 @@ static enum pull passage_pull(struct source *source, struct chunks *out, size_t 
 {
 	struct passage *p = container_of(source, struct passage, source);
 	enum pull verdict = p->answer->ops->pull(p->answer, out, room);
+	source->fault = p->answer->fault;
 	if (verdict == PULL_END && p->answer->trailers) {
 		p->trailers = *p->answer->trailers;
 		forward_trailers(&p->trailers);
@@ -207,6 +208,7 @@ static void origin_failed(void *owner, enum origin_failure why, bool repeatable)
 		(int)p->upstream->name.len, p->upstream->name.ptr, (int)request->method_name.len,
 		request->method_name.ptr, (int)p->out.target.len, p->out.target.ptr,
 		failures[why].text);
+	request->end = origin_failure_end(why);
 	respond_status(request, failures[why].status);
 }
 
@@ -247,6 +249,7 @@ static struct passage *passage_new(struct request *request, const struct backend
 	unsigned status = forward_request(request, p->upstream, &p->out);
 	if (status) {
 		explain_text(request->explanation, "why", SLICE("it comes round in a circle"));
+		request->end = END_CIRCLE;
 		respond_status(request, status);
 		return NULL;
 	}
@@ -263,6 +266,8 @@ static enum verdict proxy_handle(struct request *request)
 		return TAKEN;
 	if (request->thread->lines)
 		ledger_add(request->thread->lines, p->row, LEDGER_OPEN, 1);
+	request->backend = (struct backend_seen){.upstream = p->upstream->name};
+	p->out.seen = &request->backend;
 	take_body(p);
 	exchange_hold(request, proxy_cancel, p);
 	p->origin = origin_h1_ops.send(backend, request->thread, &p->out, &events, p);

@@ -37,12 +37,24 @@ int slice_number(struct slice s, uint64_t *number)
 
 size_t bytes_decimal(char *to, uint64_t n)
 {
+	static const char pairs[] = "0001020304050607080910111213141516171819"
+				    "2021222324252627282930313233343536373839"
+				    "4041424344454647484950515253545556575859"
+				    "6061626364656667686970717273747576777879"
+				    "8081828384858687888990919293949596979899";
 	char digits[20];
 	size_t at = sizeof(digits);
-	do {
-		digits[--at] = (char)('0' + n % 10);
-		n /= 10;
-	} while (n);
+	if (n < 10) {
+		to[0] = (char)('0' + n);
+		return 1;
+	}
+	for (; n >= 10; n /= 100) {
+		const char *pair = pairs + n % 100 * 2;
+		digits[--at] = pair[1];
+		digits[--at] = pair[0];
+	}
+	if (n)
+		digits[--at] = (char)('0' + n);
 	memcpy(to, digits + at, sizeof(digits) - at);
 	return sizeof(digits) - at;
 }

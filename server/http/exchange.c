@@ -89,6 +89,7 @@ void exchange_begin(struct request *request)
 	if (request->explanation)
 		explain_site(request, pattern);
 	if (!request->site) {
+		request->end = END_MISDIRECTED;
 		respond_builtin(request, 421);
 		return;
 	}
@@ -109,6 +110,7 @@ void exchange_begin(struct request *request)
 void exchange_refuse(struct request *request, unsigned status)
 {
 	prepare(request);
+	request->end = end_of_head(status);
 	respond_builtin(request, status);
 }
 
@@ -151,6 +153,14 @@ static void break_off(struct request *request, enum exchange_end why)
 	request->carrier->abort(request);
 }
 
+/* What its source says of the failure, else what its carrier said. */
+static enum exchange_end fault_of(const struct request *request)
+{
+	if (request->x.source && request->x.source->fault)
+		return request->x.source->fault;
+	return request->end ? request->end : END_INTERNAL;
+}
+
 /* Passes on what one pull gave. Returns false when no more is to be pulled now. */
 static bool deliver(struct request *request, enum pull verdict, struct chunks *spans)
 {
@@ -170,7 +180,7 @@ static bool deliver(struct request *request, enum pull verdict, struct chunks *s
 		verdict = PULL_FAILED; /* what was announced cannot be kept */
 	if (verdict == PULL_FAILED) {
 		chunks_clear(spans);
-		break_off(request, END_BACKEND_FAILED);
+		break_off(request, fault_of(request));
 		return false;
 	}
 	if (end || !chunks_empty(spans))
@@ -299,6 +309,8 @@ void exchange_ready(struct request *request, struct ready *ready)
 	request->sent_head_us = request->thread->clock->monotonic_us;
 	request->output = OUTPUT_DONE;
 	request->carrier->send_ready(request, ready, head_only);
+	ref_get(&ready->ref); /* not before: a block that others hold gets no new date */
+	request->x.ready = ready;
 }
 
 void exchange_info(struct request *request, unsigned status, const struct fields *fields)
@@ -335,6 +347,7 @@ void exchange_reroute(struct request *request, struct slice path, unsigned statu
 			LOG_LEVEL_WARN, LOG_CLIENT, "more than %d reroutes, the last one for %s",
 			REROUTES_MAX, why);
 		request->x.status = 0;
+		request->end = END_INTERNAL;
 		respond_builtin(request, 500);
 		return;
 	}
@@ -400,5 +413,8 @@ void exchange_finish(struct request *request)
 	for (void (*const *observe)(struct request *) = request->thread->observers; *observe;
 		observe++)
 		(*observe)(request);
+	if (request->x.ready)
+		ref_put(&request->x.ready->ref);
+	request->x.ready = NULL;
 	drop_body(request);
 }

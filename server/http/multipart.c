@@ -38,6 +38,7 @@ static enum pull multipart_pull(struct source *source, struct chunks *out, size_
 		return PULL_END;
 	struct source *part = m->parts[m->at];
 	enum pull verdict = part->ops->pull(part, out, room);
+	source->fault = part->fault;
 	if (verdict != PULL_END)
 		return verdict;
 	source_cancel(&m->parts[m->at++]);

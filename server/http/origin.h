@@ -13,12 +13,13 @@ struct origin_request {
 		arena; /* heads and trailers of the answer are kept there: lives longer than the origin */
 	struct slice method;
 	enum method method_id;
-	struct slice target;  /* "/path?query", or "*" */
-	struct fields fields; /* with Host, without hop-by-hop fields and framing */
-	uint64_t length;      /* of the body: 0, a number, LENGTH_UNKNOWN */
-	struct source *body;  /* NULL: none; taken over by origin_send */
-	struct slice upgrade; /* asks for a tunnel */
-	bool want_trailers;   /* TE: trailers is said */
+	struct slice target;       /* "/path?query", or "*" */
+	struct fields fields;      /* with Host, without hop-by-hop fields and framing */
+	uint64_t length;           /* of the body: 0, a number, LENGTH_UNKNOWN */
+	struct source *body;       /* NULL: none; taken over by origin_send */
+	struct slice upgrade;      /* asks for a tunnel */
+	bool want_trailers;        /* TE: trailers is said */
+	struct backend_seen *seen; /* filled as it happens; NULL: nobody asks */
 	bool expect_continue; /* Expect is said, and the body not pulled before 100 came; after 1 s without any answer a 100 is told as if it came */
 };
 
@@ -41,6 +42,28 @@ enum origin_failure {
 	ORIGIN_DOWN, /* it is known of all servers that they are down: none was asked */
 	ORIGIN_BODY, /* the request's own body was broken off */
 };
+
+/* What logs call it; END_COMPLETE: the request's carrier knows better. */
+static inline enum exchange_end origin_failure_end(enum origin_failure why)
+{
+	switch (why) {
+	case ORIGIN_CONNECT:
+		return END_BACKEND_CONNECT;
+	case ORIGIN_CLOSED:
+		return END_BACKEND_CLOSED;
+	case ORIGIN_TIMEOUT:
+		return END_BACKEND_TIMEOUT;
+	case ORIGIN_MALFORMED:
+		return END_BACKEND_MALFORMED;
+	case ORIGIN_BUSY:
+		return END_BACKEND_BUSY;
+	case ORIGIN_DOWN:
+		return END_BACKEND_DOWN;
+	case ORIGIN_BODY:
+		break;
+	}
+	return END_COMPLETE;
+}
 
 /* Told on the caller's thread, never from inside origin_send. */
 struct origin_events {

@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "base/log.h"
+#include "http/end.h"
 #include "http/field.h"
 #include "http/source.h"
 #include "http/target.h"
@@ -17,8 +18,8 @@ struct explanation;
 struct handler;
 struct ready;
 struct stage;
-
 struct trail;
+
 #define LENGTH_UNKNOWN UINT64_MAX
 
 /* What is known of the client's connection; lives as long as the connection. */
@@ -44,13 +45,13 @@ struct response {
 enum exchange_input { INPUT_BODY, INPUT_DONE };
 enum exchange_output { OUTPUT_WAITING, OUTPUT_HEAD, OUTPUT_BODY, OUTPUT_DONE };
 
-/* How an exchange ended, for logs. */
-enum exchange_end {
-	END_COMPLETE,
-	END_CLIENT_GONE,    /* the client closed or reset first */
-	END_CLIENT_SLOW,    /* a timeout or the least rate */
-	END_BACKEND_FAILED, /* the answer was cut short by its source */
-	END_SHUTDOWN,
+/* What a backend had to do with it, for logs; filled by whoever asks it. Times are the clock's, 0: it did not come to that. */
+struct backend_seen {
+	struct slice upstream; /* its name */
+	struct slice
+		server; /* the one that was asked last: its address, or its name where it had none */
+	uint64_t connected_us; /* when there was a connection, new or kept */
+	uint64_t answered_us;  /* when the first octet of its answer came */
 };
 
 struct request {
@@ -82,11 +83,11 @@ struct request {
 	uint64_t begun_us; /* clock's monotonic time when the head was whole */
 
 	/* Judged by exchange_begin. */
-	const struct site *site;
 	const struct address *
 		client; /* who asks, as policy and logs see it: the peer, or whom trusted proxies name */
 	const struct trail *
 		trail; /* what trusted proxies say of its way, see client.h; NULL: nothing is believed */
+	const struct site *site;
 	const struct scope *scope;
 	struct slice route; /* the pattern of the route, or empty: for logs */
 
@@ -96,8 +97,10 @@ struct request {
 	enum exchange_output output;
 	enum exchange_end end;
 	uint64_t sent;          /* octets of body handed to the carrier */
+	uint64_t received;      /* octets of the request's body, or of a tunnel, that were read */
 	uint64_t sent_head_us;  /* when the head was handed over */
 	const char *handled_by; /* name of the handler that answered: for logs */
+	struct backend_seen backend;
 
 	/* exchange's own. */
 	struct {
@@ -107,6 +110,8 @@ struct request {
 		struct source *source;                   /* of the answer's body */
 		struct stage *stages;                    /* in the order of their ranks */
 		struct chunks pending; /* behind the stages, before the carrier has room */
+		struct ready *
+			ready; /* the answer, when it stood ready: its fields are there; held until the end */
 		unsigned reroutes;
 		struct slice vary; /* fields that chose who answers; empty: none did */
 		unsigned status;   /* the status to keep when an error page is answered; 0: none */

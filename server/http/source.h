@@ -4,6 +4,7 @@
 #define WEIR_HTTP_SOURCE_H
 
 #include "base/chunk.h"
+#include "http/end.h"
 #include "http/field.h"
 
 enum pull {
@@ -30,6 +31,7 @@ struct source {
 			source); /* set by the taker before its first pull; call through source_wake */
 	void *taker;             /* the taker's */
 	const struct fields *trailers; /* valid from END until cancel; NULL: none */
+	enum exchange_end fault;       /* valid with FAILED: why, for logs; 0: it does not say */
 };
 
 /* Tells the taker that pulling is worth it again: after PULL_PAUSED only. The taker may pull, and even cancel, before this returns. */

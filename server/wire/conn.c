@@ -188,6 +188,16 @@ static ssize_t write_file(struct conn *c)
 	return c->transport.ops->write(&c->transport, &iov, 1, span->next != NULL);
 }
 
+/* What is announced cannot be sent any more: by the file's fault, or the client has gone. */
+static enum exchange_end write_fault(bool file, ssize_t n)
+{
+	if (!file)
+		return END_CLIENT_GONE;
+	if (n == 0 || errno == ESTALE)
+		return END_FILE_CHANGED;
+	return errno == EIO ? END_DISK_ERROR : END_CLIENT_GONE;
+}
+
 /* Takes from what this connection may do before others have their turn. False: it goes on in the loop's next turn. */
 static bool spend(struct conn *c, size_t *budget, size_t cost)
 {
@@ -217,10 +227,12 @@ static bool flush(struct conn *c, size_t *budget)
 				return false;
 			continue;
 		}
-		if (n == IO_AGAIN)
+		if (n == IO_AGAIN) {
 			c->blocked = true;
-		else /* an error, or a file that became shorter: what was announced cannot be sent */
+		} else {
+			c->fault = (uint8_t)write_fault(!span->ptr, n);
 			conn_break(c, true);
+		}
 		return false;
 	}
 	return true;
@@ -297,7 +309,7 @@ static void end(struct conn *c)
 	ev_io_stop(c->wire->loop->ev, &c->watch);
 	deadline_clear(c->wire->loop, &c->deadline);
 	if (c->state)
-		c->protocol->gone(c, END_CLIENT_GONE);
+		c->protocol->gone(c, c->fault ? (enum exchange_end)c->fault : END_CLIENT_GONE);
 	chunks_clear(&c->out);
 	if (c->input)
 		ref_put(&c->input->ref);
@@ -398,6 +410,7 @@ static void look_at_acked(struct conn *c)
 /* Does the peer keep the time between two octets, and the least rate? Begins the next span of that. */
 static bool keeps_pace(struct conn *c, enum conn_wait wait)
 {
+	c->too_slow = false;
 	if (wait == CONN_WAIT_SEND)
 		look_at_acked(c);
 	if (now_ms(c) - c->progress >= timeout_of(c, wait))
@@ -406,10 +419,10 @@ static bool keeps_pace(struct conn *c, enum conn_wait wait)
 	if (spent < RATE_WINDOW_MS)
 		return true;
 	uint64_t least = (uint64_t)c->wire->thread->snapshot->core.limits.min_rate * spent / 1000;
-	bool enough = c->rate_bytes >= least;
+	c->too_slow = c->rate_bytes < least;
 	c->window = now_ms(c);
 	c->rate_bytes = 0;
-	return enough;
+	return !c->too_slow;
 }
 
 static void on_deadline(struct deadline *deadline)

@@ -82,9 +82,11 @@ struct conn {
 	bool closing; /* close when the queue is empty */
 	bool linger;  /* and then read on for a while */
 	bool lingering;
-	bool broken;              /* to be ended at the end of the callback */
-	bool reset;               /* the peer is to see a reset */
-	bool dead;                /* ended; memory goes in the next turn */
+	bool broken;   /* to be ended at the end of the callback */
+	bool reset;    /* the peer is to see a reset */
+	bool dead;     /* ended; memory goes in the next turn */
+	bool too_slow; /* the least rate was missed, not the time between two octets */
+	uint8_t fault; /* enum exchange_end: why it was broken, where that was not the client */
 	struct sockaddr_in6 peer; /* or sockaddr_in; family AF_UNIX: nothing is known */
 };
 

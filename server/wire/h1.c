@@ -334,12 +334,12 @@ static void h1_expired(struct conn *c, enum conn_wait wait)
 			conn_close(c, false);
 		break;
 	case CONN_WAIT_BODY:
-		s->request.end = END_CLIENT_SLOW;
+		s->request.end = c->too_slow ? END_CLIENT_RATE : END_CLIENT_BODY;
 		h1_body_fail(s, 408);
 		break;
 	case CONN_WAIT_SEND:
 		if (s && !s->finished)
-			s->protocol_end = END_CLIENT_SLOW;
+			s->protocol_end = c->too_slow ? END_CLIENT_RATE : END_CLIENT_SEND;
 		conn_break(c, true);
 		break;
 	default:

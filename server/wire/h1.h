@@ -34,7 +34,6 @@ struct h1_stream {
 	struct body_framing framing;
 	struct chunked chunked;
 	uint64_t body_left;         /* FRAMING_LENGTH */
-	uint64_t body_read;         /* octets given or passed over */
 	struct chunk_block *crumbs; /* where its small pieces are gathered */
 	size_t trailer_seen;
 	struct fields trailers;

@@ -13,7 +13,7 @@
 static bool over_limit(struct h1_stream *s)
 {
 	int64_t limit = s->request.thread->snapshot->core.limits.body_size;
-	return !s->raw && limit > 0 && s->body_read + s->chunked.left > (uint64_t)limit;
+	return !s->raw && limit > 0 && s->request.received + s->chunked.left > (uint64_t)limit;
 }
 
 static void give_crumb(struct h1_stream *s, struct chunks *out, struct slice data)
@@ -34,7 +34,7 @@ static void give_crumb(struct h1_stream *s, struct chunks *out, struct slice dat
 /* The octets go to `out` (NULL: nowhere) with the memory that they stand in. */
 static void give(struct h1_stream *s, struct chunks *out, struct slice data)
 {
-	s->body_read += data.len;
+	s->request.received += data.len;
 	if (!out || data.len == 0)
 		return;
 	if (data.len < CRUMB_MAX) {
@@ -104,12 +104,12 @@ static bool decode_trailer(struct h1_stream *s, struct slice input)
 /* Decodes up to `room` octets of what waits. */
 static void decode(struct h1_stream *s, struct chunks *out, size_t room)
 {
-	uint64_t before = s->body_read;
+	uint64_t before = s->request.received;
 	if (s->request.upgrade.len && !s->raw)
 		return; /* not before the tunnel was accepted */
 	while (s->body_state == H1_BODY_DATA || s->body_state == H1_BODY_TRAILER) {
 		struct slice input = conn_input(s->conn);
-		uint64_t given = s->body_read - before;
+		uint64_t given = s->request.received - before;
 		if (input.len == 0 || given >= room)
 			return;
 		if (s->body_state == H1_BODY_TRAILER) {
@@ -210,9 +210,9 @@ void h1_body_init(struct h1_stream *s)
 
 void h1_body_drain(struct h1_stream *s)
 {
-	uint64_t before = s->body_read;
+	uint64_t before = s->request.received;
 	decode(s, NULL, H1_DRAIN_MAX);
-	s->drained += s->body_read - before;
+	s->drained += s->request.received - before;
 }
 
 void h1_body_fail(struct h1_stream *s, unsigned status)
@@ -220,6 +220,8 @@ void h1_body_fail(struct h1_stream *s, unsigned status)
 	s->body_state = H1_BODY_FAILED;
 	s->close = true;
 	s->request.body_fault = status;
+	if (!s->request.end)
+		s->request.end = end_of_body(status);
 	if (s->body_wanted) {
 		s->body_wanted = false;
 		source_wake(&s->body);

@@ -8,13 +8,16 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/line_log.h"
 #include "handlers/access_log.h"
+#include "http/ready.h"
 
 static struct clock wall_clock;
 static struct snapshot snapshot;
@@ -49,6 +52,23 @@ static const char *line(enum access_format format)
 	return text;
 }
 
+/* Likewise in JSON, with T for how long it took. */
+static const char *json(void)
+{
+	static char text[200000];
+	snprintf(text, sizeof text, "%s", line(ACCESS_JSON));
+	char *from = strstr(text, "\"total_us\":");
+	assert_non_null(from);
+	from += strlen("\"total_us\":");
+	char *to = from;
+	while (isdigit((unsigned char)*to))
+		to++;
+	assert_true(to > from);
+	*from = 'T';
+	memmove(from + 1, to, strlen(to) + 1);
+	return text;
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -65,6 +85,7 @@ static int set_up(void **state)
 	peer = (struct peer){.address = &address, .listener = &listener, .connection = 7};
 	request.thread = &thread;
 	request.peer = &peer;
+	request.client = &address;
 	request.site = &site;
 	request.method_text = SLICE("GET");
 	request.target_text = SLICE("/a?b=c");
@@ -113,11 +134,111 @@ static void writes_json(void **state)
 	(void)state;
 	inet_pton(AF_INET6, "2001:db8::1", &address.v6.sin6_addr);
 	address.v6.sin6_family = AF_INET6;
-	assert_string_equal(line(ACCESS_JSON),
-		"{\"time\":1795474287.000042,\"client\":\"2001:db8::1\",\"method\":\"GET\",\"target\":\"/a?b=c\","
-		"\"protocol\":\"HTTP/1.1\",\"host\":\"example.com\",\"status\":200,\"bytes\":1024,"
-		"\"duration_us\":1000,\"site\":\"example.com\",\"route\":\"\",\"handler\":\"static\","
-		"\"connection\":7,\"request\":3,\"end\":\"complete\",\"referer\":\"-\",\"user_agent\":\"-\"}\n");
+	assert_string_equal(json(),
+		"{\"time\":1795474287.000042,\"client\":\"2001:db8::1\",\"connection\":7,\"request\":3,"
+		"\"method\":\"GET\",\"target\":\"/a?b=c\",\"protocol\":\"HTTP/1.1\",\"host\":\"example.com\","
+		"\"status\":200,\"reason\":\"-\",\"bytes_in\":0,\"bytes_out\":1024,\"total_us\":T,"
+		"\"connect_us\":null,\"answer_us\":null,\"site\":\"example.com\",\"route\":\"\","
+		"\"handler\":\"static\",\"variant\":\"\",\"upstream\":\"\",\"server\":\"\","
+		"\"referer\":\"-\",\"user_agent\":\"-\"}\n");
+}
+
+static void writes_what_a_backend_had_to_do_with_it(void **state)
+{
+	(void)state;
+	struct address client = {.length = sizeof client.v4};
+	client.v4.sin_family = AF_INET;
+	inet_pton(AF_INET, "198.51.100.1", &client.v4.sin_addr);
+	request.client = &client;
+	request.handled_by = "proxy";
+	request.route = SLICE("/api/");
+	request.received = 12;
+	request.end = END_BACKEND_CLOSED;
+	request.backend = (struct backend_seen){
+		.upstream = SLICE("app"),
+		.server = SLICE("127.0.0.1:3000"),
+		.connected_us = 4250,
+		.answered_us = 9000,
+	};
+	const char *text = json();
+	assert_non_null(strstr(
+		text, "\"client\":\"198.51.100.1\",\"peer\":\"203.0.113.9\",\"connection\":7,"));
+	assert_non_null(strstr(text,
+		"\"reason\":\"backend-closed\",\"bytes_in\":12,\"bytes_out\":1024,\"total_us\":T,"
+		"\"connect_us\":250,\"answer_us\":5000,\"site\":\"example.com\",\"route\":\"/api/\","
+		"\"handler\":\"proxy\",\"variant\":\"\",\"upstream\":\"app\","
+		"\"server\":\"127.0.0.1:3000\","));
+	assert_non_null(strstr(line(ACCESS_COMMON), "198.51.100.1 - - ["));
+}
+
+static void names_the_variant_of_a_file(void **state)
+{
+	(void)state;
+	static const char *const tags[][2] = {{"\"0123-zst\"", "zst"}, {"\"0123-br\"", "br"},
+		{"W/\"1-2-gz\"", "gz"}, {"\"0123-avif\"", "avif"}, {"\"0123-webp\"", "webp"},
+		{"\"12-34\"", ""}, {"\"0123\"", ""}};
+	for (size_t i = 0; i < COUNT_OF(tags); i++) {
+		char member[40];
+		snprintf(member, sizeof member, "\"variant\":\"%s\"", tags[i][1]);
+		fields_set(
+			&request.response.fields, &request.arena, FIELD_ETAG, slice_of(tags[i][0]));
+		assert_non_null(strstr(json(), member));
+		struct fields fields = request.response.fields;
+		request.response.fields = (struct fields){0};
+		request.x.ready = ready_make(200, &fields, 0, NULL, 0);
+		assert_non_null(strstr(json(), member));
+		ref_put(&request.x.ready->ref);
+		request.x.ready = NULL;
+	}
+	request.handled_by = "proxy"; /* a backend's tags are its own business */
+	fields_set(&request.response.fields, &request.arena, FIELD_ETAG, SLICE("\"a-gz\""));
+	assert_non_null(strstr(json(), "\"variant\":\"\""));
+}
+
+static unsigned count(const char *text, char octet)
+{
+	unsigned n = 0;
+	for (; *text; text++)
+		n += *text == octet;
+	return n;
+}
+
+/* Puts a text into everything that somebody else may have written. */
+static void fill_everything(struct slice text)
+{
+	request.method_text = request.target_text = request.host = request.route = text;
+	site.name = text;
+	request.backend.upstream = request.backend.server = text;
+	fields_set(&request.fields, &request.arena, FIELD_REFERER, text);
+	fields_set(&request.fields, &request.arena, FIELD_USER_AGENT, text);
+}
+
+/* Each octet at each place of a text that is looked at eight octets at once. */
+static void no_octet_forges_a_line_or_a_field(void **state)
+{
+	(void)state;
+	fill_everything(SLICE("plain"));
+	unsigned quotes[3];
+	for (int format = ACCESS_COMMON; format <= ACCESS_JSON; format++)
+		quotes[format] = count(line((enum access_format)format), '"');
+	for (unsigned octet = 0; octet < 256; octet++) {
+		char text[19];
+		memset(text, 'x', sizeof text);
+		text[octet % sizeof text] = (char)octet;
+		text[(octet + 9) % sizeof text] = (char)octet;
+		fill_everything((struct slice){text, sizeof text});
+		for (int format = ACCESS_COMMON; format <= ACCESS_JSON; format++) {
+			const char *got = line((enum access_format)format);
+			size_t length = strlen(got);
+			assert_int_equal(got[length - 1], '\n');
+			for (size_t i = 0; i + 1 < length; i++)
+				assert_true(got[i] >= 0x20 && got[i] < 0x7f);
+			assert_int_equal(count(got, '"'), quotes[format]);
+			bool plain = octet >= 0x20 && octet < 0x7f && octet != '"' && octet != '\\';
+			assert_int_equal(strchr(got, '\\') == NULL, plain);
+		}
+	}
+	site.name = SLICE("example.com");
 }
 
 static void lets_nobody_forge_a_line(void **state)
@@ -127,9 +248,8 @@ static void lets_nobody_forge_a_line(void **state)
 	const char *combined = line(ACCESS_COMBINED);
 	assert_non_null(
 		strstr(combined, "\"a\\x22 200 \\x22\\x5c\\x09\\x1b[31m\\xc3\\xa9\\x7f\"\n"));
-	const char *json = line(ACCESS_JSON);
 	assert_non_null(strstr(
-		json, "\"a\\u0022 200 \\u0022\\u005c\\u0009\\u001b[31m\\u00c3\\u00a9\\u007f\"}"));
+		json(), "\"a\\u0022 200 \\u0022\\u005c\\u0009\\u001b[31m\\u00c3\\u00a9\\u007f\"}"));
 }
 
 static void cuts_texts_of_absurd_length(void **state)
@@ -141,7 +261,7 @@ static void cuts_texts_of_absurd_length(void **state)
 	request.target_text = slice_of(agent);
 	const char *text = line(ACCESS_JSON);
 	assert_int_equal(text[strlen(text) - 1], '\n');
-	assert_true(strlen(text) > 2 * 6 * 8192 && strlen(text) < 2 * 6 * 8192 + 700);
+	assert_true(strlen(text) > 2 * 6 * 8192 && strlen(text) < 2 * 6 * 8192 + 1024);
 }
 
 int main(void)
@@ -151,6 +271,9 @@ int main(void)
 		CASE(writes_the_common_and_the_combined_format),
 		CASE(writes_a_dash_for_what_is_not_there),
 		CASE(writes_json),
+		CASE(writes_what_a_backend_had_to_do_with_it),
+		CASE(names_the_variant_of_a_file),
+		CASE(no_octet_forges_a_line_or_a_field),
 		CASE(lets_nobody_forge_a_line),
 		CASE(cuts_texts_of_absurd_length),
 	};

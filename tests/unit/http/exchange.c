@@ -401,7 +401,7 @@ static void never_completes_what_failed_or_is_not_what_was_announced(void **stat
 		assert_int_equal(seen.aborts, 1);
 		assert_false(seen.end);
 		assert_int_equal(script.cancels, 1);
-		assert_int_equal(request.end, END_BACKEND_FAILED);
+		assert_int_equal(request.end, END_INTERNAL);
 		finish();
 	}
 }

@@ -415,7 +415,7 @@ static void cuts_an_answer_that_is_shorter_than_announced(void **state)
 	talk(fd, request, strlen(request), got, sizeof got);
 	assert_null(strstr(got, "streamed\r\n"));
 	assert_true(is_closed(fd));
-	assert_int_equal(last_end, END_BACKEND_FAILED);
+	assert_int_equal(last_end, END_INTERNAL);
 	close(fd);
 }
 
