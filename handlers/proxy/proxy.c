@@ -25,7 +25,13 @@ struct passage {
 	struct source trailed; /* the request's body, its trailers sifted */
 	struct source *body;
 	struct fields trailers, body_trailers;
+	bool dropping; /* the answer is not for the client: its body is passed over */
+	uint64_t dropped;
+	struct deadline patience; /* for the rest of that */
 };
+
+#define DROP_MAX (64 * 1024) /* octets of a body that are passed over to keep the connection */
+#define DROP_MS  250         /* and how long it may take */
 
 /* --- Settings and threads. --- */
 
@@ -94,6 +100,9 @@ static void count_passage(const struct passage *p)
 static void passage_end(struct passage *p)
 {
 	count_passage(p);
+	if (p->dropping)
+		deadline_clear(p->request->thread->loop, &p->patience);
+	p->dropping = false;
 	source_cancel(&p->answer);
 	struct origin *origin = p->origin;
 	p->origin = NULL;
@@ -108,10 +117,68 @@ static void passage_cancel(struct source *source)
 
 static const struct source_ops passage_ops = {passage_pull, passage_cancel};
 
+static void drop_more(struct passage *p);
+
 static void answer_woken(struct source *answer)
 {
 	struct passage *p = answer->taker;
-	source_wake(&p->source);
+	if (p->dropping)
+		drop_more(p);
+	else
+		source_wake(&p->source);
+}
+
+/* --- Answers that the site's own pages take the place of. --- */
+
+static void replace(struct passage *p)
+{
+	struct request *request = p->request;
+	passage_end(p);
+	if (request->x.status)
+		respond_builtin(request, request->x.status); /* an error page's error */
+	else
+		respond_intercepted(request);
+}
+
+static void patience_ends(struct deadline *patience)
+{
+	replace(container_of(patience, struct passage, patience));
+}
+
+/* Passes over what is there of the body. Where it ends soon the connection is kept. */
+static void drop_more(struct passage *p)
+{
+	enum pull verdict = PULL_MORE;
+	while (verdict == PULL_MORE && p->dropped < DROP_MAX) {
+		struct chunks spans;
+		chunks_init(&spans);
+		verdict = p->answer->ops->pull(p->answer, &spans, DROP_MAX);
+		p->dropped += spans.length;
+		chunks_clear(&spans);
+	}
+	p->failed = verdict == PULL_FAILED;
+	if (verdict != PULL_PAUSED || p->dropped >= DROP_MAX)
+		replace(p);
+}
+
+static void drop_answer(struct passage *p, const struct origin_response *response)
+{
+	if (response->length != LENGTH_UNKNOWN && response->length > DROP_MAX &&
+		p->request->method != METHOD_HEAD) {
+		replace(p);
+		return;
+	}
+	p->dropping = true;
+	p->patience.expired = patience_ends;
+	deadline_set(p->request->thread->loop, &p->patience, DROP_MS);
+	drop_more(p);
+}
+
+/* Is an answer not the client's? An error that asking for an error page ends in never is. */
+static bool is_replaced(const struct request *request, const struct origin_response *response)
+{
+	return !response->upgraded && response->status >= 400 &&
+	       (request->x.status || respond_intercepts(request, response->status));
 }
 
 /* --- The request's body. --- */
@@ -174,8 +241,13 @@ static void origin_head(void *owner, struct origin_response *response)
 	p->answer->wake = answer_woken;
 	p->answer->taker = p;
 	p->source.ops = &passage_ops;
-	forward_response(p->request, p->upstream, response);
-	exchange_respond(p->request, &p->source);
+	bool replaced = is_replaced(p->request, response);
+	if (!replaced || !p->request->x.status)
+		forward_response(p->request, p->upstream, response);
+	if (replaced)
+		drop_answer(p, response);
+	else
+		exchange_respond(p->request, &p->source);
 }
 
 static const struct {
@@ -221,6 +293,14 @@ static void proxy_cancel(struct request *request)
 	passage_end(request_state(request));
 }
 
+/* An error page is not asked of the upstream whose answer it takes the place of. */
+static bool has_failed(const struct request *request, const struct upstream *upstream)
+{
+	bool by_backend = request->end == END_COMPLETE || request->end >= END_BACKEND_CONNECT;
+	return request->x.status && by_backend &&
+	       request->backend.upstream.ptr == upstream->name.ptr;
+}
+
 /* Nothing was begun. */
 static void explained(struct request *request)
 {
@@ -231,7 +311,10 @@ static void explained(struct request *request)
 static struct backend *backend_of(const struct request *request)
 {
 	const struct backends *backends = handler_state(request->thread, &proxy_handler);
-	return request->method == METHOD_CONNECT ? NULL : backends->by_scope[request->scope->id];
+	struct backend *backend = backends->by_scope[request->scope->id];
+	bool passed = !backend || request->method == METHOD_CONNECT ||
+		      has_failed(request, backend->upstream);
+	return passed ? NULL : backend;
 }
 
 /* What is to be sent, but for the body. NULL: it was answered here. */

@@ -107,6 +107,47 @@ void respond_status(struct request *request, unsigned status)
 	respond_builtin(request, request->x.status ? request->x.status : status);
 }
 
+bool respond_intercepts(const struct request *request, unsigned status)
+{
+	return request->scope && request->scope->core->intercept &&
+	       error_page_path(request, status).len;
+}
+
+/* Fields that are about the body which is replaced, or about that of its page. */
+static bool is_of_body(const struct field *field)
+{
+	static const struct slice content = {"Content-", 8};
+	switch (field->id) {
+	case FIELD_ACCEPT_RANGES:
+	case FIELD_AGE:
+	case FIELD_ETAG:
+	case FIELD_LAST_MODIFIED:
+	case FIELD_LINK:
+	case FIELD_TRAILER:
+	case FIELD_X_CONTENT_TYPE_OPTIONS:
+		return true;
+	default:
+		return slice_equal_nocase(field->name, SLICE("Digest")) ||
+		       slice_equal_nocase(field->name, SLICE("Repr-Digest")) ||
+		       (field->name.len > content.len &&
+			       strncasecmp(field->name.ptr, content.ptr, content.len) == 0);
+	}
+}
+
+void respond_intercepted(struct request *request)
+{
+	struct response *response = &request->response;
+	struct fields *fields = &response->fields;
+	unsigned kept = 0;
+	for (unsigned i = 0; i < fields->count; i++)
+		if (!is_of_body(&fields->list[i]))
+			fields->list[kept++] = fields->list[i];
+	fields->count = kept;
+	response->reason = (struct slice){NULL, 0};
+	exchange_reroute(request, error_page_path(request, response->status), response->status,
+		"a page in place of a backend's");
+}
+
 static const char page_format[] =
 	"<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">"
 	"<meta name=\"viewport\" content=\"width=device-width\"><title>%u %s</title>\n"

@@ -8,6 +8,11 @@
 /* Answers with a status: the site's own page for it (by reroute) or the built-in one. Fields that stand in request->response.fields
  * (Allow, Retry-After, WWW-Authenticate) are kept. */
 void respond_status(struct request *request, unsigned status);
+/* Is a backend's own answer with that status to be replaced by a page of the site (`errors`, intercept)? */
+bool respond_intercepts(const struct request *request, unsigned status);
+/* Replaces it: its head stands in request->response and was not sent, its body is gone. The status stays, and what its fields say of more
+ * than its body. */
+void respond_intercepted(struct request *request);
 /* The built-in page, never a reroute. */
 void respond_builtin(struct request *request, unsigned status);
 /* A redirect: Location is `location` (absolute path or URI, in the arena or static), without control octets. Where an error page is

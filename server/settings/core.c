@@ -319,13 +319,17 @@ const struct option core_scope_rows[] = {
 		.parse = core_errors,
 		.offset = offsetof(struct scope_core, errors),
 		.schema =
-			"{\"type\":\"object\",\"propertyNames\":{\"pattern\":"
-			"\"^[45]([0-9][0-9]|xx)$\"},\"additionalProperties\":{\"type\":\"string\","
-			"\"pattern\":\"^/\"}}",
-		.example = "{ 404: /404.html, 5xx: /50x.html }",
+			"{\"type\":\"object\",\"properties\":{\"intercept\":{\"enum\":[true,false,"
+			"\"on\",\"off\",\"true\",\"false\",\"yes\",\"no\"]}},\"patternProperties\":{"
+			"\"^[45]([0-9][0-9]|xx)$\":{\"type\":\"string\",\"pattern\":\"^/\"}},"
+			"\"additionalProperties\":false}",
+		.example = "{ 404: /404.html, 5xx: /50x.html, intercept: off }",
 		.prose =
 			"The pages of the site that are shown in place of weir's own error "
-			"pages. A status wins over its class. A route adds to what its site says."},
+			"pages. A status wins over its class. A route adds to what its site says. "
+			"intercept: on shows them in place of a backend's own error answers as "
+			"well: status, cookies and fields such as WWW-Authenticate and Retry-After "
+			"stay the backend's. A page is never asked of the upstream that failed."},
 	{0},
 };
 

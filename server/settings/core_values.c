@@ -283,7 +283,8 @@ static int error_page(struct load *load, const struct node *key, const struct no
 {
 	if (read_statuses(key->text, page))
 		return load_error(load, key,
-			"\"%s\" is no status of an error: write one from 400 to 599, or 4xx or 5xx",
+			"\"%s\" is no status of an error: write one from 400 to 599, or 4xx or 5xx, "
+			"or intercept",
 			key->text.ptr);
 	if (value->kind != NODE_SCALAR || value->text.len == 0)
 		return load_error(load, value,
@@ -327,6 +328,14 @@ static void errors_merge(struct scope_core *core, struct error_page *all, size_t
 	core->error_count = count;
 }
 
+static int read_intercept(struct load *load, const struct node *node, bool *on)
+{
+	const char *expected;
+	if (node->kind != NODE_SCALAR || value_bool(node->text, on, &expected))
+		return load_error(load, node, "on or off belongs here: intercept: on");
+	return 0;
+}
+
 int core_errors(struct load *load, const struct node *node, void *target)
 {
 	struct scope_core *core = container_of(target, struct scope_core, errors);
@@ -342,10 +351,15 @@ int core_errors(struct load *load, const struct node *node, void *target)
 	size_t count = 0, room = 2 * node->count + core->error_count;
 	struct error_page *all = arena_zalloc(load_arena(load), (room + 1) * sizeof(all[0]));
 	for (size_t i = 0; i < node->count; i++) {
-		if (error_page(load, node->keys[i], node->items[i], &all[count]))
+		const struct node *key = node->keys[i], *value = node->items[i];
+		if (slice_equal(key->text, SLICE("intercept"))) {
+			if (read_intercept(load, value, &core->intercept))
+				result = -1;
+		} else if (error_page(load, key, value, &all[count])) {
 			result = -1;
-		else
+		} else {
 			count++;
+		}
 	}
 	errors_merge(core, all, count, core->errors, core->error_count);
 	return result;

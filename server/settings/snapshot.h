@@ -73,6 +73,7 @@ struct scope_core {
 	struct header_rules headers;
 	struct error_page *errors;
 	size_t error_count;
+	bool intercept; /* also in place of a backend's own */
 };
 
 /* What a request is judged by: the settings of a site, or of one of its routes, for everybody who declared keys there. */

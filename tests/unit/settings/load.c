@@ -301,6 +301,48 @@ static void error_pages_add_up(void **state)
 	snapshot_free(snapshot);
 }
 
+static void interception_is_inherited(void **state)
+{
+	(void)state;
+	struct snapshot *snapshot =
+		good("sites:\n"
+		     "  - listen: \"http://:80\"\n"
+		     "    errors: { 404: /s404, intercept: on }\n"
+		     "    routes:\n"
+		     "      /x/: { errors: { 503: /r503 } }\n"
+		     "      /y/: { errors: { intercept: off } }\n"
+		     "  - { host: b.example, listen: \"http://:80\", errors: { 404: /s404 } }\n");
+	const struct site *site = &snapshot->sites[0];
+	assert_true(site->scope.core->intercept);
+	for (size_t i = 0; i < site->route_count; i++) {
+		const struct scope_core *core = site->routes[i].scope.core;
+		bool x = slice_equal(site->routes[i].pattern, SLICE("/x/"));
+		assert_int_equal(core->intercept, x);
+		assert_int_equal(core->error_count, x ? 2 : 1);
+	}
+	assert_false(snapshot->sites[1].scope.core->intercept);
+	snapshot_free(snapshot);
+}
+
+static void trusted_proxies_are_read(void **state)
+{
+	(void)state;
+	struct snapshot *snapshot =
+		good("clients: { trusted_proxies: [\"10.0.0.0/8\", unix, \"::1\"] }\n"
+		     "sites: [{ listen: \"http://:80\" }]\n");
+	const struct trusted_proxies *trusted = &snapshot->core.trusted;
+	assert_int_equal(trusted->count, 2);
+	assert_int_equal(trusted->networks[0].bits, 8);
+	assert_int_equal(trusted->networks[1].bits, 128);
+	assert_true(trusted->local);
+	snapshot_free(snapshot);
+	snapshot = good("clients: { trusted_proxies: 192.0.2.1 }\n"
+			"sites: [{ listen: \"http://:80\" }]\n");
+	assert_int_equal(snapshot->core.trusted.count, 1);
+	assert_false(snapshot->core.trusted.local);
+	snapshot_free(snapshot);
+}
+
 static void sites_share_listeners(void **state)
 {
 	struct snapshot *snapshot = good(
@@ -423,6 +465,8 @@ int main(void)
 		cmocka_unit_test(routes_are_sorted),
 		cmocka_unit_test(headers_add_up),
 		cmocka_unit_test(error_pages_add_up),
+		cmocka_unit_test(interception_is_inherited),
+		cmocka_unit_test(trusted_proxies_are_read),
 		cmocka_unit_test(sites_share_listeners),
 		cmocka_unit_test(forms_of_addresses),
 		cmocka_unit_test(forms_of_yaml),

@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""`errors` with `intercept: on`: the site's pages in place of a backend's own error answers (DESIGN §2, errors; §5, Reroute)."""
+import threading
+import time
+
+import pytest
+
+from client import Connection
+from origin import Origin, answer, plain, websocket
+from server import Server, wait_for
+
+CONFIG = """
+threads: 1
+upstreams:
+  app: { servers: ["$address"], timeouts: { connect: 1s, response: 2s } }
+  other: { servers: ["$other"] }
+sites:
+  - listen: "http://127.0.0.1:$port"
+    root: $root
+    proxy: app
+    errors: { 404: /404.html, 5xx: /50x.html, 401: /none.html, 410: /elsewhere/page, 411: /elsewhere/fails, intercept: on }
+    routes:
+      /off/: { errors: { intercept: off } }
+      /own/: { errors: { 404: /own404.html } }
+      /elsewhere/: { root: off, proxy: other }
+"""
+FIELDS = (b"Content-Type: text/plain\r\nContent-Language: de\r\nContent-Disposition: attachment\r\nETag: \"x\"\r\n"
+          b"Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\nAccept-Ranges: bytes\r\nLink: </evil.css>; rel=preload\r\n"
+          b"Retry-After: 7\r\nWWW-Authenticate: Basic realm=\"a\"\r\nAllow: GET\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n"
+          b"Cache-Control: no-store\r\nX-Own: 1\r\n")
+
+
+def error(status, body=b"evil", framing=None):
+    head = b"HTTP/1.1 %d Evil Reason\r\n" % status + FIELDS
+    return head + (framing or b"Content-Length: %d\r\n" % len(body)) + b"\r\n", body
+
+
+def whole(status, body=b"evil"):
+    """A script that answers at once; to HEAD without the body."""
+
+    def script(peer, head):
+        for _ in peer.body(head):
+            pass
+        start, rest = error(status, body)
+        peer.send(start if head.method == "HEAD" else start + rest)
+        return True
+
+    return script
+
+
+def in_pieces(peer, head):
+    """The head, and its body a little later: as applications do that write twice."""
+    start, rest = error(404)
+    peer.send(start)
+    time.sleep(0.02)
+    peer.send(rest)
+    return True
+
+
+def in_chunks(peer, head):
+    start, _ = error(503, framing=b"Transfer-Encoding: chunked\r\n")
+    peer.send(start + b"4\r\nevil\r\n")
+    peer.send(b"0\r\n\r\n")
+    return True
+
+
+def endless(peer, head):
+    start, _ = error(404, framing=b"Transfer-Encoding: chunked\r\n")
+    peer.send(start)
+    while True:
+        peer.send(b"1000\r\n" + b"e" * 4096 + b"\r\n")
+
+
+def stalls(peer, head):
+    start, _ = error(404, b"evil" * 10)
+    peer.send(start + b"evil")
+    peer.ended(20)
+    return False
+
+
+SCRIPTS = {
+    "404": whole(404), "503": whole(503), "401": whole(401), "403": whole(403), "410": whole(410), "411": whole(411),
+    "off": whole(404), "own": whole(404), "large": whole(404, b"e" * 200_000), "pieces": in_pieces, "chunks": in_chunks,
+    "endless": endless, "stalls": stalls, "none.html": whole(404), "close": answer(),
+}
+
+
+@pytest.fixture(scope="module")
+def stage():
+    elsewhere = {"elsewhere": lambda peer, head: plain(peer, head) if head.target == "/elsewhere/page" else whole(404)(peer, head)}
+    with Origin(SCRIPTS) as origin, Origin(elsewhere) as other:
+        with Server(CONFIG, values={"address": origin.address, "other": other.address}) as weir:
+            for name in ("404", "50x", "own404"):
+                (weir.root / f"{name}.html").write_text(f"<p>page {name}\n")
+            weir.origin, weir.other = origin, other
+            yield weir
+
+
+def assert_page(response, status, page):
+    assert response.status == status
+    assert response.body == page
+    assert response.reason != "Evil Reason"
+    assert response.get("Content-Type") == "text/html; charset=utf-8"
+    assert response.get("Content-Length") == str(len(page))
+    for name in ("Content-Language", "Content-Disposition", "ETag", "Last-Modified", "Accept-Ranges", "Link"):
+        assert response.get(name) is None, name
+    assert response.get("Retry-After") == "7"
+    assert response.get("WWW-Authenticate") == 'Basic realm="a"'
+    assert response.get("Allow") == "GET"
+    assert response.all("Set-Cookie") == ["a=1", "b=2"]
+    assert response.get("Cache-Control") == "no-store"
+    assert response.get("X-Own") == "1"
+    assert response.get("X-Content-Type-Options") == "nosniff"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+@pytest.mark.parametrize("target,status,page", [
+    ("/404", 404, b"<p>page 404\n"), ("/503", 503, b"<p>page 50x\n"), ("/own/x", 404, b"<p>page own404\n"),
+    ("/pieces", 404, b"<p>page 404\n"), ("/chunks", 503, b"<p>page 50x\n"),
+])
+def test_the_sites_page_with_the_backends_status_and_fields(stage, target, status, page, method):
+    with Connection(stage.port) as connection:
+        response = connection.get(target, method=method, body=b"body" if method == "POST" else b"")
+        assert_page(response, status, page)
+        assert connection.get("/good").status == 200
+
+
+def test_head(stage):
+    with Connection(stage.port) as connection:
+        response = connection.get("/404", method="HEAD")
+        assert response.get("Content-Length") == "12"
+        assert response.body == b""
+        assert response.status == 404
+        assert connection.get("/good").body == b"ok"
+
+
+def test_conditions_and_ranges_are_not_the_pages(stage):
+    with Connection(stage.port) as connection:
+        for fields in ({"If-None-Match": "*"}, {"Range": "bytes=0-1"}, {"If-Modified-Since": "Sun, 06 Nov 2094 08:49:37 GMT"}):
+            assert_page(connection.get("/404", fields=fields), 404, b"<p>page 404\n")
+
+
+def test_what_no_row_names_passes(stage):
+    with Connection(stage.port) as connection:
+        response = connection.get("/403")
+        assert (response.status, response.body, response.get("ETag")) == (403, b"evil", '"x"')
+        assert response.reason == "Evil Reason"
+
+
+def test_a_route_may_turn_it_off(stage):
+    with Connection(stage.port) as connection:
+        assert connection.get("/off/x").body == b"evil"
+
+
+def test_a_page_that_is_missing(stage):
+    """The built-in page; the upstream that failed is not asked for it."""
+    with Connection(stage.port) as connection:
+        before = len(stage.origin.targets())
+        response = connection.get("/401")
+        assert response.status == 401
+        assert b"<h1>401 Unauthorized</h1>" in response.body
+        assert response.get("WWW-Authenticate") == 'Basic realm="a"'
+        assert len(response.all("Content-Type")) == 1
+        assert stage.origin.targets()[before:] == ["/401"]
+
+
+def test_a_page_of_another_upstream(stage):
+    with Connection(stage.port) as connection:
+        response = connection.get("/410")
+        assert (response.status, response.body) == (410, b"ok")
+        assert response.all("Set-Cookie") == ["a=1", "b=2"]
+        response = connection.get("/411")
+        assert response.status == 411
+        assert b"<h1>411 Length Required</h1>" in response.body and b"evil" not in response.body
+
+
+def test_a_backend_that_fails_is_not_asked_for_the_page(stage):
+    with Connection(stage.port) as connection:
+        response = connection.get("/close")
+        assert (response.status, response.body) == (502, b"<p>page 50x\n")
+
+
+@pytest.mark.parametrize("target", ["/404", "/pieces", "/chunks"])
+def test_a_short_body_costs_no_connection(stage, target):
+    with Connection(stage.port) as connection:
+        connection.get("/good")
+        before = stage.origin.connections
+        for _ in range(5):
+            connection.get(target)
+        assert connection.get("/good").body == b"ok"
+        assert stage.origin.connections == before
+
+
+@pytest.mark.parametrize("target", ["/large", "/endless", "/stalls"])
+def test_a_long_body_is_not_waited_for(stage, target):
+    with Connection(stage.port) as connection:
+        begun = time.monotonic()
+        assert_page(connection.get(target), 404, b"<p>page 404\n")
+        assert time.monotonic() - begun < 2
+        assert connection.get("/good").body == b"ok"
+
+
+def test_a_client_that_leaves_meanwhile(stage):
+    for _ in range(5):
+        connection = Connection(stage.port)
+        connection.request("/stalls")
+        wait_for(lambda: stage.origin.targets()[-1] == "/stalls", what="the backend is asked")
+        connection.reset()
+    with Connection(stage.port) as connection:
+        assert connection.get("/good").body == b"ok"
+
+
+def test_tunnels(stage):
+    """A tunnel is none of its business; a refused one is an answer like others."""
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket"}
+    with Connection(stage.port) as connection:
+        connection.request("/websocket", fields=upgrade)
+        assert connection.read().status == 101
+        connection.send(b"ping")
+        wait_for(lambda: connection.fill(1) and b"ping" in connection.buffer, what="an echo")
+    with Connection(stage.port) as connection:
+        connection.request("/404", fields=upgrade)
+        assert_page(connection.read(), 404, b"<p>page 404\n")
+
+
+def test_many_at_once(stage):
+    faults = []
+
+    def ask():
+        try:
+            with Connection(stage.port) as connection:
+                for target, status in (("/404", 404), ("/chunks", 503), ("/pieces", 404), ("/good", 200)) * 5:
+                    response = connection.get(target)
+                    assert response.status == status and b"evil" not in response.body
+        except Exception as fault:  # told below: a thread's own failure would be lost
+            faults.append(repr(fault))
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not faults
