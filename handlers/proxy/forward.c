@@ -11,8 +11,8 @@
 #include "http/h1_framing.h"
 #include "http/h1_head.h"
 
-#define VIA_OF_OURS "1.1 weir"
-#define CIRCLES_MAX 8 /* how often a request may have passed a weir before */
+#define VIA_NAME    "weir" /* behind the version that was received */
+#define CIRCLES_MAX 8      /* how often a request may have passed a weir before */
 
 static bool starts_nocase(struct slice s, struct slice prefix)
 {
@@ -209,9 +209,19 @@ static unsigned circles(const struct fields *fields)
 		if (fields->list[i].id != FIELD_VIA)
 			continue;
 		while (list_next(&list, &member))
-			count += slice_equal(member, SLICE(VIA_OF_OURS));
+			count += slice_equal(member, SLICE("1.1 " VIA_NAME)) ||
+				 slice_equal(member, SLICE("1.0 " VIA_NAME)) ||
+				 slice_equal(member, SLICE("2.0 " VIA_NAME));
 	}
 	return count;
+}
+
+/* RFC 9110, 7.6.3: the version in which the request came. */
+static struct slice via_of(const struct request *request)
+{
+	if (request->major >= 2)
+		return SLICE("2.0 " VIA_NAME);
+	return request->minor ? SLICE("1.1 " VIA_NAME) : SLICE("1.0 " VIA_NAME);
 }
 
 unsigned forward_request(
@@ -252,7 +262,7 @@ unsigned forward_request(
 			out->fields.list[out->fields.count++] = kept.list[i];
 	add_identity(request, asked_host(request, named), &out->fields);
 	add_hops(request, &out->fields);
-	fields_add(&out->fields, arena, FIELD_VIA, SLICE(VIA_OF_OURS));
+	fields_add(&out->fields, arena, FIELD_VIA, via_of(request));
 	return 0;
 }
 
@@ -297,6 +307,12 @@ static struct slice own_location(
 		(int)name.len, name.ptr, (int)rest.len, rest.ptr);
 }
 
+/* RFC 9110, 6.6.1: it says when the answer was made, and caches reckon by it. What is no date in the form that is sent today is replaced. */
+static bool is_usual_date(struct slice value)
+{
+	return value.len == 29 && slice_ends(value, SLICE(" GMT"));
+}
+
 void forward_response(
 	struct request *request, const struct upstream *upstream, const struct origin_response *in)
 {
@@ -310,10 +326,13 @@ void forward_response(
 	if (to->count)
 		memcpy(list, to->list, to->count * sizeof(list[0]));
 	to->list = list;
+	bool dated = false;
 	for (unsigned i = 0; i < in->fields.count; i++) {
 		struct field field = in->fields.list[i];
-		if (field.id == FIELD_DATE || tells_software(&field))
+		if (tells_software(&field) ||
+			(field.id == FIELD_DATE && (dated || !is_usual_date(field.value))))
 			continue;
+		dated = dated || field.id == FIELD_DATE;
 		if (field.id == FIELD_LOCATION || field.id == FIELD_CONTENT_LOCATION)
 			field.value = own_location(request, upstream, field.value);
 		list[to->count++] = field;

@@ -47,13 +47,15 @@ char *h1_head_write(char *to, unsigned status, struct slice reason, const char *
 	*to++ = (char)('0' + status % 10);
 	*to++ = ' ';
 	to = h1_put(to, reason_of(status, reason));
-	to = h1_put(to, SLICE("\r\nDate: "));
+	to = h1_put(to, date ? SLICE("\r\nDate: ") : SLICE("\r\n"));
 	if (date_offset)
 		*date_offset = (size_t)(to - begin);
-	memcpy(to, date, 29);
-	to += 29;
-	*to++ = '\r';
-	*to++ = '\n';
+	if (date) {
+		memcpy(to, date, 29);
+		to += 29;
+		*to++ = '\r';
+		*to++ = '\n';
+	}
 	for (unsigned i = 0; i < fields->count; i++)
 		to = h1_field_write(to, fields->list[i].name, fields->list[i].value);
 	return to;

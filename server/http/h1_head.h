@@ -9,7 +9,7 @@
 
 /* How many bytes h1_head_write takes at most, the empty line not included. */
 size_t h1_head_size(const struct fields *fields, struct slice reason);
-/* Writes "HTTP/1.1 STATUS REASON\r\nDate: …\r\n" (date: 29 octets) and the fields at `to`; no empty line. reason empty: the
+/* Writes "HTTP/1.1 STATUS REASON\r\nDate: …\r\n" (date: 29 octets; NULL: among the fields) and the fields at `to`; no empty line. reason empty: the
  * usual one. *date_offset (may be NULL) is where the date begins. Returns the end. */
 char *h1_head_write(char *to, unsigned status, struct slice reason, const char *date,
 	const struct fields *fields, size_t *date_offset);

@@ -35,7 +35,7 @@ struct peer {
 struct response {
 	unsigned status; /* 0: none yet */
 	struct fields
-		fields; /* without Date, Connection, Content-Length, Transfer-Encoding: the carrier writes these */
+		fields; /* without Connection, Content-Length, Transfer-Encoding: the carrier writes these, and Date where there is none */
 	uint64_t
 		length; /* of the body that follows; LENGTH_UNKNOWN: by framing. For HEAD and 304: what GET would have had */
 	struct slice reason; /* of a backend; empty: the usual one */

@@ -120,6 +120,7 @@ static bool is_of_body(const struct field *field)
 	switch (field->id) {
 	case FIELD_ACCEPT_RANGES:
 	case FIELD_AGE:
+	case FIELD_DATE:
 	case FIELD_ETAG:
 	case FIELD_LAST_MODIFIED:
 	case FIELD_LINK:

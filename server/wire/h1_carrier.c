@@ -90,7 +90,9 @@ static void h1_send_head(struct request *request, bool end)
 	begin_tunnel(s);
 	struct chunk_block *block = chunk_block(size);
 	char *to = h1_head_write(block->bytes, response->status, response->reason,
-		request->thread->clock->http_date, &response->fields, NULL);
+		fields_find(&response->fields, FIELD_DATE) ? NULL
+							   : request->thread->clock->http_date,
+		&response->fields, NULL);
 	to = write_framing(s, to);
 	to = write_connection(s, to);
 	to = h1_put(to, SLICE("\r\n"));
