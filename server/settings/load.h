@@ -53,8 +53,8 @@ struct load {
 	struct kept kept;
 	const struct option_sets *sets;
 	size_t set_count;
-	void **prototypes;              /* by set: a struct with the presets */
-	const struct node *root;        /* of the main file; NULL: not read yet, or not to be read */
+	void **prototypes;       /* by set: a struct with the presets */
+	const struct node *root; /* of the main file; NULL: not read yet, or not to be read */
 	const struct config_file *file; /* the one that is being read */
 	const struct config_file **files;
 	size_t file_count;
