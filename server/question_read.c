@@ -112,13 +112,7 @@ static int write_head(const struct question *q, struct asked *asked, struct slic
 
 static int read_from(const char *text, struct address *address)
 {
-	*address = (struct address){.length = sizeof address->v4};
-	address->v4.sin_family = AF_INET;
-	if (inet_pton(AF_INET, text ? text : "127.0.0.1", &address->v4.sin_addr) == 1)
-		return 0;
-	*address = (struct address){.length = sizeof address->v6};
-	address->v6.sin6_family = AF_INET6;
-	if (inet_pton(AF_INET6, text, &address->v6.sin6_addr) == 1)
+	if (value_ip(slice_of(text ? text : "127.0.0.1"), address) == 0)
 		return 0;
 	return refuse("the address", text, "write one such as 192.0.2.1 or 2001:db8::1");
 }

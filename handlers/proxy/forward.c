@@ -237,7 +237,8 @@ unsigned forward_request(
 		.method_id = request->method,
 		.target = target_of(request),
 		.length = request->length,
-		.upgrade = request->upgrade,
+		/* an error's page is no tunnel */
+		.upgrade = request->x.status ? (struct slice){NULL, 0} : request->upgrade,
 		.expect_continue = request->expect_continue,
 		.want_trailers = fields_have_token(from, FIELD_TE, SLICE("trailers")),
 	};

@@ -264,12 +264,10 @@ static void note_server(const struct origin *o)
 /* Which of several addresses it is, only the connection knows. */
 static void note_address(const struct origin *o, struct backend_seen *seen)
 {
-	struct address address = {.length = sizeof(address.local)};
 	char text[128];
-	if (o->conn->pool->server->address_count == 1 ||
-		getpeername(o->conn->transport.fd, &address.any, &address.length))
+	if (o->conn->pool->server->address_count == 1)
 		return;
-	struct slice named = {text, address_text(&address, text)};
+	struct slice named = {text, address_text(&o->conn->to, text)};
 	seen->server = arena_slice(o->arena, named);
 }
 

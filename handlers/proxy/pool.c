@@ -269,8 +269,8 @@ static void conn_dial(struct server_conn *conn)
 	conn->address %= count;
 	conn->generation = name ? name->generation : 0;
 	conn->dialling = true;
-	dial_start(&conn->dial, pool->backends->thread->loop,
-		name ? &name->addresses[conn->address] : &pool->server->addresses[conn->address],
+	conn->to = name ? name->addresses[conn->address] : pool->server->addresses[conn->address];
+	dial_start(&conn->dial, pool->backends->thread->loop, &conn->to,
 		(uint64_t)pool->upstream->connect_timeout, dialled);
 }
 

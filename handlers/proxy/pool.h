@@ -35,6 +35,7 @@ struct server_conn {
 	bool timed_out;      /* one of the addresses did not answer */
 	unsigned left;       /* addresses to try after this one */
 	unsigned address;    /* the one that is dialled, of the pool's */
+	struct address to;   /* that one, where there are several */
 	unsigned generation; /* of the name's addresses, when it was found to be one of them */
 	const struct server_conn_user *told; /* NULL: idle */
 	void *user;

@@ -174,11 +174,14 @@ static void drop_answer(struct passage *p, const struct origin_response *respons
 	drop_more(p);
 }
 
-/* Is an answer not the client's? An error that asking for an error page ends in never is. */
+/* Is an answer not the client's? What is asked for as an error's page and is none, a redirect or an error, never is. */
 static bool is_replaced(const struct request *request, const struct origin_response *response)
 {
+	bool page = response->status / 100 == 2 && response->status != 206;
+	if (request->x.status)
+		return !page;
 	return !response->upgraded && response->status >= 400 &&
-	       (request->x.status || respond_intercepts(request, response->status));
+	       respond_intercepts(request, response->status);
 }
 
 /* --- The request's body. --- */
@@ -290,7 +293,10 @@ static const struct origin_events events = {origin_info, origin_head, origin_fai
 
 static void proxy_cancel(struct request *request)
 {
-	passage_end(request_state(request));
+	struct passage *p = request_state(request);
+	if (p->dropping)
+		request->response.status = 0; /* what is dropped was not answered with */
+	passage_end(p);
 }
 
 /* An error page is not asked of the upstream whose answer it takes the place of. */

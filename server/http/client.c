@@ -111,13 +111,11 @@ static bool take_last(struct slice *list, struct slice *member)
 	return false;
 }
 
-/* The member that stands so far from the right end, from 1; of a shorter list the first. */
-static struct slice member_from_right(struct slice list, unsigned place)
+/* The last member of a field that is a list over several lines; ptr NULL: there is none. */
+static struct slice last_of(const struct walk *w, enum field_id id)
 {
-	struct slice member = {NULL, 0}, next;
-	while (place-- && take_last(&list, &next))
-		member = next;
-	return member;
+	struct slice list = fields_joined(&w->request->fields, &w->request->arena, id), member;
+	return take_last(&list, &member) ? member : (struct slice){NULL, 0};
 }
 
 /* One more address. True: the one before it may be believed as well. */
@@ -169,17 +167,15 @@ static void walk_forwarded(struct walk *w, struct slice list)
 	}
 }
 
-/* Proto and host have lists of their own, or one member that the first proxy wrote and the others have left alone. */
+/* Proto and host have fields of their own, to which some proxies append and which some pass on, so that no count of members is safe: what the
+ * nearest one says stands last. */
 static void walk_x_forwarded(struct walk *w, struct slice list)
 {
-	const struct fields *fields = &w->request->fields;
-	struct arena *arena = &w->request->arena;
 	struct slice member;
 	while (take_last(&list, &member) && step(w, member))
 		;
-	unsigned place = w->count ? w->count : 1;
-	w->proto = member_from_right(fields_joined(fields, arena, FIELD_X_FORWARDED_PROTO), place);
-	w->host = member_from_right(fields_joined(fields, arena, FIELD_X_FORWARDED_HOST), place);
+	w->proto = last_of(w, FIELD_X_FORWARDED_PROTO);
+	w->host = last_of(w, FIELD_X_FORWARDED_HOST);
 }
 
 /* --- What becomes of it. --- */

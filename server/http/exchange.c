@@ -250,8 +250,10 @@ void exchange_respond(struct request *request, struct source *body)
 	if (request->explanation)
 		explain_verdict(request, "answers");
 	struct response *response = &request->response;
-	if (request->x.status)
+	if (request->x.status) {
 		response->status = request->x.status;
+		response->reason = (struct slice){NULL, 0}; /* a backend's is that of the page */
+	}
 	check(response->status >= 101);
 	if (request->x.vary
 			.len) /* what chose the handler stands beside what chose the representation */

@@ -79,8 +79,15 @@ unsigned hosts_find(
 	unsigned count = 0;
 	char *line = NULL;
 	size_t size = 0;
-	while (file && count < most && getline(&line, &size, file) >= 0)
-		count += read_line(line, wanted, port, &to[count]);
+	while (file && count < most && getline(&line, &size, file) >= 0) {
+		/* the name first: long lists of other names are common */
+		if (!strcasestr(line, name) || !read_line(line, wanted, port, &to[count]))
+			continue;
+		bool known = false;
+		for (unsigned i = 0; i < count; i++)
+			known = known || address_equal(&to[i], &to[count]);
+		count += !known;
+	}
 	free(line);
 	if (file)
 		fclose(file);

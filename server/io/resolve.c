@@ -118,7 +118,11 @@ static void add(struct query *query, int family, const void *octets, int ttl)
 {
 	unsigned clamped = clamp_ttl(ttl);
 	query->ttl = query->count == 0 || clamped < query->ttl ? clamped : query->ttl;
-	query->addresses[query->count++] = hosts_address(family, octets, query->lookup->port);
+	struct address address = hosts_address(family, octets, query->lookup->port);
+	for (unsigned i = 0; i < query->count; i++)
+		if (address_equal(&query->addresses[i], &address))
+			return;
+	query->addresses[query->count++] = address;
 }
 
 /* --- The library's sockets: they are never waited for, closed by exec, and not configured further, which the sandbox forbids. --- */

@@ -148,15 +148,16 @@ static const struct option client_rows[] = {
 		.schema = "{\"anyOf\":[{\"type\":\"string\"},{\"type\":\"array\",\"items\":{"
 			  "\"type\":\"string\"}}]}",
 		.example = "[\"10.0.0.0/8\", \"2001:db8::/32\", unix]",
-		.prose = "Addresses and networks of proxies in front of weir that are believed; "
-			 "unix: whoever comes by a Unix socket. Of what they say in "
-			 "X-Forwarded-For, or in Forwarded where there is no such field, the "
-			 "rightmost address that is not trusted itself is the client's: for "
-			 "logs and backends. A list that is malformed is believed as far "
-			 "as it can be read from the right. X-Forwarded-Proto and "
-			 "X-Forwarded-Host, or what Forwarded says there, are passed on likewise. "
-			 "A trusted proxy must itself write or remove X-Forwarded-For, or clients "
-			 "could say what they like. What others say is removed."},
+		.prose =
+			"Addresses and networks of proxies in front of weir that are believed; "
+			"unix: whoever comes by a Unix socket. Of what they say in "
+			"X-Forwarded-For, or in Forwarded where there is no such field, the "
+			"rightmost address that is not trusted itself is the client's: for "
+			"logs and backends. A list that is malformed is believed as far "
+			"as it can be read from the right. X-Forwarded-Proto and "
+			"X-Forwarded-Host (their last members), or what Forwarded says there, are passed on likewise. "
+			"A trusted proxy must itself write or remove X-Forwarded-For, or clients "
+			"could say what they like. What others say is removed."},
 	{0},
 };
 

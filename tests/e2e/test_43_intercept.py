@@ -18,7 +18,8 @@ sites:
   - listen: "http://127.0.0.1:$port"
     root: $root
     proxy: app
-    errors: { 404: /404.html, 5xx: /50x.html, 401: /none.html, 410: /elsewhere/page, 411: /elsewhere/fails, intercept: on }
+    errors: { 404: /404.html, 5xx: /50x.html, 401: /none.html, 410: /elsewhere/page, 411: /elsewhere/fails,
+              412: /elsewhere/moved, 413: /elsewhere/same, 415: /elsewhere/part, 417: /elsewhere/tunnel, intercept: on }
     routes:
       /off/: { errors: { intercept: off } }
       /own/: { errors: { 404: /own404.html } }
@@ -79,15 +80,33 @@ def stalls(peer, head):
 
 
 SCRIPTS = {
+    **{str(status): whole(status) for status in (412, 413, 415, 417)},
     "404": whole(404), "503": whole(503), "401": whole(401), "403": whole(403), "410": whole(410), "411": whole(411),
     "off": whole(404), "own": whole(404), "large": whole(404, b"e" * 200_000), "pieces": in_pieces, "chunks": in_chunks,
     "endless": endless, "stalls": stalls, "none.html": whole(404), "close": answer(),
 }
 
 
+def page_elsewhere(peer, head):
+    """A page, or what is none: by the last word of the path."""
+    answers = {
+        "page": lambda: plain(peer, head),
+        "moved": lambda: peer.send(b"HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n"),
+        "same": lambda: peer.send(b"HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\n\r\n"),
+        "part": lambda: peer.send(b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-1/9\r\nContent-Length: 2\r\n\r\nxx"),
+        "tunnel": lambda: peer.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+                                    if head.get("Upgrade") else b"HTTP/1.1 200 Bee Fine\r\nContent-Length: 4\r\n\r\npage"),
+    }
+    make = answers.get(head.target.rpartition("/")[2])
+    if not make:
+        return whole(404)(peer, head)
+    make()
+    return True
+
+
 @pytest.fixture(scope="module")
 def stage():
-    elsewhere = {"elsewhere": lambda peer, head: plain(peer, head) if head.target == "/elsewhere/page" else whole(404)(peer, head)}
+    elsewhere = {"elsewhere": page_elsewhere}
     with Origin(SCRIPTS) as origin, Origin(elsewhere) as other:
         with Server(CONFIG, values={"address": origin.address, "other": other.address}) as weir:
             for name in ("404", "50x", "own404"):
@@ -241,3 +260,21 @@ def test_many_at_once(stage):
     for thread in threads:
         thread.join()
     assert not faults
+
+
+@pytest.mark.parametrize("status", [412, 413, 415])
+def test_page_that_is_none(stage, status):
+    """RFC 9110, 15: a redirect, a 304 and a part are no page for an error: the built-in one is sent with the error's status, whole."""
+    with Connection(stage.port) as connection:
+        response = connection.get(f"/{status}")
+        assert response.status == status and b"<h1>" in response.body
+        assert response.get("Location") is None and response.get("Content-Range") is None
+        assert connection.get("/404").status == 404
+
+
+def test_page_is_no_tunnel(stage):
+    """An error's page is asked for without the client's Upgrade, and answers under the error's own reason."""
+    with Connection(stage.port) as connection:
+        response = connection.get("/417", fields={"Connection": "upgrade", "Upgrade": "websocket"})
+        assert (response.status, response.body) == (417, b"page")
+        assert response.reason == "Expectation Failed"

@@ -426,14 +426,15 @@ def test_killed_backends_and_what_may_be_repeated(weir, tmp_path):
     """Not one request that may be repeated is lost. Where weir has no `retries` yet: none but those under way on a connection
     that was new."""
     load, _ = killed(weir, tmp_path, ("GET", "HEAD", "PUT", "DELETE", "OPTIONS"))
-    assert len(load.bad) <= (0 if "upstreams" in features() else 4 * 6), load.bad[:10]
+    assert len(load.bad) <= (0 if "upstreams" in features() else 4 * 6 * 2), load.bad[:10]
     assert {status for _, _, status in load.bad} <= {502}, load.bad[:10]
 
 
 def test_killed_backends_and_what_may_not(weir, tmp_path):
-    """POST: lost is what was under way at most, and nothing is done twice."""
+    """POST: lost is what was under way at most, and nothing is done twice. Each of the six threads may lose two at each death: one on a
+    connection that is kept, one on a new one that the kernel still takes for the dying backend."""
     load, asked = killed(weir, tmp_path, ("POST", "PATCH"))
-    assert len(load.bad) <= 4 * 6, load.bad[:30]
+    assert len(load.bad) <= 4 * 6 * 2, load.bad[:30]
     assert {status for _, _, status in load.bad} <= {502}, load.bad[:10]
     assert len(asked) == len(set(asked)), "asked twice"
 
