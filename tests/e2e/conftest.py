@@ -8,6 +8,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from client import PROTOCOLS  # noqa: E402
+from recorder import Recorder  # noqa: E402
 from server import Server  # noqa: E402
 
 
@@ -30,6 +31,32 @@ def weir():
     yield start
     for server in reversed(servers):
         server.__exit__(None, None, None)
+
+
+@pytest.fixture
+def mortal():
+    """Servers whose processes the test ends or replaces itself: judged by the test alone."""
+    made = []
+
+    def start(config, **options):
+        server = Server(config, **options)
+        made.append(server)
+        server.start()
+        (server.root / "index.html").write_text("hello\n")
+        return server
+
+    yield start
+    for server in made:
+        server.kill()
+        server.remove()
+
+
+@pytest.fixture(scope="module")
+def recorder():
+    """A backend that tells what it was asked."""
+    running = Recorder()
+    yield running
+    running.close()
 
 
 @pytest.fixture(autouse=True)

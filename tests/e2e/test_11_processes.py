@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from client import Connection
 from proc_load import Load
-from server import ROOT, WEIR, Failed, Server, children, command, free_port, new_folder, wait_for
+from server import ROOT, WEIR, Failed, children, command, free_port, new_folder, wait_for
 
 CONFIG = """
 sites:
@@ -29,24 +29,6 @@ def server(weir):
     made = weir(CONFIG)
     (made.root / "index.html").write_text("hello\n")
     return made
-
-
-@pytest.fixture
-def mortal():
-    """Servers whose processes the test kills itself: judged by the test alone."""
-    made = []
-
-    def start(config, **options):
-        server = Server(config, **options)
-        made.append(server)
-        server.start()
-        (server.root / "index.html").write_text("hello\n")
-        return server
-
-    yield start
-    for server in made:
-        server.kill()
-        server.remove()
 
 
 def get(port, path="/"):

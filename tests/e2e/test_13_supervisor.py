@@ -13,31 +13,13 @@ import threading
 from pathlib import Path
 
 import pytest
-from server import ROOT, WEIR, Server, children, command, wait_for
+from server import ROOT, WEIR, children, command, wait_for
 
 CONFIG = """
 sites:
   - { listen: "http://127.0.0.1:$port", root: $root }
 """
 LOGS = "log: { error: { path: stderr }, access: { path: $folder/logs/access.log } }\n"
-
-
-@pytest.fixture
-def mortal():
-    """Servers whose processes the test ends or replaces itself: judged by the test alone."""
-    made = []
-
-    def start(config, **options):
-        server = Server(config, **options)
-        made.append(server)
-        server.start()
-        (server.root / "index.html").write_text("hello\n")
-        return server
-
-    yield start
-    for server in made:
-        server.kill()
-        server.remove()
 
 
 def get(port, path="/"):

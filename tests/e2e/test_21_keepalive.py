@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from client import Connection, Ended, curl, exchange
-from recorder import Recorder
 from server import Server
 
 CONFIG = """
@@ -24,13 +23,6 @@ sites:
   - { listen: "http://127.0.0.1:$port4", root: other }
 """
 BIG = bytes(range(256)) * 8192  # 2 MiB
-
-
-@pytest.fixture(scope="module")
-def recorder():
-    running = Recorder()
-    yield running
-    running.close()
 
 
 @pytest.fixture(scope="module")

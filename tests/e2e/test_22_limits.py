@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from client import BadResponse, Connection, Ended, exchange
-from recorder import Recorder
 from server import Server, wait_for
 
 SIZES = """
@@ -38,13 +37,6 @@ limits: { connections: 20, timeouts: { idle: 60s } }
 sites:
   - { listen: "http://127.0.0.1:$port", root: root }
 """
-
-
-@pytest.fixture(scope="module")
-def recorder():
-    running = Recorder()
-    yield running
-    running.close()
 
 
 def serving(config, recorder):

@@ -8,7 +8,6 @@ import time
 import pytest
 
 from client import Connection, curl, exchange
-from recorder import Recorder
 from server import Server
 
 CONFIG = """
@@ -91,13 +90,6 @@ TYPES = {"a.html": "text/html; charset=utf-8", "a.htm": "text/html; charset=utf-
     "a.webmanifest": "application/manifest+json", "a.map": "application/json",
     "a.md": ("text/markdown; charset=utf-8", "text/plain; charset=utf-8"), "a.csv": "text/csv; charset=utf-8",
     "a.tar.gz": ("application/gzip", "application/x-gzip"), "a.b.css": "text/css; charset=utf-8",}
-
-
-@pytest.fixture(scope="module")
-def recorder():
-    running = Recorder()
-    yield running
-    running.close()
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,6 @@ import pytest
 
 from client import Connection, curl
 from fileroot import PAST, SECRET, Links, ask, browser_join, date, entries, made, put, resolved
-from recorder import Recorder
 
 CONFIG = """
 sites:
@@ -34,13 +33,6 @@ NAMES = ["a b.txt", "ümläut.txt", "日本.txt", 'quo"te.txt', "'single'.txt", 
     "\x01ctl", "\x7f", "~", "=", "-dash", "index.html.txt", "\u202egnp.exe", "e\u0301.txt", "é.txt", "]]>", "<!--", "a=b&c=d", "@",
     "*", "|", "^`{}"]
 NOT_UTF8 = [b"latin\xe9.txt", b"\xff\xfe", b"\xc0\xae", b"\xed\xa0\x80", b"cut\xe6\x97"]
-
-
-@pytest.fixture(scope="module")
-def recorder():
-    running = Recorder()
-    yield running
-    running.close()
 
 
 @pytest.fixture(scope="module")

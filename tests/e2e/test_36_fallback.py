@@ -7,7 +7,6 @@ import pytest
 
 from client import Connection, curl
 from fileroot import SECRET, ask, date, encode, made, max_age, parts, put, words
-from recorder import Recorder
 from server import free_port
 
 CONFIG = """
@@ -32,13 +31,6 @@ SHELL = b"<!doctype html><title>another shell</title>"
 OWN = {name: f"<!doctype html><title>own {name}</title>".encode() for name in ("404", "403", "4xx", "50x")}
 CHROME = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8"
 FIREFOX = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
-
-
-@pytest.fixture(scope="module")
-def recorder():
-    running = Recorder()
-    yield running
-    running.close()
 
 
 @pytest.fixture(scope="module")

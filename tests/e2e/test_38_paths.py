@@ -15,7 +15,6 @@ import pytest
 
 from client import Connection, exchange
 from fileroot import SECRET, ask, encode, made, put, words
-from recorder import Recorder
 
 CONFIG = """
 sites:
@@ -45,13 +44,6 @@ LINKS = {"in.txt": "ten.txt", "indir": "sub", "sub/up.txt": "../ten.txt", "chain
          "loop-b": "loop-a", "looped": "looped/x", "around": "../root/ten.txt", "zero": "/dev/zero", "null": "/dev/null",
          "environ": "/proc/self/environ",
          "to-fifo": "fifo", "to-closed": "closed.txt", "to-hidden": ".hidden", "slashed": "ten.txt/", "to-slash": "sub/"}
-
-
-@pytest.fixture(scope="module")
-def recorder():
-    running = Recorder()
-    yield running
-    running.close()
 
 
 @pytest.fixture(scope="module")
