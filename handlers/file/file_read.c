@@ -11,6 +11,7 @@
 #include "handlers/file/file.h"
 #include "io/remote.h"
 
+#define DAY         86400ll
 #define PIECE       (64u << 10)      /* of what is read at a time; a multiple of DIGEST_BLOCK */
 #define SNIFFED     4096             /* octets that are enough to tell a type */
 #define RACY_NS     (50 * 1000000ll) /* file times advance in steps of some milliseconds */
@@ -18,10 +19,13 @@
 #define STEADY_NS                                                                                  \
 	1000000000ll /* a modification time that old tells versions apart (RFC 9110, 8.8.2.2) */
 
+/* Of the present and of a time that anybody may have given a file: years are as good as a day. */
 static int64_t nanoseconds_since(struct timespec then)
 {
 	struct timespec now;
 	clock_gettime(CLOCK_REALTIME, &now);
+	if (then.tv_sec < now.tv_sec - DAY || then.tv_sec > now.tv_sec + DAY)
+		return (then.tv_sec < now.tv_sec ? DAY : -DAY) * 1000000000ll;
 	return (now.tv_sec - then.tv_sec) * 1000000000ll + now.tv_nsec - then.tv_nsec;
 }
 
