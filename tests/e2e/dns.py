@@ -9,7 +9,7 @@ import subprocess
 import threading
 from pathlib import Path
 
-CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
+CLONE_FS, CLONE_NEWNS, CLONE_NEWNET = 0x00000200, 0x00020000, 0x40000000
 # What programs want of /etc; nothing secret.
 FILES = ["passwd", "group", "nsswitch.conf", "mime.types", "ld.so.cache", "localtime", "magic", "hosts", "resolv.conf"]
 A, AAAA = 1, 28
@@ -52,6 +52,8 @@ class World:
     def leave(self):
         libc = ctypes.CDLL(None, use_errno=True)
         net, mnt, root, folder = self.before
+        # a thread that has not quite ended shares root and folder with this one, and who shares them may not change namespaces
+        assert libc.unshare(CLONE_FS) == 0, os.strerror(ctypes.get_errno())
         for descriptor in (net, mnt):
             assert libc.setns(descriptor, 0) == 0, os.strerror(ctypes.get_errno())
         os.fchdir(root)  # setns has left both where the namespace begins
