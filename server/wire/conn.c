@@ -162,16 +162,22 @@ static ssize_t write_memory(struct conn *c)
 	return c->transport.ops->write(&c->transport, iov, count, span != NULL);
 }
 
-/* What is asked of the kernel at once. */
-static size_t file_piece(const struct chunk *span)
+/* What is asked of the kernel at once, and of one connection in a turn of the loop. */
+static size_t quantum(const struct conn *c)
 {
-	return span->length < CONN_QUANTUM ? (size_t)span->length : CONN_QUANTUM;
+	return c->transport.caps & TRANSPORT_PACED ? CONN_QUANTUM_PACED : CONN_QUANTUM;
+}
+
+static size_t file_piece(const struct conn *c)
+{
+	uint64_t length = c->out.first->length;
+	return length < quantum(c) ? (size_t)length : quantum(c);
 }
 
 static ssize_t write_file(struct conn *c)
 {
 	const struct chunk *span = c->out.first;
-	size_t length = file_piece(span);
+	size_t length = file_piece(c);
 	if (!chunks_stand(&c->out)) { /* between two pieces it became another version */
 		errno = ESTALE;
 		return IO_ERROR;
@@ -214,7 +220,7 @@ static bool flush(struct conn *c, size_t *budget)
 	while (!chunks_empty(&c->out)) {
 		const struct chunk *span = c->out.first;
 		bool by_kernel = !span->ptr && c->transport.caps & TRANSPORT_SEND_FILE;
-		size_t asked = by_kernel ? file_piece(span) : 0;
+		size_t asked = by_kernel ? file_piece(c) : 0;
 		ssize_t n = span->ptr ? write_memory(c) : write_file(c);
 		if (n > 0) {
 			account_write(c, (size_t)n);
@@ -337,7 +343,7 @@ static void close_or_linger(struct conn *c)
 
 static void settle(struct conn *c)
 {
-	size_t budget = CONN_QUANTUM;
+	size_t budget = quantum(c);
 	for (bool again = true; again && !c->broken;) {
 		again = false;
 		if (!c->blocked && !chunks_empty(&c->out) && !flush(c, &budget))
