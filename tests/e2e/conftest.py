@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from client import PROTOCOLS  # noqa: E402
 from recorder import Recorder  # noqa: E402
-from server import Server  # noqa: E402
+from server import Server, starter  # noqa: E402
 
 
 @pytest.fixture(params=PROTOCOLS)
@@ -38,14 +38,7 @@ def mortal():
     """Servers whose processes the test ends or replaces itself: judged by the test alone."""
     made = []
 
-    def start(config, **options):
-        server = Server(config, **options)
-        made.append(server)
-        server.start()
-        (server.root / "index.html").write_text("hello\n")
-        return server
-
-    yield start
+    yield starter(made)
     for server in made:
         server.kill()
         server.remove()

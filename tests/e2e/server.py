@@ -304,6 +304,19 @@ class Server:
         return f"{scheme}://127.0.0.1:{self.ports[port]}{path}"
 
 
+def starter(made):
+    """What starts a server with a page and notes it in `made`: for fixtures that end them in ways of their own."""
+
+    def start(config, **options):
+        server = Server(config, **options)
+        made.append(server)
+        server.start()
+        (server.root / "index.html").write_text("hello\n")
+        return server
+
+    return start
+
+
 def command(*arguments, seconds=20, env=None, cwd=None):
     """Runs one of weir's commands to its end."""
     return subprocess.run([WEIR, *map(str, arguments)], capture_output=True, text=True,

@@ -12,7 +12,7 @@ import time
 import pytest
 from client import Connection
 from proc_load import Load
-from server import WEIR, Server, children, command, free_port, wait_for
+from server import WEIR, children, command, free_port, starter, wait_for
 
 CONFIG = """
 sites:
@@ -29,14 +29,7 @@ def reloaded():
     """Servers that are reloaded, so that their workers change."""
     made = []
 
-    def start(config, **options):
-        server = Server(config, **options)
-        made.append(server)
-        server.start()
-        (server.root / "index.html").write_text("hello\n")
-        return server
-
-    yield start
+    yield starter(made)
     for server in made:
         server.expect_restart()
         server.__exit__(None, None, None)
