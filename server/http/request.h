@@ -18,6 +18,7 @@ struct explanation;
 struct handler;
 struct ready;
 struct stage;
+struct tls_settings;
 struct trail;
 
 #define LENGTH_UNKNOWN UINT64_MAX
@@ -29,6 +30,10 @@ struct peer {
 	uint64_t connection;                      /* its number */
 	enum scheme scheme;
 	const char *transport; /* "http", "tls1.3": for logs */
+	const struct tls_settings *
+		tls; /* the rules that its handshake was judged by (settings/tls.h); NULL in clear */
+	struct slice client_certificate; /* of a client that was verified: DER; empty: none */
+	struct slice client_subject;     /* of it, by RFC 4514 */
 };
 
 /* The head of an answer. */

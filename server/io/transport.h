@@ -35,6 +35,8 @@ struct transport_ops {
 	ssize_t (*send_file)(struct transport *t, int fd, off_t offset, size_t length, bool more);
 	/* Says that nothing more is written: close_notify, shutdown(SHUT_WR). 1 when said, IO_AGAIN, IO_ERROR. */
 	int (*finish)(struct transport *t);
+	/* Goes on sending what was taken and not yet sent (`unsent`). 1 when all is sent, IO_AGAIN, IO_ERROR. NULL where nothing is held back. */
+	int (*flush)(struct transport *t);
 	/* Closes the descriptor and frees what belongs to it; `reset`: the peer sees a reset. */
 	void (*close)(struct transport *t, bool reset);
 };
@@ -45,6 +47,8 @@ struct transport {
 	int fd;
 	uint8_t caps;
 	bool corked;   /* segments are held back until a piece without `more` */
+	bool pending;  /* bytes for read() stand inside, of which the kernel will not tell */
+	bool unsent;   /* bytes that write() took wait for the kernel: see flush */
 	uint8_t wants; /* after IO_AGAIN */
 };
 

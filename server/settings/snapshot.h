@@ -12,6 +12,8 @@
 #include "settings/option.h"
 #include "settings/value.h"
 
+struct tls_settings;
+
 enum scheme { SCHEME_HTTP, SCHEME_HTTPS };
 enum access_format { ACCESS_COMMON, ACCESS_COMBINED, ACCESS_JSON };
 enum sandbox_mode { SANDBOX_OFF, SANDBOX_ON, SANDBOX_REQUIRE };
@@ -102,6 +104,7 @@ struct site {
 	struct slice *hosts; /* lower case; none: the default of its addresses */
 	size_t host_count;
 	struct scope scope;
+	const struct tls_settings *tls; /* settings/tls.h: its own, or the file's; never NULL */
 	struct route *
 		routes; /* longest pattern first within a kind: exact, then prefix, then extension */
 	size_t route_count;
@@ -132,6 +135,8 @@ struct snapshot {
 	size_t site_count;
 	struct listener_settings *listeners;
 	size_t listener_count;
+	const struct tls_settings *tls; /* the file's, and each site's own behind it */
+	size_t tls_count;
 	unsigned scope_count;
 	time_t loaded; /* when */
 };

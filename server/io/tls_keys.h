@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Who holds private keys. A worker has none: it asks the signer (process/signer_client); `weir check` and tests read files themselves. */
+#ifndef WEIR_IO_TLS_KEYS_H
+#define WEIR_IO_TLS_KEYS_H
+
+#include <gnutls/abstract.h>
+
+#include "base/bytes.h"
+
+struct tls_keys {
+	/* The key that stands in this file now: a private key whose signing may be done elsewhere. The same path may be asked for again
+	 * after the file changed: keys that were given out before stay as they are. The caller's, by gnutls_privkey_deinit, which any thread may
+	 * call. Any thread may sign with it. 0, or -1 with a sentence in *fault (what is wrong, and what to write). May wait, bounded. */
+	int (*key)(struct tls_keys *keys, struct slice path, gnutls_privkey_t *key,
+		struct buffer *fault);
+	/* A fresh ECDSA P-256 key, for a certificate of one's own while none was obtained. Likewise. */
+	int (*fresh)(struct tls_keys *keys, gnutls_privkey_t *key, struct buffer *fault);
+};
+
+/* Reads files in this process. Nothing to free. */
+struct tls_keys *tls_keys_here(void);
+
+#endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What is configured of TLS: `tls:` of the file, and of a site. A site that says nothing has the file's very object, so that
+ * rules are told apart by their address. Nothing here knows GnuTLS. */
+#ifndef WEIR_SETTINGS_TLS_H
+#define WEIR_SETTINGS_TLS_H
+
+#include "settings/snapshot.h"
+
+enum tls_version { TLS_1_2, TLS_1_3 };
+enum client_auth { CLIENT_AUTH_OFF, CLIENT_AUTH_OPTIONAL, CLIENT_AUTH_REQUIRED };
+
+/* One certificate and its key, as written. Bytes are those that were read with the configuration (load_file): a worker after a crash has
+ * them again. The key's bytes are never here: whoever holds keys (io/tls_keys.h) reads them. */
+struct tls_pair {
+	struct slice certificate_path, key_path; /* absolute, a NUL behind */
+	struct slice ocsp_path;                  /* { NULL, 0 }: none */
+	struct slice certificate; /* PEM, the leaf first; empty: not there yet (acme) */
+	struct slice ocsp;        /* DER */
+	bool acme; /* obtained by weir: it may be missing, a self-signed one stands in meanwhile */
+	struct slice *names; /* acme: the hosts that it is for */
+	size_t name_count;
+	const struct node *node; /* where it is written; valid until snapshot_load returns */
+};
+
+/* `acme:` of the file or of a site. */
+struct acme_settings {
+	bool on;
+	struct slice email;     /* { NULL, 0 }: none given */
+	struct slice directory; /* URL */
+	struct slice path;      /* of the state, absolute */
+	struct slice
+		ca; /* a file of authorities to trust when talking to the directory; { NULL, 0 }: the system's */
+};
+
+struct tls_settings {
+	struct tls_pair *pairs;
+	size_t pair_count;
+	int min_version; /* enum tls_version */
+	int client_auth; /* enum client_auth */
+	struct slice client_ca_path;
+	struct slice client_ca;  /* PEM, as read */
+	struct slice priorities; /* of GnuTLS, in place of ours; { NULL, 0 }: ours */
+	struct acme_settings acme;
+	unsigned index; /* among snapshot->tls */
+};
+
+#endif
