@@ -7,6 +7,7 @@
 #include <gnutls/gnutls.h>
 
 #include "io/tls_keys.h"
+#include "settings/snapshot.h"
 #include "settings/tls.h"
 
 /* Counted: an atomic count inside. */
@@ -35,6 +36,9 @@ struct tls_store *tls_store_make(
 struct tls_store *tls_store_renew(const struct tls_store *old, const struct tls_pair *pair,
 	struct slice certificate, struct slice ocsp, struct tls_keys *keys, tls_fault_fn *fault,
 	void *context);
+/* The priorities of rules, for gnutls_priority_deinit. 0, or -1 with a sentence in *fault. */
+int tls_priorities(
+	const struct tls_settings *settings, gnutls_priority_t *priorities, struct buffer *fault);
 struct tls_store *tls_store_get(struct tls_store *store);
 void tls_store_put(struct tls_store *store);
 

@@ -233,6 +233,13 @@ const struct option core_top_rows[] = {
 };
 
 const struct option core_file_rows[] = {
+	{.name = "tls",
+		.type = OPTION_GROUP,
+		.offset = offsetof(struct file_written, tls),
+		.rows = tls_rows,
+		.example = "{ certificates: [{ certificate: example.pem, key: example.key }] }",
+		.prose = "How addresses that begin with https:// speak TLS, and with which "
+			 "certificates; for all sites that do not say otherwise."},
 	{.name = "include",
 		.type = OPTION_CUSTOM,
 		.parse = core_keep_node,
@@ -274,7 +281,15 @@ const struct option core_site_rows[] = {
 		.prose = "The addresses at which the site is served: \"http://:80\" (all "
 			 "addresses of the machine), \"http://127.0.0.1:80\", \"http://[::1]:80\", "
 			 "\"http://localhost:8080\" (both loopback addresses), "
-			 "\"http://unix:/run/weir.sock\". Sites may share them."},
+			 "\"http://unix:/run/weir.sock\"; with https:// in front they speak TLS. "
+			 "Without a port it is 80, or 443. Sites may share them."},
+	{.name = "tls",
+		.type = OPTION_GROUP,
+		.offset = offsetof(struct site_written, tls),
+		.rows = tls_rows,
+		.example = "{ certificates: { certificate: example.pem, key: example.key } }",
+		.prose = "As the key of the file, for this site alone: what it does not name is as "
+			 "the file says."},
 	{.name = "routes",
 		.type = OPTION_CUSTOM,
 		.parse = core_keep_node,

@@ -4,6 +4,7 @@
 #define WEIR_SETTINGS_CORE_H
 
 #include "settings/load.h"
+#include "settings/tls.h"
 
 extern const struct option core_top_rows[];   /* struct core_settings */
 extern const struct option core_file_rows[];  /* struct file_written: where the sites are */
@@ -14,11 +15,13 @@ extern const struct option
 
 struct file_written {
 	const struct node *include, *sites;
+	struct tls_settings tls;
 };
 
 /* Where sites and routes are, left for sites.c: they are read when all else is. */
 struct site_written {
 	const struct node *host, *listen, *routes;
+	struct tls_settings tls; /* the file's, and what the site says in place of it */
 };
 
 /* Presets that depend on how weir was built and who starts it, over those of the rows. */

@@ -72,7 +72,7 @@ static void schema_words(struct buffer *to, const struct option *row)
 	for (size_t i = 0; row->words[i]; i++) {
 		buffer_format(to, "%s\"%s\"", i > 0 ? ", " : "", row->words[i]);
 		/* 308 is a number to an editor */
-		if (strspn(row->words[i], "0123456789") == strlen(row->words[i]))
+		if (strspn(row->words[i], "0123456789.") == strlen(row->words[i]))
 			buffer_format(to, ", %s", row->words[i]);
 		if (strcmp(row->words[i], "on") == 0)
 			buffer_format(to, "%s", on_words);
@@ -113,6 +113,16 @@ static void schema_members(struct buffer *to, const struct lists *inner, unsigne
 	buffer_append(to, "}", 1);
 }
 
+/* One mapping with these rows, or a list of them. */
+static void schema_items(struct buffer *to, const struct lists *inner, unsigned depth)
+{
+	buffer_format(to, "\"anyOf\": [{ ");
+	schema_lists(to, inner, depth + 1);
+	buffer_format(to, " }, { \"type\": \"array\", \"items\": { ");
+	schema_lists(to, inner, depth + 1);
+	buffer_format(to, " } }]");
+}
+
 /* The members of a schema that say what the value is, without braces. */
 static void schema_type(
 	struct buffer *to, const struct option *row, const struct lists *inner, unsigned depth)
@@ -145,7 +155,10 @@ static void schema_type(
 		break;
 	case OPTION_CUSTOM:
 		if (!row->schema && row->rows) {
-			schema_members(to, inner, depth);
+			if (row->flags & OPTION_ITEMS)
+				schema_items(to, inner, depth);
+			else
+				schema_members(to, inner, depth);
 			break;
 		}
 		check(row->schema && row->schema[0] == '{');
@@ -345,7 +358,9 @@ static void manual_lists(struct buffer *to, const struct lists *lists, const cha
 				continue;
 			struct buffer path = {0};
 			buffer_format(&path, "%s%s%s.", prefix, row->name,
-				row->type == OPTION_CUSTOM ? ".NAME" : "");
+				row->type != OPTION_CUSTOM  ? ""
+				: row->flags & OPTION_ITEMS ? "[]"
+							    : ".NAME");
 			buffer_append(&path, "", 1);
 			manual_lists(to, &inner, path.ptr);
 			buffer_free(&path);

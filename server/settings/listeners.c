@@ -16,14 +16,13 @@ static int listen_add(
 
 /* "localhost:8080": both loopback addresses; a machine may lack IPv6. */
 static int listen_localhost(
-	struct sites *sites, const struct node *node, size_t site, struct slice port)
+	struct sites *sites, const struct node *node, struct listen_entry entry, struct slice port)
 {
 	static const char *const hosts[] = {"127.0.0.1", "[::1]"};
-	struct listen_entry entry = {.site = site};
 	const char *expected;
 	for (size_t i = 0; i < COUNT_OF(hosts); i++) {
 		struct slice text = arena_format(
-			&sites->load->scratch, "%s%.*s", hosts[i], (int)port.len, port.ptr);
+			&sites->load->scratch, "%s:%.*s", hosts[i], (int)port.len, port.ptr);
 		entry.optional = i > 0;
 		if (value_address(text, &entry.address, &entry.wildcard, &expected))
 			return load_error(sites->load, node,
@@ -34,32 +33,37 @@ static int listen_localhost(
 	return 0;
 }
 
-/* What is wrong with an address behind "http://". */
-static int address_fault(
-	struct load *load, const struct node *node, struct slice text, const char *expected)
+static const char *scheme_text(enum scheme scheme)
 {
-	const char *written = node->text.ptr;
+	return scheme == SCHEME_HTTPS ? "https" : "http";
+}
+
+/* What is wrong with an address behind its scheme. */
+static int address_fault(struct load *load, const struct node *node, enum scheme which,
+	struct slice text, const char *expected)
+{
+	const char *written = node->text.ptr, *scheme = scheme_text(which);
 	const char *slash = text.len > 0 ? memchr(text.ptr, '/', text.len) : NULL;
 	if (slash && !slice_starts(text, SLICE("unix:")))
-		return load_error(load, node, "\"%s\": an address has no path, write http://%.*s",
-			written, (int)(slash - text.ptr), text.ptr);
+		return load_error(load, node, "\"%s\": an address has no path, write %s://%.*s",
+			written, scheme, (int)(slash - text.ptr), text.ptr);
 	if (slice_starts(text, SLICE("*:")))
 		return load_error(load, node,
-			"\"%s\": for all addresses of the machine write http://%s", written,
+			"\"%s\": for all addresses of the machine write %s://%s", written, scheme,
 			text.ptr + 1);
 	bool letters = false;
 	for (size_t i = 0; i < text.len; i++)
 		letters |= (text.ptr[i] | 0x20) >= 'g' && (text.ptr[i] | 0x20) <= 'z';
 	if (letters && !slice_starts(text, SLICE("unix:")))
 		return load_error(load, node,
-			"\"%s\" has a name in it: listen at an address, such as http://:80, and "
+			"\"%s\" has a name in it: listen at an address, such as %s://:%s, and "
 			"write the name under host",
-			written);
-	return load_error(load, node, "\"%s\" is no address to listen at: write http:// and %s",
-		written, expected);
+			written, scheme, which == SCHEME_HTTPS ? "443" : "80");
+	return load_error(load, node, "\"%s\" is no address to listen at: write %s:// and %s",
+		written, scheme, expected);
 }
 
-/* What is wrong with something that does not begin with "http://". */
+/* What is wrong with something that begins with no scheme. */
 static int scheme_fault(struct load *load, const struct node *node)
 {
 	struct slice text = node->text;
@@ -67,14 +71,9 @@ static int scheme_fault(struct load *load, const struct node *node)
 	bool wildcard;
 	uint64_t port;
 	const char *expected;
-	if (slice_starts(text, SLICE("https://")))
-		return load_error(load, node,
-			"\"%s\": TLS is not built into this weir, so that it cannot listen for "
-			"https; write http://%s",
-			text.ptr, text.ptr + 8);
 	if (slice_number(text, &port) == 0)
-		return load_error(load, node, "\"%s\" is no address to listen at: write http://:%s",
-			text.ptr, text.ptr);
+		return load_error(load, node, "\"%s\" is no address to listen at: write %s://:%s",
+			text.ptr, port == 443 ? "https" : "http", text.ptr);
 	if (value_address(text, &address, &wildcard, &expected) == 0)
 		return load_error(
 			load, node, "\"%s\" lacks its scheme: write http://%s", text.ptr, text.ptr);
@@ -98,9 +97,11 @@ static int address_read(struct sites *sites, const struct node *node, size_t sit
 	if (node->kind != NODE_SCALAR || node->text.len == 0)
 		return load_error(load, node,
 			"an address belongs here; for example listen: [\"http://:80\"]");
-	if (!slice_starts(node->text, SLICE("http://")))
+	if (slice_starts(node->text, SLICE("https://")))
+		entry.scheme = SCHEME_HTTPS;
+	else if (!slice_starts(node->text, SLICE("http://")))
 		return scheme_fault(load, node);
-	struct slice text = slice_from(node->text, 7);
+	struct slice text = slice_from(node->text, entry.scheme == SCHEME_HTTPS ? 8 : 7);
 	if (slice_starts(text, SLICE("unix:"))) {
 		struct slice path = slice_from(text, 5);
 		if (path.len > 0)
@@ -108,12 +109,13 @@ static int address_read(struct sites *sites, const struct node *node, size_t sit
 		text = arena_format(
 			&load->scratch, "unix:%.*s", (int)path.len, path.len > 0 ? path.ptr : "");
 	} else if (text.len > 0 && !has_port(text) && !memchr(text.ptr, '/', text.len)) {
-		text = arena_format(&load->scratch, "%s:80", text.ptr);
+		text = arena_format(&load->scratch, "%s:%s", text.ptr,
+			entry.scheme == SCHEME_HTTPS ? "443" : "80");
 	}
 	if (slice_starts(text, SLICE("localhost:")))
-		return listen_localhost(sites, node, site, slice_from(text, 9));
+		return listen_localhost(sites, node, entry, slice_from(text, 10));
 	if (value_address(text, &entry.address, &entry.wildcard, &expected))
-		return address_fault(load, node, text, expected);
+		return address_fault(load, node, entry.scheme, text, expected);
 	return listen_add(sites, node, &entry, text);
 }
 
@@ -266,7 +268,7 @@ static int listener_index(
 		.address = entry->address,
 		.wildcard = entry->wildcard,
 		.optional = entry->optional,
-		.scheme = SCHEME_HTTP,
+		.scheme = entry->scheme,
 		.text = entry->text,
 	};
 	return (int)count;
@@ -312,6 +314,26 @@ static int check_overlaps(struct load *load, const struct node *const *nodes)
 	return result;
 }
 
+/* An address speaks TLS or it does not, and TLS needs a certificate. */
+static int check_entry(
+	struct sites *sites, const struct listen_entry *entry, const struct node *first)
+{
+	struct load *load = sites->load;
+	const struct listener_settings *listener = &load->snapshot->listeners[entry->listener];
+	if (listener->scheme != entry->scheme)
+		return load_error(load, entry->node,
+			"%s is https and http at once (%s): an address speaks one of them, name "
+			"two ports",
+			listener->text.ptr, place_text(load, first, entry->node));
+	const struct tls_settings *tls = load->snapshot->sites[entry->site].tls;
+	if (entry->scheme == SCHEME_HTTPS && !entry->optional && tls->pair_count == 0 &&
+		!tls->acme.on)
+		return load_error(load, entry->node,
+			"https needs a certificate: write tls: { certificates: [{ certificate: "
+			"example.pem, key: example.key }] }, or tls: { acme: on } to obtain one");
+	return 0;
+}
+
 int listeners_make(struct sites *sites)
 {
 	struct load *load = sites->load;
@@ -326,6 +348,8 @@ int listeners_make(struct sites *sites)
 	if (listeners_find(sites, entries, count, nodes))
 		return -1;
 	for (size_t i = 0; i < count; i++) {
+		if (check_entry(sites, &entries[i], nodes[entries[i].listener]))
+			result = -1;
 		if (join(sites, &snapshot->listeners[entries[i].listener], &entries[i]))
 			result = -1;
 	}

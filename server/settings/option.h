@@ -37,6 +37,8 @@ enum {
 	OPTION_AUTO = 4, /* `auto` is allowed as well: numbers become 0 */
 	OPTION_REQUIRED =
 		8, /* leaving it out is an error at the mapping (not in a route: the site has it) */
+	OPTION_ITEMS =
+		16, /* custom ones with rows: the value is one mapping with these keys or a list of them */
 };
 
 struct option_list {
@@ -61,7 +63,7 @@ struct option {
 	const char *const *words; /* enumerations: ended by NULL */
 	const struct option *
 		rows; /* groups; custom ones: the keys of each member, where the value is a mapping of names that the
-				      * user chooses (upstreams): for `parse` to give to load_rows, and for schema and manual */
+				      * user chooses (upstreams) or OPTION_ITEMS: for `parse` to give to load_rows, and for schema and manual */
 	option_parse_fn *parse; /* custom ones */
 	const char *schema;  /* custom ones without rows: JSON Schema of the value, as JSON text */
 	const char *example; /* as it would be written */

@@ -210,12 +210,19 @@ static int site_read(struct sites *sites, const struct node *node)
 {
 	struct load *load = sites->load;
 	struct site_reading reading = {.node = node};
-	struct site_written written = {NULL, NULL, NULL};
+	struct site_written written = {.tls = *sites->tls};
 	size_t index = site_count(sites);
 	scope_new(load, &reading.site.scope, NULL);
 	int result = scope_read(load, &reading.site.scope, node, &written);
 	if (hosts_read(load, &reading, written.host))
 		result = -1;
+	const struct node *tls = node_member(node, "tls");
+	if (tls && tls_settle(load, tls, &written.tls))
+		result = -1;
+	if (tls) {
+		reading.tls = arena_alloc(&load->scratch, sizeof(*reading.tls));
+		*reading.tls = written.tls;
+	}
 	if (written.listen && listen_read(sites, written.listen, index))
 		result = -1;
 	if (routes_read(load, &reading.site, written.routes))
@@ -238,6 +245,27 @@ static int list_read(struct sites *sites, const struct node *list)
 	return result;
 }
 
+/* The rules of TLS in one array: the file's, then those of each site that has its own. */
+static void settle_tls(struct sites *sites)
+{
+	struct snapshot *snapshot = sites->load->snapshot;
+	size_t count = 1;
+	for (size_t i = 0; i < site_count(sites); i++)
+		count += site_at(sites, i)->tls != NULL;
+	struct tls_settings *all = arena_alloc(&snapshot->arena, count * sizeof(all[0]));
+	all[0] = *sites->tls;
+	snapshot->tls_count = 1;
+	for (size_t i = 0; i < site_count(sites); i++) {
+		const struct tls_settings *own = site_at(sites, i)->tls;
+		struct tls_settings *rules = own ? &all[snapshot->tls_count++] : all;
+		if (own)
+			*rules = *own;
+		rules->index = (unsigned)(rules - all);
+		snapshot->sites[i].tls = rules;
+	}
+	snapshot->tls = all;
+}
+
 /* The sites as the snapshot has them: in one array that does not move any more. */
 static void settle(struct sites *sites)
 {
@@ -255,11 +283,12 @@ static void settle(struct sites *sites)
 			site->routes[k].scope.id = snapshot->scope_count++;
 		}
 	}
+	settle_tls(sites);
 }
 
 int sites_read(struct load *load, const struct file_written *written)
 {
-	struct sites sites = {.load = load};
+	struct sites sites = {.load = load, .tls = &written->tls};
 	int result = 0;
 	if (written->sites && written->sites->kind == NODE_LIST)
 		result = list_read(&sites, written->sites);

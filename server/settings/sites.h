@@ -11,6 +11,7 @@ struct site_reading {
 	struct site site;
 	const struct node *node;
 	const struct node **host_nodes; /* as many as site.hosts */
+	struct tls_settings *tls;       /* its own; NULL: the file's */
 };
 
 /* An address that a site named. */
@@ -18,6 +19,7 @@ struct listen_entry {
 	struct address address;
 	bool wildcard;
 	bool optional;
+	enum scheme scheme;
 	struct slice text;
 	size_t site;  /* index */
 	int listener; /* index, once known */
@@ -26,8 +28,9 @@ struct listen_entry {
 
 struct sites {
 	struct load *load;
-	struct buffer sites;   /* of struct site_reading */
-	struct buffer listens; /* of struct listen_entry */
+	const struct tls_settings *tls; /* the file's */
+	struct buffer sites;            /* of struct site_reading */
+	struct buffer listens;          /* of struct listen_entry */
 };
 
 /* sites.c: reads `sites` and `include` of the main file, and all that those lead to, into the snapshot. 0 or -1. */

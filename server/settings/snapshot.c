@@ -43,7 +43,7 @@ static void prepare_sets(struct load *load)
 static void read_root(struct load *load, const struct node *root)
 {
 	struct snapshot *snapshot = load->snapshot;
-	struct file_written written = {NULL, NULL};
+	struct file_written written = {.include = NULL};
 	struct rows_part parts[TOP_PARTS_MAX];
 	size_t count = 0;
 	if (root->kind == NODE_LIST) {
@@ -59,7 +59,11 @@ static void read_root(struct load *load, const struct node *root)
 			parts[count++] =
 				(struct rows_part){load->sets->sets[i]->rows, load->prototypes[i]};
 	}
+	rows_preset(load, core_file_rows, &written);
+	tls_preset(load, &written.tls);
 	rows_read(load, root, parts, count, false);
+	if (node_member(root, "tls"))
+		tls_settle(load, node_member(root, "tls"), &written.tls);
 	sites_read(load, &written);
 	if (snapshot->site_count == 0 && load->error_count == 0)
 		load_error(load, root, "%s", EMPTY_ADVICE);
@@ -85,6 +89,7 @@ static void read_main(struct load *load)
 /* Nodes end with the load. */
 static void forget_nodes(struct snapshot *snapshot)
 {
+	tls_forget_nodes(snapshot);
 	for (size_t i = 0; i < snapshot->site_count; i++) {
 		struct site *site = &snapshot->sites[i];
 		site->scope.node = NULL;

@@ -4,7 +4,10 @@
 #ifndef WEIR_SETTINGS_TLS_H
 #define WEIR_SETTINGS_TLS_H
 
-#include "settings/snapshot.h"
+#include "settings/option.h"
+
+struct load;
+struct snapshot;
 
 enum tls_version { TLS_1_2, TLS_1_3 };
 enum client_auth { CLIENT_AUTH_OFF, CLIENT_AUTH_OPTIONAL, CLIENT_AUTH_REQUIRED };
@@ -28,6 +31,8 @@ struct acme_settings {
 	struct slice email;     /* { NULL, 0 }: none given */
 	struct slice directory; /* URL */
 	struct slice path;      /* of the state, absolute */
+	struct option_list
+		names; /* the word auto: the hosts of https sites that no certificate covers */
 	struct slice
 		ca; /* a file of authorities to trust when talking to the directory; { NULL, 0 }: the system's */
 };
@@ -42,6 +47,20 @@ struct tls_settings {
 	struct slice priorities; /* of GnuTLS, in place of ours; { NULL, 0 }: ours */
 	struct acme_settings acme;
 	unsigned index; /* among snapshot->tls */
+	const struct node *
+		node; /* the mapping, NULL where there is none; valid until snapshot_load returns */
 };
+
+extern const struct option tls_rows[]; /* struct tls_settings */
+
+/* Reads the files that the mapping names, and looks whether its keys fit each other. `inherited`: what it does not name has another mapping. 0 or -1. */
+int tls_settle(struct load *load, const struct node *mapping, struct tls_settings *tls);
+/* Presets that depend on how weir was built and who starts it, over those of the rows. */
+void tls_preset(struct load *load, struct tls_settings *tls);
+/* Nodes end with the load. */
+void tls_forget_nodes(struct snapshot *snapshot);
+/* Where a key of the rules is written; the mapping where it does not stand there; the site's or file's `fallback` where there is none. */
+const struct node *tls_node(
+	const struct tls_settings *tls, const char *key, const struct node *fallback);
 
 #endif

@@ -69,7 +69,8 @@ static bool find_in(const struct option *rows, const char *name, struct buffer *
 		if (!row->rows)
 			continue;
 		size_t before = path->len;
-		buffer_format(path, row->type == OPTION_CUSTOM ? "%s: NAME: " : "%s: ", row->name);
+		bool named = row->type == OPTION_CUSTOM && !(row->flags & OPTION_ITEMS);
+		buffer_format(path, named ? "%s: NAME: " : "%s: ", row->name);
 		if (find_in(row->rows, name, path))
 			return true;
 		path->len = before;

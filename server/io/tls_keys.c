@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Keys that are read from their files, in this process: for `weir check` and where there is no signer. */
+#include "io/tls_keys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <gnutls/x509.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { KEY_FILE_MAX = 64 << 10 };
+
+/* What stands in a file that holds no key that can be used. */
+static const char *key_fault(struct slice text)
+{
+	if (text.len == 0)
+		return "is empty";
+	if (memmem(text.ptr, text.len, "ENCRYPTED", 9))
+		return "is encrypted, and nobody is there to type its password: write it without one, by "
+		       "openssl pkey -in KEY -out NEW";
+	if (memmem(text.ptr, text.len, "PRIVATE KEY-----", 16))
+		return "cannot be read: its key is damaged, or of a kind that is not known";
+	if (memmem(text.ptr, text.len, "BEGIN CERTIFICATE-----", 22))
+		return "holds a certificate, not a key: are certificate and key exchanged?";
+	if (text.ptr[0] == 0x30)
+		return "is DER: write it in PEM, by openssl pkey -inform DER -in KEY -out NEW";
+	return "holds no private key: a line -----BEGIN PRIVATE KEY----- is missing";
+}
+
+static int read_file(const char *path, struct buffer *to)
+{
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0)
+		return errno;
+	int error = fstat(fd, &st) ? errno : S_ISREG(st.st_mode) ? 0 : EINVAL;
+	while (!error && to->len <= KEY_FILE_MAX) {
+		buffer_reserve(to, 4096);
+		ssize_t n = read(fd, to->ptr + to->len, 4096);
+		if (n == 0)
+			break;
+		if (n < 0 && errno != EINTR)
+			error = errno;
+		to->len += n > 0 ? (size_t)n : 0;
+	}
+	close(fd);
+	return error ? error : to->len > KEY_FILE_MAX ? EFBIG : 0;
+}
+
+static int import(gnutls_privkey_t *key, struct slice text)
+{
+	gnutls_datum_t pem = {(unsigned char *)(uintptr_t)text.ptr, (unsigned)text.len};
+	if (gnutls_privkey_init(key))
+		return -1;
+	if (gnutls_privkey_import_x509_raw(*key, &pem, GNUTLS_X509_FMT_PEM, NULL, 0) == 0)
+		return 0;
+	gnutls_privkey_deinit(*key);
+	return -1;
+}
+
+static int key_here(
+	struct tls_keys *keys, struct slice path, gnutls_privkey_t *key, struct buffer *fault)
+{
+	struct buffer text = {0};
+	(void)keys;
+	int error = read_file(path.ptr, &text);
+	struct slice bytes = {text.ptr, text.len};
+	int result = error ? -1 : import(key, bytes);
+	if (error)
+		buffer_format(fault, "cannot read the key %s: %s", path.ptr, strerror(error));
+	else if (result)
+		buffer_format(fault, "%s %s", path.ptr, key_fault(bytes));
+	if (text.ptr)
+		explicit_bzero(text.ptr, text.capacity);
+	buffer_free(&text);
+	return result;
+}
+
+static int fresh_here(struct tls_keys *keys, gnutls_privkey_t *key, struct buffer *fault)
+{
+	(void)keys;
+	int result = gnutls_privkey_init(key);
+	if (result == 0) {
+		result = gnutls_privkey_generate(
+			*key, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0);
+		if (result)
+			gnutls_privkey_deinit(*key);
+	}
+	if (result)
+		buffer_format(fault, "cannot make a key: %s", gnutls_strerror(result));
+	return result ? -1 : 0;
+}
+
+struct tls_keys *tls_keys_here(void)
+{
+	static const struct tls_keys here = {key_here, fresh_here};
+	return (struct tls_keys *)(uintptr_t)&here;
+}
