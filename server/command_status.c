@@ -16,6 +16,7 @@ struct status {
 	const char *file;
 	struct control_state state;
 	struct control_worker workers[PLACES_MAX];
+	struct control_helper helpers[PLACES_MAX * HELPER_KINDS];
 	uint64_t counters[COUNTER_COUNT];
 	struct status_row {
 		enum ledger_kind kind; /* LEDGER_NONE: not in use */
@@ -28,6 +29,12 @@ static const char *state_word(uint32_t state)
 {
 	static const char *const words[] = {"starting", "serving", "draining"};
 	return state < COUNT_OF(words) ? words[state] : "unknown";
+}
+
+static const char *helper_word(uint32_t kind)
+{
+	static const char *const words[HELPER_KINDS] = {"signer", "acme"};
+	return kind < HELPER_KINDS ? words[kind] : "helper";
 }
 
 static void put_span(int64_t seconds)
@@ -95,6 +102,16 @@ static void put_text(const struct status *status)
 		put_span(status->workers[i].since);
 		printf("\n");
 	}
+	for (uint32_t i = 0; i < state->helpers; i++) {
+		const struct control_helper *helper = &status->helpers[i];
+		printf("%-6s %-7" PRId64 " %s worker %" PRId64 " for ", helper_word(helper->kind),
+			helper->pid, helper->pid ? "helps" : "is about to help", helper->worker);
+		put_span(helper->since);
+		if (helper->restarts > 0)
+			printf(", started again %u time%s", helper->restarts,
+				helper->restarts == 1 ? "" : "s");
+		printf("\n");
+	}
 	put_rows(status, LEDGER_SITE, "sites");
 	put_rows(status, LEDGER_UPSTREAM, "upstreams");
 	if (state->restarts > 0)
@@ -160,6 +177,13 @@ static void put_json(const struct status *status)
 		printf("%s{\"pid\":%" PRId64 ",\"state\":\"%s\",\"since\":%" PRId64 "}",
 			i ? "," : "", status->workers[i].pid, state_word(status->workers[i].state),
 			status->workers[i].since);
+	printf("],\"helpers\":[");
+	for (uint32_t i = 0; i < state->helpers; i++)
+		printf("%s{\"kind\":\"%s\",\"pid\":%" PRId64 ",\"worker\":%" PRId64
+		       ",\"since\":%" PRId64 ",\"restarts\":%u}",
+			i ? "," : "", helper_word(status->helpers[i].kind), status->helpers[i].pid,
+			status->helpers[i].worker, status->helpers[i].since,
+			status->helpers[i].restarts);
 	printf("]");
 	put_json_rows(status, LEDGER_SITE, "sites");
 	put_json_rows(status, LEDGER_UPSTREAM, "upstreams");
@@ -192,11 +216,15 @@ static int read_state(struct status *status, struct channel_message *message)
 	if (message->type != CONTROL_STATE ||
 		channel_head(message, &status->state, sizeof(status->state)) ||
 		status->state.workers > PLACES_MAX ||
-		message->length !=
-			sizeof(status->state) + sizeof(status->workers[0]) * status->state.workers)
+		status->state.helpers > COUNT_OF(status->helpers))
 		return -1;
-	memcpy(status->workers, message->payload + sizeof(status->state),
-		sizeof(status->workers[0]) * status->state.workers);
+	size_t workers_size = sizeof(status->workers[0]) * status->state.workers,
+	       helpers_size = sizeof(status->helpers[0]) * status->state.helpers;
+	const char *tail = message->payload + sizeof(status->state);
+	if (message->length != sizeof(status->state) + workers_size + helpers_size)
+		return -1;
+	memcpy(status->workers, tail, workers_size);
+	memcpy(status->helpers, tail + workers_size, helpers_size);
 	for (uint32_t i = 0; i < status->state.workers; i++) {
 		/* one that starts has nothing open, and has maybe not cleared its place yet */
 		if (status->workers[i].place < PLACES_MAX &&

@@ -8,13 +8,14 @@
 #include <stdint.h>
 
 /* Raised whenever a message or a struct below changes its form: a command of another version is told so. */
-#define CHANNEL_VERSION     2
+#define CHANNEL_VERSION     3
 #define CHANNEL_PAYLOAD_MAX 16384
 #define CHANNEL_FDS_MAX     64
 
-/* Descriptors that a worker finds when it starts. */
+/* Descriptors that a worker finds when it starts, and a helper at the same numbers. */
 #define WORKER_CHANNEL 3
 #define WORKER_BIRTH   4 /* a memory file for what it has to say until it is READY */
+#define HELPER_LOG     4 /* where a helper's lines go: its worker's birth file first, then the log */
 
 enum channel_type {
 	/* Supervisor to worker. */
@@ -23,6 +24,7 @@ enum channel_type {
 	CHANNEL_KEEPSAKE,  /* no payload; one descriptor, or none when there is no such keepsake */
 	CHANNEL_FILE,      /* struct channel_file; one descriptor unless there was an error */
 	CHANNEL_DRAIN,     /* struct channel_drain, then addresses, a NUL behind each */
+	CHANNEL_HELPER, /* struct channel_ends (more follow), descriptors; once more after a restart */
 	/* Worker to supervisor. */
 	CHANNEL_WANT_SOCKETS,  /* the address's text; answered by CHANNEL_SOCKETS */
 	CHANNEL_KEEP_SOCKETS,  /* the address's text; descriptors */
@@ -31,16 +33,24 @@ enum channel_type {
 	CHANNEL_REGISTER,      /* struct channel_register, path */
 	CHANNEL_OPEN, /* struct channel_count: the number of a registered file; answered by CHANNEL_FILE. Before READY */
 	CHANNEL_READY, /* struct channel_ready, path of the pid file, what is served; a NUL behind each */
-	CHANNEL_RELOAD, /* no payload: the worker asks for a reload */
-	CHANNEL_LET_GO, /* no payload: a draining worker accepts nothing any more */
+	CHANNEL_RELOAD,      /* no payload: the worker asks for a reload */
+	CHANNEL_LET_GO,      /* no payload: a draining worker accepts nothing any more */
+	CHANNEL_WANT_HELPER, /* struct channel_want; answered by CHANNEL_HELPER. Before READY */
+	CHANNEL_HELPER_STUCK, /* struct channel_count, its kind: a helper that answers no more is replaced */
+	/* Supervisor to helper, beside CHANNEL_KEEPSAKE and CHANNEL_FILE. */
+	CHANNEL_HELPER_HELLO, /* struct channel_helper_hello */
+	CHANNEL_ENDS, /* struct channel_ends (more follow), descriptors: towards the worker */
+	CHANNEL_LOG,  /* one descriptor: lines go there from now on */
+	/* Helper to supervisor, beside CHANNEL_WANT_KEEPSAKE, CHANNEL_KEEP_KEEPSAKE, CHANNEL_REGISTER, CHANNEL_OPEN. */
+	CHANNEL_LOCKED, /* no payload: it has given up its rights */
 	/* Command to supervisor. */
 	CONTROL_RELOAD, /* no payload; answered by CONTROL_TEXT… and CONTROL_DONE */
 	CONTROL_STOP,   /* no payload; answered by CONTROL_DONE, then the supervisor ends */
 	CONTROL_STATUS, /* no payload; answered by CONTROL_STATE */
 	/* Supervisor to command. */
-	CONTROL_TEXT, /* a piece of diagnostics */
-	CONTROL_DONE, /* struct channel_count: exit code; a sentence */
-	CONTROL_STATE, /* struct control_state, then struct control_worker for each; the counters, if there are any */
+	CONTROL_TEXT,  /* a piece of diagnostics */
+	CONTROL_DONE,  /* struct channel_count: exit code; a sentence */
+	CONTROL_STATE, /* struct control_state, then struct control_worker for each, struct control_helper for each; the counters, if there are any */
 	CHANNEL_TYPE_END
 };
 
@@ -66,8 +76,9 @@ struct channel_file {
 	int32_t error; /* 0 or an errno */
 };
 
-/* What a registered file is for: decides who gets it, and when it is opened anew. */
-enum file_role { FILE_ERROR_LOG, FILE_ACCESS_LOG };
+/* What a registered file is for: decides who gets it, and when it is opened anew. Keys are registered by the signer and opened for
+ * it alone. */
+enum file_role { FILE_ERROR_LOG, FILE_ACCESS_LOG, FILE_KEY };
 
 struct channel_register {
 	uint32_t number; /* chosen by the worker, below REGISTRY_FILES_MAX */
@@ -90,6 +101,42 @@ struct channel_ready {
 	uint32_t threads;
 };
 
+/* Helpers: programs of the same binary that do for one worker what its own rights are too small or too large for. A starting worker
+ * asks for one; the supervisor makes pairs of sockets, gives one end of each to the helper and the other ones to the worker, and
+ * looks at nothing that passes between them. When a helper dies while its worker serves, it is started again and the worker is sent
+ * new ends, which take the place of the old ones. The helper's end follows the worker's: it sees that nobody is at the other ends.
+ *
+ * What a helper may do as root, and with which rights it goes on, is decided while its worker starts, by a worker that has not read
+ * from the network: kind, account and sandbox (struct channel_want) and the registered files. A helper that is started again later
+ * gets the same ones, whatever worker and helper have become, and has to take nothing from its ends before it is LOCKED.
+ * Keepsakes of a helper have names that begin with its kind's, and are shown to no worker. What was kept when the worker became
+ * READY is what the helper of the next worker finds; what is kept later is found by the same worker's helper alone. */
+enum helper_kind { HELPER_SIGNER, HELPER_ACME, HELPER_KINDS };
+
+#define HELPER_ENDS_MAX 257 /* one a thread and one for the rest */
+
+struct channel_want {
+	uint32_t kind; /* enum helper_kind */
+	uint32_t ends;
+	uint32_t sandbox; /* enum sandbox_mode */
+	uint32_t log_level;
+	uint32_t uid, gid; /* the account that it has to take; (uint32_t)-1: it stays what it is */
+};
+
+struct channel_ends {
+	uint32_t kind;
+	uint32_t left; /* descriptors that follow in further messages */
+};
+
+struct channel_helper_hello {
+	struct channel_want want;
+	uint32_t
+		start_kind; /* of its worker; START_CRASH also when the helper itself is started again */
+	uint32_t again; /* its worker serves: it is started again */
+	uint32_t place; /* of its worker */
+	uint32_t unprivileged;
+};
+
 enum worker_state { WORKER_STARTING, WORKER_SERVING, WORKER_DRAINING };
 
 struct control_state {
@@ -100,6 +147,7 @@ struct control_state {
 	uint32_t restarts; /* workers that died unasked */
 	uint32_t stopping;
 	uint32_t workers;
+	uint32_t helpers;
 };
 
 struct control_worker {
@@ -107,6 +155,14 @@ struct control_worker {
 	int64_t since; /* seconds in this state */
 	uint32_t state;
 	uint32_t place;
+};
+
+struct control_helper {
+	int64_t pid; /* 0: it is not running just now */
+	int64_t since;
+	int64_t worker;
+	uint32_t kind;
+	uint32_t restarts;
 };
 
 /* A message that was received. The descriptors are the receiver's until it takes them (channel_take) or drops the message. */

@@ -49,12 +49,12 @@ void child_kill(struct child *child)
 
 /* --- Start. --- */
 
-/* In the new process. The channel and the birth file go to fixed numbers; all else is close-on-exec. Signals stay blocked until the
- * worker ignores them: one to the whole group would end it here. */
-static _Noreturn void become_worker(int channel, int birth)
+/* The channel and the birth file go to fixed numbers; all else is close-on-exec. Signals stay blocked until the worker ignores them:
+ * one to the whole group would end it here. */
+_Noreturn void child_become(const char *command, int channel, int birth)
 {
-	static char name[] = "weir", command[] = "worker";
-	char *const arguments[] = {name, command, NULL};
+	static char name[] = "weir";
+	char *const arguments[] = {name, (char *)(uintptr_t)command, NULL};
 	int high_channel = fcntl(channel, F_DUPFD, WORKER_BIRTH + 1);
 	int high_birth = fcntl(birth, F_DUPFD, WORKER_BIRTH + 1);
 	if (dup2(high_channel, WORKER_CHANNEL) < 0 || dup2(high_birth, WORKER_BIRTH) < 0)
@@ -127,7 +127,7 @@ struct child *child_start(struct supervisor *s, enum start_kind kind)
 	child->channel = ends[0];
 	child->pid = fork();
 	if (child->pid == 0)
-		become_worker(ends[1], child->birth);
+		child_become("worker", ends[1], child->birth);
 	if (child->pid < 0)
 		goto failed;
 	close(ends[1]);
@@ -182,7 +182,14 @@ static int take_file(struct child *child, const struct channel_message *message)
 	struct channel_register entry;
 	if (channel_head(message, &entry, sizeof(entry)))
 		return -1;
+	if (entry.role == FILE_KEY)
+		return -1; /* the signer's */
 	return registry_add(&child->files, &entry, message->payload + sizeof(entry));
+}
+
+struct asker child_asker(const struct child *child)
+{
+	return (struct asker){child->pid, child->channel, &child->files};
 }
 
 static int open_file(
@@ -191,8 +198,43 @@ static int open_file(
 	struct channel_count number;
 	if (channel_head(message, &number, sizeof(number)))
 		return -1;
-	opening_start(s, child, number.count);
+	struct asker asker = child_asker(child);
+	opening_start(s, &asker, number.count);
 	return 0;
+}
+
+static int want_helper(
+	struct supervisor *s, struct child *child, const struct channel_message *message)
+{
+	struct channel_want want;
+	if (channel_head(message, &want, sizeof(want)))
+		return -1;
+	return helper_want(s, child, &want);
+}
+
+static int replace_helper(
+	struct supervisor *s, struct child *child, const struct channel_message *message)
+{
+	struct channel_count kind;
+	if (channel_head(message, &kind, sizeof(kind)))
+		return -1;
+	helper_stuck(s, child, kind.count);
+	return 0;
+}
+
+static int send_keepsake(struct supervisor *s, struct child *child, const char *name)
+{
+	if (helper_keeps(name))
+		return -1;
+	int fd = keepsakes_find(&s->keepsakes, name);
+	return answer(child, CHANNEL_KEEPSAKE, NULL, 0, &fd, fd >= 0);
+}
+
+static int take_keepsake(struct child *child, struct channel_message *message)
+{
+	if (message->fd_count != 1 || helper_keeps(message->payload))
+		return -1;
+	return keepsakes_put(&child->keepsakes, message->payload, channel_take(message, 0));
 }
 
 static int take_ready(
@@ -220,18 +262,16 @@ static int hear_starting(struct supervisor *s, struct child *child, struct chann
 		return send_sockets(s, child, message->payload);
 	case CHANNEL_KEEP_SOCKETS:
 		return take_sockets(s, child, message);
-	case CHANNEL_WANT_KEEPSAKE: {
-		int fd = keepsakes_find(&s->keepsakes, message->payload);
-		return answer(child, CHANNEL_KEEPSAKE, NULL, 0, &fd, fd >= 0);
-	}
+	case CHANNEL_WANT_KEEPSAKE:
+		return send_keepsake(s, child, message->payload);
 	case CHANNEL_KEEP_KEEPSAKE:
-		if (message->fd_count != 1)
-			return -1;
-		return keepsakes_put(&child->keepsakes, message->payload, channel_take(message, 0));
+		return take_keepsake(child, message);
 	case CHANNEL_REGISTER:
 		return take_file(child, message);
 	case CHANNEL_OPEN:
 		return open_file(s, child, message);
+	case CHANNEL_WANT_HELPER:
+		return want_helper(s, child, message);
 	case CHANNEL_READY:
 		return take_ready(s, child, message);
 	default:
@@ -250,6 +290,8 @@ static int hear(struct supervisor *s, struct child *child, struct channel_messag
 		supervisor_let_go(s, child);
 		return 0;
 	}
+	if (message->type == CHANNEL_HELPER_STUCK)
+		return replace_helper(s, child, message);
 	return child->state == WORKER_STARTING ? hear_starting(s, child, message) : -1;
 }
 
@@ -317,6 +359,7 @@ static void bury(struct supervisor *s, struct child *child, const char *why, str
 		s->current = NULL;
 	list_remove(&child->link);
 	sockets_forget(&s->sockets, child->place);
+	helpers_orphan(s, child);
 	supervisor_child_gone(s, child, why, said);
 	child_free(child);
 }
@@ -327,7 +370,7 @@ void child_abandon(struct supervisor *s, struct child *child)
 	bury(s, child, "did not end", (struct slice){NULL, 0});
 }
 
-static void describe(char to[96], int status)
+void child_describe(char to[96], int status)
 {
 	if (WIFSIGNALED(status))
 		snprintf(to, 96, "died by signal %d (SIG%s)", WTERMSIG(status),
@@ -342,7 +385,7 @@ void child_reap(struct supervisor *s, struct child *child, int status)
 	child->reaped = true;
 	if (child->channel >= 0)
 		receive(s, child, HEAR_AT_DEATH);
-	describe(why, status);
+	child_describe(why, status);
 	char *bytes = NULL;
 	struct slice said = {NULL, 0};
 	if (child->birth >= 0) {

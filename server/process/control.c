@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "process/supervisor_priv.h"
+#include "process/tally.h"
 
 #define ASK_MS 5000 /* how long a client may take to say what it wants */
 
@@ -206,9 +207,9 @@ static bool may_speak(struct supervisor *s, int fd)
 	socklen_t length = sizeof(peer);
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length))
 		return false;
-	if (child_find(s, peer.pid)) {
-		log_at(NULL, LOG_LEVEL_WARN, LOG_CLIENT,
-			"control socket: worker %d may not speak here", (int)peer.pid);
+	if (child_find(s, peer.pid) || helper_find(s, peer.pid)) {
+		log_at(NULL, LOG_LEVEL_WARN, LOG_CLIENT, "control socket: %s %d may not speak here",
+			child_find(s, peer.pid) ? "worker" : "helper", (int)peer.pid);
 		return false;
 	}
 	if (peer.uid != 0 && peer.uid != geteuid()) {
@@ -281,23 +282,32 @@ void control_reloaded(struct control *control, bool good, struct slice said)
 
 static void answer_status(struct supervisor *s, struct control_client *client)
 {
-	struct control_worker workers[32];
+	struct {
+		struct control_worker workers[PLACES_MAX];
+		struct control_helper
+			helpers[PLACES_MAX *
+				HELPER_KINDS]; /* moved behind the workers that there are */
+	} tail;
 	struct control_state state = supervisor_state(s);
 	uint64_t now = supervisor_now();
 	unsigned count = 0;
 	list_each (link, &s->children) {
 		const struct child *child = container_of(link, struct child, link);
-		if (count == COUNT_OF(workers))
+		if (count == PLACES_MAX)
 			break;
-		workers[count++] = (struct control_worker){.pid = child->pid,
+		tail.workers[count++] = (struct control_worker){.pid = child->pid,
 			.since = (int64_t)((now - child->since) / 1000),
 			.state = (uint32_t)child->state,
 			.place = child->place};
 	}
 	state.workers = count;
+	state.helpers = helpers_list(s, tail.helpers, COUNT_OF(tail.helpers));
+	size_t workers_size = sizeof(tail.workers[0]) * count,
+	       helpers_size = sizeof(tail.helpers[0]) * state.helpers;
+	memmove((char *)&tail + workers_size, tail.helpers, helpers_size);
 	int counters = keepsakes_find(&s->keepsakes, KEEPSAKE_COUNTERS);
-	if (channel_send(client->fd, CONTROL_STATE, &state, sizeof(state), workers,
-		    sizeof(workers[0]) * count, &counters, counters >= 0, false)) {
+	if (channel_send(client->fd, CONTROL_STATE, &state, sizeof(state), &tail,
+		    workers_size + helpers_size, &counters, counters >= 0, false)) {
 		/* it does not listen any more */
 	}
 	control_drop(client);

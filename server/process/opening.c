@@ -8,34 +8,56 @@
 #include "base/log.h"
 #include "process/supervisor_priv.h"
 
-static void refuse(struct child *child, unsigned number, int error)
+/* A worker or a helper that lives. */
+static bool find_asker(struct supervisor *s, pid_t pid, struct asker *asker)
 {
-	struct channel_file answer = {.number = number, .error = error};
-	if (child->channel < 0)
-		return; /* it ends just now */
-	if (channel_send(
-		    child->channel, CHANNEL_FILE, &answer, sizeof(answer), NULL, 0, NULL, 0, false))
-		child_kill(child);
+	const struct child *child = child_find(s, pid);
+	const struct helper *helper = child ? NULL : helper_find(s, pid);
+	if (child)
+		*asker = child_asker(child);
+	else if (helper)
+		*asker = helper_asker(helper);
+	return child || helper;
 }
 
-void opening_start(struct supervisor *s, struct child *child, unsigned number)
+static void answer(struct supervisor *s, const struct asker *asker, const struct channel_file *file,
+	const int *fds, unsigned count)
+{
+	if (asker->channel < 0 || /* it ends just now */
+		channel_send(asker->channel, CHANNEL_FILE, file, sizeof(*file), NULL, 0, fds, count,
+			false) == 0)
+		return;
+	struct child *child = child_find(s, asker->pid);
+	struct helper *helper = helper_find(s, asker->pid);
+	if (child)
+		child_kill(child);
+	else if (helper)
+		helper_kill(helper);
+}
+
+static void refuse(struct supervisor *s, const struct asker *asker, unsigned number, int error)
+{
+	answer(s, asker, &(struct channel_file){.number = number, .error = error}, NULL, 0);
+}
+
+void opening_start(struct supervisor *s, const struct asker *asker, unsigned number)
 {
 	int result;
 	if (s->opening_count == OPENINGS_MAX) {
-		refuse(child, number, EAGAIN);
+		refuse(s, asker, number, EAGAIN);
 		return;
 	}
-	pid_t pid = registry_open(&child->files, number, &result);
+	pid_t pid = registry_open(asker->files, number, &result);
 	if (pid < 0) {
-		refuse(child, number, errno);
+		refuse(s, asker, number, errno);
 		return;
 	}
 	struct opening *opening = must_zalloc(sizeof(*opening));
 	opening->pid = pid;
 	opening->number = number;
-	opening->asker = child->pid;
+	opening->asker = asker->pid;
 	opening->result = result;
-	opening->role = (enum file_role)child->files.files[number].entry.role;
+	opening->role = (enum file_role)asker->files->files[number].entry.role;
 	opening->deadline = supervisor_now() + REGISTRY_OPENING_MS;
 	list_append(&s->openings, &opening->link);
 	s->opening_count++;
@@ -49,28 +71,32 @@ static void drop(struct supervisor *s, struct opening *opening)
 	free(opening);
 }
 
+/* The supervisor keeps the error log of a worker for itself as well. */
+static void take_log(struct supervisor *s, struct child *child, struct channel_message *message)
+{
+	if (child->log >= 0)
+		close(child->log);
+	child->log = channel_take(message, 0);
+	supervisor_log_to(s, child);
+}
+
 void opening_finish(struct supervisor *s, struct opening *opening)
 {
 	struct channel_message message;
-	struct channel_file answer;
-	struct child *child = child_find(s, opening->asker);
+	struct channel_file file;
+	struct asker asker;
+	bool asked = find_asker(s, opening->asker, &asker);
 	int got = channel_receive(opening->result, &message, false);
 	if (got < 0 && errno == EAGAIN)
 		return;
-	if (got == 1 && child && message.type == CHANNEL_FILE &&
-		channel_head(&message, &answer, sizeof(answer)) == 0) {
-		if (child->channel >= 0 &&
-			channel_send(child->channel, CHANNEL_FILE, &answer, sizeof(answer), NULL, 0,
-				message.fds, message.fd_count, false))
-			child_kill(child);
-		if (message.fd_count == 1 && opening->role == FILE_ERROR_LOG) {
-			if (child->log >= 0)
-				close(child->log);
-			child->log = channel_take(&message, 0);
-			supervisor_log_to(s, child);
-		}
-	} else if (child) { /* whoever should have opened it was killed */
-		refuse(child, opening->number, EIO);
+	if (got == 1 && asked && message.type == CHANNEL_FILE &&
+		channel_head(&message, &file, sizeof(file)) == 0) {
+		answer(s, &asker, &file, message.fds, message.fd_count);
+		struct child *child = child_find(s, opening->asker);
+		if (child && message.fd_count == 1 && opening->role == FILE_ERROR_LOG)
+			take_log(s, child, &message);
+	} else if (asked) { /* whoever should have opened it was killed */
+		refuse(s, &asker, opening->number, EIO);
 	}
 	if (got == 1)
 		channel_drop(&message);
@@ -79,22 +105,23 @@ void opening_finish(struct supervisor *s, struct opening *opening)
 
 void opening_give_up(struct supervisor *s, struct opening *opening)
 {
-	struct child *child = child_find(s, opening->asker);
+	struct asker asker;
 	kill(opening->pid, SIGKILL);
 	log_error("a registered file could not be opened within %d s", REGISTRY_OPENING_MS / 1000);
-	if (child)
-		refuse(child, opening->number, ETIMEDOUT);
+	if (find_asker(s, opening->asker, &asker))
+		refuse(s, &asker, opening->number, ETIMEDOUT);
 	drop(s, opening);
 }
 
 void opening_rotate_of(struct supervisor *s, struct child *child)
 {
+	struct asker asker = child_asker(child);
 	child->rotate = false;
 	for (unsigned i = 0; i < REGISTRY_FILES_MAX; i++) {
 		unsigned role = child->files.files[i].entry.role;
 		if (child->files.files[i].path &&
 			(role == FILE_ERROR_LOG || role == FILE_ACCESS_LOG))
-			opening_start(s, child, i);
+			opening_start(s, &asker, i);
 	}
 }
 

@@ -7,7 +7,7 @@
 
 #include "process/channel.h"
 
-#define REGISTRY_FILES_MAX 64
+#define REGISTRY_FILES_MAX 1024
 #define REGISTRY_OPENING_MS                                                                        \
 	10000 /* how long one may take to be opened: a dead network file system must hold nobody up */
 

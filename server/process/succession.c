@@ -22,6 +22,7 @@ void supervisor_log_to(struct supervisor *s, struct child *child)
 	child->log = -1;
 	log_open(s->log >= 0 ? s->log : STDERR_FILENO, (enum log_level)child->ready.log_level,
 		"supervisor");
+	helpers_log_to(s, log_descriptor());
 	if (old >= 0)
 		close(old);
 }
@@ -272,6 +273,7 @@ void supervisor_child_ready(struct supervisor *s, struct child *child)
 	}
 	struct buffer said = birth_text(child);
 	keepsakes_move(&s->keepsakes, &child->keepsakes);
+	helpers_commit(s, child);
 	s->current = child;
 	succeed(s, old, child);
 	supervisor_log_to(s, child);

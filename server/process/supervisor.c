@@ -18,7 +18,7 @@
 #include "process/supervisor_priv.h"
 #include "process/tally.h"
 
-#define POLL_MAX (2 + CONTROL_CLIENTS_MAX + PLACES_MAX + OPENINGS_MAX)
+#define POLL_MAX (2 + CONTROL_CLIENTS_MAX + PLACES_MAX + PLACES_MAX * HELPER_KINDS + OPENINGS_MAX)
 
 uint64_t supervisor_now(void)
 {
@@ -72,8 +72,11 @@ static void reap(struct supervisor *s)
 	int status;
 	for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
 		struct child *child = child_find(s, pid);
+		struct helper *helper = child ? NULL : helper_find(s, pid);
 		if (child)
 			child_reap(s, child, status);
+		else if (helper)
+			helper_reap(s, helper, status);
 	}
 }
 
@@ -162,6 +165,7 @@ static int deadlines(struct supervisor *s)
 		else if (client->deadline < next)
 			next = client->deadline;
 	}
+	helpers_due(s, now, &next);
 	supervisor_due(s, now, &next);
 	if (next == UINT64_MAX)
 		return -1;
@@ -196,9 +200,20 @@ static void serve_children(struct supervisor *s, const struct pollfd *poll, cons
 	}
 }
 
+static void serve_helpers(struct supervisor *s, const struct pollfd *poll, const void *owner)
+{
+	list_each_safe (link, &s->helpers) {
+		struct helper *helper = container_of(link, struct helper, link);
+		if (helper == owner && helper->channel == poll->fd) {
+			helper_receive(s, helper);
+			return;
+		}
+	}
+}
+
 static bool is_over(const struct supervisor *s)
 {
-	return list_empty(&s->children) && (s->failed || s->stopping);
+	return list_empty(&s->children) && list_empty(&s->helpers) && (s->failed || s->stopping);
 }
 
 static void turn(struct supervisor *s)
@@ -218,6 +233,12 @@ static void turn(struct supervisor *s)
 		struct child *child = container_of(link, struct child, link);
 		poll_add(polls, owners, &count, child->channel, child);
 	}
+	unsigned first_helper = count;
+	list_each (link, &s->helpers) {
+		struct helper *helper = container_of(link, struct helper, link);
+		if (helper->channel >= 0)
+			poll_add(polls, owners, &count, helper->channel, helper);
+	}
 	unsigned first_opening = count;
 	list_each (link, &s->openings) {
 		struct opening *opening = container_of(link, struct opening, link);
@@ -232,8 +253,10 @@ static void turn(struct supervisor *s)
 	for (unsigned i = first_child; i < count; i++) {
 		if (!polls[i].revents)
 			continue;
-		if (i < first_opening)
+		if (i < first_helper)
 			serve_children(s, &polls[i], owners[i]);
+		else if (i < first_opening)
+			serve_helpers(s, &polls[i], owners[i]);
 		else
 			serve_openings(s, &polls[i], owners[i]);
 	}
@@ -288,6 +311,7 @@ int supervisor_run(const struct supervisor_options *options)
 	struct supervisor s = {.options = options, .log = -1, .started = supervisor_now()};
 	log_open(STDERR_FILENO, LOG_LEVEL_INFO, "supervisor");
 	list_init(&s.children);
+	list_init(&s.helpers);
 	list_init(&s.openings);
 	sockets_init(&s.sockets);
 	notify_open(&s.notify);

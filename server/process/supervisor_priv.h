@@ -54,12 +54,38 @@ struct child {
 	char *serving;
 };
 
+/* A helper of a worker, running or about to be started again. */
+struct helper {
+	struct link link;
+	struct child *worker; /* NULL once that is gone: then it has to end */
+	struct channel_want want;
+	pid_t pid; /* 0: not running */
+	int channel;
+	bool locked; /* it has given up its rights */
+	bool killed; /* by us */
+	uint64_t since;
+	uint64_t deadline;   /* ms; 0: none. It is killed then */
+	uint64_t restart_at; /* ms; 0: no restart is due */
+	unsigned restart_delay;
+	unsigned restarts;
+	int ends[HELPER_ENDS_MAX]; /* towards the worker, until they are sent to it; -1 */
+	struct registry files;
+	struct keepsakes keepsakes;
+};
+
+/* Whom a registered file is opened for: a worker or a helper. */
+struct asker {
+	pid_t pid;
+	int channel;
+	const struct registry *files;
+};
+
 /* A registered file that is being opened. */
 struct opening {
 	struct link link;
 	pid_t pid; /* of the process that opens it */
 	unsigned number;
-	pid_t asker; /* the worker */
+	pid_t asker;
 	int result;
 	enum file_role role;
 	uint64_t deadline;
@@ -69,6 +95,7 @@ struct supervisor {
 	const struct supervisor_options *options;
 	int signals;
 	struct link children;
+	struct link helpers;
 	struct child *current;   /* the newest that is READY and not draining */
 	struct child *reloading; /* the one that is to take its place, or NULL */
 	struct child *retiring;  /* the one whose place it has taken, until that accepts no more */
@@ -145,11 +172,42 @@ void child_kill(struct child *child);
 struct child *child_find(struct supervisor *s, pid_t pid);
 /* Bits of the places of all that live. */
 uint32_t child_places(const struct supervisor *s);
+/* In a new process: becomes a command of the same binary, with these two descriptors at WORKER_CHANNEL and WORKER_BIRTH. */
+_Noreturn void child_become(const char *command, int channel, int birth);
+/* How a process ended. */
+void child_describe(char to[96], int status);
+struct asker child_asker(const struct child *child);
+
+/* --- helper.c --- */
+
+/* A starting worker wants a helper. 0, or -1: it breaks the rules. */
+int helper_want(struct supervisor *s, struct child *worker, const struct channel_want *want);
+/* Whether a keepsake of this name belongs to helpers of some kind: workers neither get nor make it. */
+bool helper_keeps(const char *name);
+/* The worker says that one answers no more. */
+void helper_stuck(struct supervisor *s, struct child *worker, unsigned kind);
+/* Takes messages that wait in its channel, a few a turn. */
+void helper_receive(struct supervisor *s, struct helper *helper);
+void helper_reap(struct supervisor *s, struct helper *helper, int status);
+/* Nothing happens to one that does not run. */
+void helper_kill(struct helper *helper);
+struct helper *helper_find(struct supervisor *s, pid_t pid);
+struct asker helper_asker(const struct helper *helper);
+/* The worker is READY: what its helpers have kept is what the next worker's helpers find. */
+void helpers_commit(struct supervisor *s, const struct child *worker);
+/* The worker is gone: its helpers have to end. */
+void helpers_orphan(struct supervisor *s, const struct child *worker);
+/* The log is another one now, for the helpers of all workers that were READY. */
+void helpers_log_to(struct supervisor *s, int log);
+/* For `weir status`: how many there are, at most `most`. */
+unsigned helpers_list(const struct supervisor *s, struct control_helper *to, unsigned most);
+/* Kills, abandons and starts again what is due; lowers *next to when something will be. */
+void helpers_due(struct supervisor *s, uint64_t now, uint64_t *next);
 
 /* --- opening.c --- */
 
-/* Opens a registered file for a worker; the answer goes to it as CHANNEL_FILE. */
-void opening_start(struct supervisor *s, struct child *child, unsigned number);
+/* Opens a registered file for a worker or a helper; the answer goes to it as CHANNEL_FILE. */
+void opening_start(struct supervisor *s, const struct asker *asker, unsigned number);
 /* The child that opens has answered, or died. */
 void opening_finish(struct supervisor *s, struct opening *opening);
 /* It took too long: the worker keeps what it has. */

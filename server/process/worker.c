@@ -5,11 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,6 +14,7 @@
 #include "base/log.h"
 #include "io/disk.h"
 #include "io/watch.h"
+#include "process/begin.h"
 #include "process/roots.h"
 #include "process/worker_priv.h"
 
@@ -29,26 +26,6 @@ static uint64_t now_ms(void)
 	struct timespec now;
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
-/* The supervisor speaks by the channel. Signals to the whole group (Ctrl-C) are its business; until here they were blocked. */
-static void ignore_signals(void)
-{
-	sigset_t none;
-	static const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGPIPE};
-	for (size_t i = 0; i < COUNT_OF(ignored); i++)
-		signal(ignored[i], SIG_IGN);
-	signal(SIGCHLD, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-static bool has_channel(void)
-{
-	int type = 0;
-	socklen_t length = sizeof(type);
-	return getsockopt(WORKER_CHANNEL, SOL_SOCKET, SO_TYPE, &type, &length) == 0 &&
-	       type == SOCK_SEQPACKET && fcntl(WORKER_BIRTH, F_GETFD) >= 0;
 }
 
 static int hear_hello(struct worker *w)
@@ -99,6 +76,8 @@ static void obey(struct worker *w, struct life *life)
 	struct channel_drain order;
 	if (w->message.type == CHANNEL_FILE)
 		reopen(w);
+	else if (w->message.type == CHANNEL_HELPER)
+		worker_helper_again(w);
 	else if (w->message.type == CHANNEL_DRAIN &&
 		 channel_head(&w->message, &order, sizeof(order)) == 0)
 		drain(w, life, order.all != 0, order.milliseconds,
@@ -195,17 +174,9 @@ int worker_run(const struct program *program)
 {
 	static struct worker worker; /* one a process */
 	struct worker *w = &worker;
-	if (!has_channel()) {
-		fprintf(stderr,
-			"weir: `weir worker` is started by `weir run` and by nobody else\n");
+	if (process_begin("worker", "weir"))
 		return 2;
-	}
 	w->program = program;
-	prctl(PR_SET_NAME, "weir");
-	fcntl(WORKER_CHANNEL, F_SETFD, FD_CLOEXEC);
-	fcntl(WORKER_BIRTH, F_SETFD, FD_CLOEXEC);
-	ignore_signals();
-	log_open(WORKER_BIRTH, LOG_LEVEL_INFO, "worker");
 	if (hear_hello(w) || worker_start(w))
 		return 1;
 	crew_listen(&w->crew);

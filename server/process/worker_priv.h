@@ -12,6 +12,16 @@
 /* The numbers of its registered files. */
 enum { WORKER_ERROR_LOG, WORKER_ACCESS_LOG, WORKER_FILE_COUNT };
 
+/* A helper of the worker: its ends, which keep their numbers when it is started again. */
+struct worker_helper {
+	int *ends;
+	unsigned count; /* 0: none was asked for */
+	unsigned taken; /* of the new ones, after a restart */
+	/* A new end, about to take the place of another; may be NULL. The whole set is there after the last one. */
+	void (*renewed)(void *context, unsigned index, int fd);
+	void *context;
+};
+
 struct worker {
 	const struct program *program;
 	struct channel_hello hello;
@@ -24,6 +34,7 @@ struct worker {
 	struct grants roots; /* what the handlers named: looked at with the worker's rights */
 	int root_watch;      /* see roots.h; -1: none */
 	struct crew crew;
+	struct worker_helper helpers[HELPER_KINDS];
 	uint64_t lost_lines; /* of the access log, as far as they are counted */
 	struct channel_message message;
 };
@@ -37,6 +48,15 @@ int worker_sockets(struct worker *w);
 int worker_listen(struct worker *w);
 /* What is served where: "http://127.0.0.1:80 http://[::1]:80". */
 void worker_serving(const struct worker *w, struct buffer *to);
+
+/* --- worker_helper.c --- */
+
+/* Has the supervisor start a helper, which runs as `account` (the worker's own where it is root's, else as it is). Before READY. Its
+ * ends are then in w->helpers[kind], blocking. 0, or -1 after a message. */
+int worker_helper(
+	struct worker *w, enum helper_kind kind, unsigned ends, const struct account *account);
+/* Takes up new ends of one that was started again: a message that came unasked. */
+void worker_helper_again(struct worker *w);
 
 /* --- worker_start.c --- */
 

@@ -32,6 +32,7 @@ static int set_up(void **state)
 	(void)state;
 	s = (struct supervisor){.log = -1};
 	list_init(&s.children);
+	list_init(&s.helpers);
 	list_init(&s.openings);
 	child = (struct child){.state = WORKER_SERVING, .birth = -1, .log = -1};
 	if (channel_pair(ends))
@@ -74,7 +75,8 @@ static bool lives(void)
 
 static struct opening *begin_opening(void)
 {
-	opening_start(&s, &child, 1);
+	struct asker asker = child_asker(&child);
+	opening_start(&s, &asker, 1);
 	assert_false(list_empty(&s.openings));
 	return container_of(s.openings.next, struct opening, link);
 }

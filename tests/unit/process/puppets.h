@@ -104,11 +104,14 @@ static inline int puppet_run(void)
 	return 0;
 }
 
-/* The main of a test: as a worker it is a puppet. */
+/* The main of a test: as a worker or a helper it is a puppet. */
 static inline void puppet_main(int argc, char **argv)
 {
-	if (argc > 1 && strcmp(argv[1], "worker") == 0)
-		_exit(puppet_run());
+	static const char *const parts[] = {"worker", "signer", "acme"};
+	for (size_t i = 0; i < COUNT_OF(parts); i++) {
+		if (argc > 1 && strcmp(argv[1], parts[i]) == 0)
+			_exit(puppet_run());
+	}
 }
 
 /* --- The supervisor. --- */
@@ -151,10 +154,9 @@ static inline bool show_await(int fd, int ms)
 	return poll(&one, 1, ms) == 1;
 }
 
-/* The next worker that the supervisor starts, with its HELLO. */
-static inline struct puppet *show_worker(void)
+/* The next process that the supervisor starts, whose first message, of this type, is in puppet_message. */
+static inline struct puppet *show_process(enum channel_type hello)
 {
-	struct channel_hello hello;
 	struct ucred peer;
 	socklen_t length = sizeof(peer);
 	assert_true(show.count < PUPPETS_MAX && show_await(show.door, PUPPET_MS));
@@ -165,7 +167,15 @@ static inline struct puppet *show_worker(void)
 	assert_int_equal(channel_receive(puppet->wire, &puppet_message, true), 1);
 	puppet->channel = channel_take(&puppet_message, 0);
 	assert_int_equal(channel_receive(puppet->channel, &puppet_message, true), 1);
-	assert_int_equal(puppet_message.type, CHANNEL_HELLO);
+	assert_int_equal(puppet_message.type, hello);
+	return puppet;
+}
+
+/* The next worker, with its HELLO. */
+static inline struct puppet *show_worker(void)
+{
+	struct channel_hello hello;
+	struct puppet *puppet = show_process(CHANNEL_HELLO);
 	assert_int_equal(channel_head(&puppet_message, &hello, sizeof(hello)), 0);
 	puppet->kind = (enum start_kind)hello.kind;
 	puppet->place = hello.place;
