@@ -64,6 +64,7 @@ struct exchange_thread {
 	unsigned place;            /* of its worker in it */
 	struct disk *disk;         /* see io/disk.h; NULL: it ends, and so does the process */
 	struct watch *watch;       /* see io/watch.h; NULL: check files by time */
+	struct tls_thread *tls;    /* see io/tls.h; NULL: nobody listens for https */
 	struct sniffer *sniffer;   /* see sniffer.h; NULL: types come from names alone */
 	struct line_log *access;   /* base/line_log.h: the access log, queue `index`; NULL: off */
 	unsigned index;            /* among `threads` of the worker */

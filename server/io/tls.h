@@ -5,8 +5,11 @@
 #define WEIR_IO_TLS_H
 
 #include "io/loop.h"
-#include "io/tls_cred.h"
 #include "io/transport.h"
+#include "settings/snapshot.h"
+#include "settings/tls.h"
+
+struct tls_store; /* io/tls_cred.h */
 
 #define TLS_MASTER_SIZE                                                                            \
 	64 /* octets of the master key of session tickets: one for all threads, workers and reloads */
@@ -23,6 +26,8 @@ void tls_thread_free(struct tls_thread *thread);
 int tls_init(struct transport *t, int fd, bool paced, struct tls_thread *thread,
 	const struct listener_settings *listener);
 
+/* A start, read or finish that gives IO_ERROR with EPROTO has told the peer why; what the peer still sends can be read away. */
+
 /* What the handshake brought; after start gave 1, as long as the transport is open. */
 struct tls_facts {
 	const struct tls_settings *rules; /* those of the name that the client said */
@@ -32,6 +37,8 @@ struct tls_facts {
 	struct slice name;        /* that the client said, lower case */
 	struct slice certificate; /* of a client that was verified: DER; empty: none */
 	struct slice subject;     /* of it, by RFC 4514 */
+	const char *fault;        /* why start or read gave IO_ERROR with EPROTO; else NULL */
+	bool ours;                /* and that is not the peer's doing */
 };
 const struct tls_facts *tls_facts(const struct transport *t);
 

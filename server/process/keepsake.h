@@ -15,6 +15,9 @@
 /* A configuration that stands in no file (weir serve): a folder, a NUL, the text. */
 #define KEEPSAKE_TEXT          "text"
 
+/* The master key of TLS session tickets: drawn once, so that a ticket opens its session again at any worker. */
+#define KEEPSAKE_TICKETS "tickets"
+
 /* A memory file with these bytes, which nobody can change any more. A descriptor, or -1 with errno. */
 int keepsake_make(const char *name, struct slice bytes);
 /* One of `size` zero bytes that all holders may write to, but that keeps its size. A descriptor, or -1 with errno. */

@@ -13,6 +13,8 @@
 #include "base/chunk.h"
 #include "base/log.h"
 #include "http/exchange.h"
+#include "io/tls.h"
+#include "io/tls_cred.h"
 #include "io/watch.h"
 
 #define EMPTY_MOST                                                                                 \
@@ -136,6 +138,22 @@ static void on_cut(struct message *message, void *loop)
 	sem_post(&thread->step);
 }
 
+/* Other certificates, on their way to one thread. */
+struct tls_order {
+	struct message message;
+	struct tls_store *store;
+};
+
+static void on_tls(struct message *message, void *loop)
+{
+	struct tls_order *order = container_of(message, struct tls_order, message);
+	struct thread *thread = thread_of(loop);
+	if (thread->exchange.tls)
+		tls_thread_use(thread->exchange.tls, order->store);
+	tls_store_put(order->store);
+	free(order);
+}
+
 static void on_end(struct message *message, void *loop)
 {
 	struct thread *thread = thread_of(loop);
@@ -190,6 +208,11 @@ static int prepare(struct thread *thread)
 		.threads = crew->count};
 	if (crew->watch)
 		watch_attach(crew->watch, &thread->loop);
+	if (crew->tls) {
+		thread->exchange.tls = tls_thread_new(&thread->loop, crew->tls, crew->tickets);
+		if (!thread->exchange.tls)
+			return -1;
+	}
 	if (start_handlers(thread))
 		return -1;
 	exchange_thread_prepare(&thread->exchange);
@@ -209,6 +232,8 @@ static void *run(void *argument)
 	sem_post(&thread->step);
 	loop_run(&thread->loop);
 	stop_handlers(thread);
+	tls_thread_free(thread->exchange.tls);
+	thread->exchange.tls = NULL;
 	if (thread->crew->watch)
 		watch_detach(thread->crew->watch, &thread->loop);
 	chunk_trim();
@@ -268,6 +293,16 @@ int crew_start(struct crew *crew)
 		failed |= crew->threads[i].failed;
 	}
 	return failed ? -1 : 0;
+}
+
+void crew_use_tls(struct crew *crew, struct tls_store *store)
+{
+	for (unsigned i = 0; i < crew->count; i++) {
+		struct tls_order *order = must_zalloc(sizeof(*order));
+		order->message.deliver = on_tls;
+		order->store = tls_store_get(store);
+		inbox_post(&crew->threads[i].loop.inbox, &order->message);
+	}
 }
 
 void crew_listen(struct crew *crew)

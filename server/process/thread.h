@@ -13,6 +13,7 @@
 struct disk;
 struct line_log;
 struct sniffer;
+struct tls_store;
 struct watch;
 
 /* A listening socket of the worker. Several threads may watch one: the last that lets go of it closes it. */
@@ -39,6 +40,8 @@ struct crew {
 	struct watch *watch;
 	struct sniffer *sniffer;
 	struct line_log *access;
+	struct tls_store *tls;        /* certificates; NULL: nobody listens for https */
+	const unsigned char *tickets; /* TLS_MASTER_SIZE octets */
 	struct tally *tally;
 	unsigned place;
 	int bell; /* an eventfd: rung when a thread has become empty */
@@ -53,6 +56,9 @@ struct crew {
 
 /* Starts the threads and waits until each has all that it needs. Nothing is accepted yet. 0, or -1 after a message. */
 int crew_start(struct crew *crew);
+/* New connections are shown the certificates of another store, of which each thread takes a count of its own. While threads
+ * run. */
+void crew_use_tls(struct crew *crew, struct tls_store *store);
 /* Begins to accept. */
 void crew_listen(struct crew *crew);
 /* Stops accepting as crew->order says, and finishes what is under way. */

@@ -3,6 +3,7 @@
 #ifndef WEIR_PROCESS_WORKER_PRIV_H
 #define WEIR_PROCESS_WORKER_PRIV_H
 
+#include "io/tls.h"
 #include "process/channel.h"
 #include "process/privilege.h"
 #include "process/sandbox.h"
@@ -34,6 +35,7 @@ struct worker {
 	struct grants roots; /* what the handlers named: looked at with the worker's rights */
 	int root_watch;      /* see roots.h; -1: none */
 	struct crew crew;
+	unsigned char tickets[TLS_MASTER_SIZE];
 	struct worker_helper helpers[HELPER_KINDS];
 	uint64_t lost_lines; /* of the access log, as far as they are counted */
 	struct channel_message message;
@@ -58,6 +60,11 @@ int worker_helper(
 /* Takes up new ends of one that was started again: a message that came unasked. */
 void worker_helper_again(struct worker *w);
 
+/* --- worker_tls.c --- */
+
+/* Certificates, with their keys, and the master key of tickets, where somebody listens for https. 0, or -1 after messages. */
+int worker_tls(struct worker *w);
+
 /* --- worker_start.c --- */
 
 /* All that comes before READY. 0, or -1 after messages. */
@@ -65,6 +72,10 @@ int worker_start(struct worker *w);
 
 /* Receives the answer to a question; a message of another type is an error. 0, or -1 after a message. */
 int worker_answer(struct worker *w, enum channel_type type);
+/* A descriptor, -1 when the supervisor has no such keepsake, -2 after a message. */
+int worker_want_keepsake(struct worker *w, const char *name);
+/* Gives one to the supervisor; -1 in place of a descriptor is an errno. 0, or -1 after a message. */
+int worker_keep(struct worker *w, const char *name, int fd);
 /* Sends to the supervisor, with text as the tail. 0, or -1 after a message. */
 int worker_send(struct worker *w, enum channel_type type, const void *head, size_t length,
 	const char *text, const int *fds, unsigned count);

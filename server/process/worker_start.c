@@ -52,8 +52,7 @@ int worker_send(struct worker *w, enum channel_type type, const void *head, size
 	return 0;
 }
 
-/* A descriptor, -1 when the supervisor has no such keepsake, -2 after a message. */
-static int want_keepsake(struct worker *w, const char *name)
+int worker_want_keepsake(struct worker *w, const char *name)
 {
 	if (worker_send(w, CHANNEL_WANT_KEEPSAKE, NULL, 0, name, NULL, 0) ||
 		worker_answer(w, CHANNEL_KEEPSAKE))
@@ -86,8 +85,9 @@ static struct snapshot *load_text(struct worker *w, int fd, struct buffer *said)
 static int load(struct worker *w)
 {
 	struct buffer said = {0};
-	int kept = w->hello.kind == START_CRASH ? want_keepsake(w, KEEPSAKE_CONFIGURATION) : -1;
-	int text = kept == -1 ? want_keepsake(w, KEEPSAKE_TEXT) : -1;
+	int kept =
+		w->hello.kind == START_CRASH ? worker_want_keepsake(w, KEEPSAKE_CONFIGURATION) : -1;
+	int text = kept == -1 ? worker_want_keepsake(w, KEEPSAKE_TEXT) : -1;
 	if (kept == -2 || text == -2)
 		return -1;
 	if (kept >= 0)
@@ -108,7 +108,7 @@ static int load(struct worker *w)
 	return w->snapshot ? 0 : -1;
 }
 
-static int keep(struct worker *w, const char *name, int fd)
+int worker_keep(struct worker *w, const char *name, int fd)
 {
 	if (fd < 0) {
 		log_error("keepsake %s: %m", name);
@@ -122,7 +122,7 @@ static int keep_configuration(struct worker *w)
 	if (w->hello.kind == START_CRASH)
 		return 0;
 	int fd = keepsake_make("weir-configuration", w->snapshot->text);
-	int result = keep(w, KEEPSAKE_CONFIGURATION, fd);
+	int result = worker_keep(w, KEEPSAKE_CONFIGURATION, fd);
 	if (fd >= 0)
 		close(fd);
 	return result;
@@ -130,7 +130,7 @@ static int keep_configuration(struct worker *w)
 
 static int open_counters(struct worker *w)
 {
-	int fd = want_keepsake(w, KEEPSAKE_COUNTERS);
+	int fd = worker_want_keepsake(w, KEEPSAKE_COUNTERS);
 	if (fd == -2)
 		return -1;
 	w->crew.tally = fd >= 0 ? tally_map(fd, true) : NULL;
@@ -138,7 +138,7 @@ static int open_counters(struct worker *w)
 		if (fd >= 0)
 			close(fd);
 		fd = tally_make();
-		if (keep(w, KEEPSAKE_COUNTERS, fd))
+		if (worker_keep(w, KEEPSAKE_COUNTERS, fd))
 			return -1;
 		w->crew.tally = tally_map(fd, true);
 	}
@@ -352,10 +352,11 @@ int worker_start(struct worker *w)
 	if (load(w))
 		return -1;
 	w->crew.count = thread_count(&w->snapshot->core);
-	/* these three fail for reasons of their own: whoever starts weir is told all of them at once */
+	/* these fail for reasons of their own: whoever starts weir is told all of them at once */
 	int failed = worker_sockets(w);
 	failed |= open_logs(w);
 	failed |= open_handlers(w);
+	failed |= worker_tls(w);
 	w->crew.sniffer = magic_sniffer();
 	if (!w->crew.sniffer)
 		log_warn("no database of libmagic (%m): media types come from names alone");

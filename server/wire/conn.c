@@ -4,19 +4,12 @@
 #include "wire/conn.h"
 
 #include <errno.h>
-#include <limits.h>
 
 #include "base/check.h"
 #include "base/counters.h"
 #include "wire/wire_priv.h"
 
-#define IOV_MOST       64
 #define RATE_WINDOW_MS 10000
-
-static uint32_t now_ms(const struct conn *c)
-{
-	return (uint32_t)c->wire->loop->clock.monotonic_ms;
-}
 
 /* --- Watching. --- */
 
@@ -44,20 +37,26 @@ void conn_resume(struct conn *c)
 
 /* --- Reading. --- */
 
+/* Octets stand in the transport, of which no event will tell. */
+static bool conn_pending(const struct conn *c)
+{
+	return c->transport.pending && !c->reading_paused && !c->peer_eof && !c->dead;
+}
+
 /* Who is to take octets does not get more time by sending some. */
 static ssize_t account_read(struct conn *c, ssize_t n, size_t asked)
 {
 	c->read_full = n > 0 && (size_t)n == asked;
 	if (n > 0) {
 		if (c->wait != CONN_WAIT_SEND) {
-			c->progress = now_ms(c);
+			c->progress = conn_now_ms(c);
 			c->rate_bytes += (uint32_t)n;
 		}
 		counter_add(c->wire->thread->counters, COUNTER_BYTES_IN, n);
 	} else if (n == IO_EOF) {
 		c->peer_eof = true;
 	} else if (n == IO_ERROR) {
-		conn_break(c, true);
+		conn_fail(c);
 	}
 	return n;
 }
@@ -133,117 +132,6 @@ void conn_input_keep(struct conn *c, const char *bytes, size_t length)
 	c->input_start = 0;
 }
 
-/* --- Writing. --- */
-
-size_t conn_room(const struct conn *c)
-{
-	if (c->broken || c->dead)
-		return 0;
-	if (c->out.length - c->out.memory >= CONN_QUANTUM || c->out.memory >= CONN_HIGH_WATER)
-		return 0;
-	return CONN_HIGH_WATER - c->out.memory;
-}
-
-static void account_write(struct conn *c, size_t n)
-{
-	chunks_consume(&c->out, n);
-	c->progress = now_ms(c);
-	c->rate_bytes += (uint32_t)n;
-	counter_add(c->wire->thread->counters, COUNTER_BYTES_OUT, (int64_t)n);
-}
-
-static ssize_t write_memory(struct conn *c)
-{
-	struct iovec iov[IOV_MOST];
-	int count = 0;
-	const struct chunk *span = c->out.first;
-	for (; span && span->ptr && count < IOV_MOST; span = span->next)
-		iov[count++] = (struct iovec){(void *)(uintptr_t)span->ptr, span->length};
-	return c->transport.ops->write(&c->transport, iov, count, span != NULL);
-}
-
-/* What is asked of the kernel at once, and of one connection in a turn of the loop. */
-static size_t quantum(const struct conn *c)
-{
-	return c->transport.caps & TRANSPORT_PACED ? CONN_QUANTUM_PACED : CONN_QUANTUM;
-}
-
-static size_t file_piece(const struct conn *c)
-{
-	uint64_t length = c->out.first->length;
-	return length < quantum(c) ? (size_t)length : quantum(c);
-}
-
-static ssize_t write_file(struct conn *c)
-{
-	const struct chunk *span = c->out.first;
-	size_t length = file_piece(c);
-	if (!chunks_stand(&c->out)) { /* between two pieces it became another version */
-		errno = ESTALE;
-		return IO_ERROR;
-	}
-	if (c->transport.caps & TRANSPORT_SEND_FILE)
-		return c->transport.ops->send_file(&c->transport, span->fd, span->offset, length,
-			span->next != NULL || length < span->length || c->more);
-	char *bytes = c->wire->loop->scratch;
-	ssize_t n = transport_file_bytes(
-		span->fd, span->offset, bytes, length < LOOP_SCRATCH ? length : LOOP_SCRATCH);
-	if (n <= 0)
-		return n;
-	struct iovec iov = {bytes, (size_t)n};
-	return c->transport.ops->write(&c->transport, &iov, 1, span->next != NULL);
-}
-
-/* What is announced cannot be sent any more: by the file's fault, or the client has gone. */
-static enum exchange_end write_fault(bool file, ssize_t n)
-{
-	if (!file)
-		return END_CLIENT_GONE;
-	if (n == 0 || errno == ESTALE)
-		return END_FILE_CHANGED;
-	return errno == EIO ? END_DISK_ERROR : END_CLIENT_GONE;
-}
-
-/* Takes from what this connection may do before others have their turn. False: it goes on in the loop's next turn. */
-static bool spend(struct conn *c, size_t *budget, size_t cost)
-{
-	*budget -= cost < *budget ? cost : *budget;
-	if (*budget > 0)
-		return true;
-	loop_defer(c->wire->loop, &c->task);
-	return false;
-}
-
-/* Sends what is queued, as far as the budget goes. True: the queue is empty. */
-static bool flush(struct conn *c, size_t *budget)
-{
-	while (!chunks_empty(&c->out)) {
-		const struct chunk *span = c->out.first;
-		bool by_kernel = !span->ptr && c->transport.caps & TRANSPORT_SEND_FILE;
-		size_t asked = by_kernel ? file_piece(c) : 0;
-		ssize_t n = span->ptr ? write_memory(c) : write_file(c);
-		if (n > 0) {
-			account_write(c, (size_t)n);
-			/* the socket is full, or the file was cut: a turn of the loop tells which, for that takes up what happened to files */
-			if ((size_t)n < asked) {
-				c->blocked = true;
-				return false;
-			}
-			if (!spend(c, budget, (size_t)n))
-				return false;
-			continue;
-		}
-		if (n == IO_AGAIN) {
-			c->blocked = true;
-		} else {
-			c->fault = (uint8_t)write_fault(!span->ptr, n);
-			conn_break(c, true);
-		}
-		return false;
-	}
-	return true;
-}
-
 /* --- Waiting. --- */
 
 static uint64_t timeout_of(const struct conn *c, enum conn_wait wait)
@@ -258,6 +146,7 @@ static uint64_t timeout_of(const struct conn *c, enum conn_wait wait)
 		return core->limits.idle_timeout < CONN_LINGER_MS
 			       ? (uint64_t)core->limits.idle_timeout
 			       : CONN_LINGER_MS;
+	case CONN_WAIT_HANDSHAKE:
 	case CONN_WAIT_HEAD:
 		return (uint64_t)core->limits.header_timeout;
 	case CONN_WAIT_BODY:
@@ -280,7 +169,7 @@ static bool rated(enum conn_wait wait)
 static void wait_for_octets(struct conn *c, enum conn_wait wait)
 {
 	uint64_t timeout = timeout_of(c, wait);
-	uint32_t since = now_ms(c) - c->progress, spent = now_ms(c) - c->window;
+	uint32_t since = conn_now_ms(c) - c->progress, spent = conn_now_ms(c) - c->window;
 	uint64_t left = timeout > since ? timeout - since : 1;
 	uint64_t rate_left = spent < RATE_WINDOW_MS ? RATE_WINDOW_MS - spent : 1;
 	deadline_set(c->wire->loop, &c->deadline, left < rate_left ? left : rate_left);
@@ -288,14 +177,16 @@ static void wait_for_octets(struct conn *c, enum conn_wait wait)
 
 static void update_wait(struct conn *c)
 {
-	enum conn_wait wait = c->lingering ? CONN_WAIT_LINGER : c->protocol->wait(c);
+	enum conn_wait wait = c->lingering ? CONN_WAIT_LINGER
+			      : c->cold    ? CONN_WAIT_NONE /* for the disk */
+					   : c->protocol->wait(c);
 	if (wait == c->wait && wait != CONN_WAIT_IDLE)
 		return;
 	c->wait = (uint8_t)wait;
 	if (wait == CONN_WAIT_NONE) {
 		deadline_clear(c->wire->loop, &c->deadline);
 	} else if (rated(wait)) {
-		c->progress = c->window = now_ms(c);
+		c->progress = c->window = conn_now_ms(c);
 		c->rate_bytes = 0;
 		if (wait == CONN_WAIT_SEND)
 			c->acked = transport_acked(&c->transport);
@@ -307,6 +198,17 @@ static void update_wait(struct conn *c)
 
 /* --- Settling and ending. --- */
 
+/* Whatever waits in either direction goes. */
+static void conn_drop(struct conn *c)
+{
+	conn_cold_forget(c);
+	chunks_clear(&c->out);
+	if (c->input)
+		ref_put(&c->input->ref);
+	c->input = NULL;
+	c->input_start = 0;
+}
+
 static void end(struct conn *c)
 {
 	if (c->dead)
@@ -316,10 +218,7 @@ static void end(struct conn *c)
 	deadline_clear(c->wire->loop, &c->deadline);
 	if (c->state)
 		c->protocol->gone(c, c->fault ? (enum exchange_end)c->fault : END_CLIENT_GONE);
-	chunks_clear(&c->out);
-	if (c->input)
-		ref_put(&c->input->ref);
-	c->input = NULL;
+	conn_drop(c);
 	c->transport.ops->close(&c->transport, c->reset);
 	wire_closed(c->wire, c);
 	loop_defer(c->wire->loop, &c->task);
@@ -341,26 +240,41 @@ static void close_or_linger(struct conn *c)
 	conn_resume(c);
 }
 
+/* The peer was told what it did wrong: the connection closes as if that had been the answer, so that no reset overtakes it. */
+static void part(struct conn *c)
+{
+	c->told = c->broken = false;
+	if (c->state)
+		c->protocol->gone(c, c->fault ? (enum exchange_end)c->fault : END_CLIENT_GONE);
+	conn_drop(c);
+	c->broken = false;
+	c->closing = c->linger = true;
+}
+
 static void settle(struct conn *c)
 {
-	size_t budget = quantum(c);
+	size_t budget = conn_quantum(c);
+	if (c->told)
+		part(c);
 	for (bool again = true; again && !c->broken;) {
 		again = false;
-		if (!c->blocked && !chunks_empty(&c->out) && !flush(c, &budget))
+		if (!c->blocked && !c->cold && conn_unsent(c) && !conn_flush(c, &budget))
 			break;
 		if (c->broken || c->lingering)
 			break;
 		if (c->closing) {
-			if (chunks_empty(&c->out))
+			if (!conn_unsent(c))
 				close_or_linger(c);
 			break;
 		}
-		again = c->protocol->settle(c) && spend(c, &budget, CONN_ROUND);
+		again = c->protocol->settle(c) && conn_spend(c, &budget, CONN_ROUND);
 	}
-	if (c->broken) {
+	if (c->broken && !c->told) {
 		end(c);
 		return;
 	}
+	if (c->told || conn_pending(c))
+		loop_defer(c->wire->loop, &c->task);
 	watch_events(c);
 	update_wait(c);
 }
@@ -373,6 +287,14 @@ static void linger_read(struct conn *c)
 		conn_break(c, false);
 }
 
+static void readable(struct conn *c)
+{
+	if (c->lingering || c->closing)
+		linger_read(c);
+	else
+		c->protocol->readable(c);
+}
+
 static void on_event(struct ev_loop *ev, ev_io *watch, int events)
 {
 	struct conn *c = container_of(watch, struct conn, watch);
@@ -380,12 +302,8 @@ static void on_event(struct ev_loop *ev, ev_io *watch, int events)
 	c->entered = true;
 	if (events & EV_WRITE)
 		c->blocked = false;
-	if (events & EV_READ) {
-		if (c->lingering || c->closing)
-			linger_read(c);
-		else
-			c->protocol->readable(c);
-	}
+	if (events & EV_READ)
+		readable(c);
 	settle(c);
 	c->entered = false;
 }
@@ -398,6 +316,8 @@ static void on_task(struct task *task)
 		return;
 	}
 	c->entered = true;
+	if (conn_pending(c))
+		readable(c);
 	settle(c);
 	c->entered = false;
 }
@@ -408,7 +328,7 @@ static void look_at_acked(struct conn *c)
 	uint32_t acked = transport_acked(&c->transport);
 	if (acked == c->acked)
 		return;
-	c->progress = now_ms(c);
+	c->progress = conn_now_ms(c);
 	c->rate_bytes += acked - c->acked;
 	c->acked = acked;
 }
@@ -419,14 +339,14 @@ static bool keeps_pace(struct conn *c, enum conn_wait wait)
 	c->too_slow = false;
 	if (wait == CONN_WAIT_SEND)
 		look_at_acked(c);
-	if (now_ms(c) - c->progress >= timeout_of(c, wait))
+	if (conn_now_ms(c) - c->progress >= timeout_of(c, wait))
 		return false;
-	uint32_t spent = now_ms(c) - c->window;
+	uint32_t spent = conn_now_ms(c) - c->window;
 	if (spent < RATE_WINDOW_MS)
 		return true;
 	uint64_t least = (uint64_t)c->wire->thread->snapshot->core.limits.min_rate * spent / 1000;
 	c->too_slow = c->rate_bytes < least;
-	c->window = now_ms(c);
+	c->window = conn_now_ms(c);
 	c->rate_bytes = 0;
 	return !c->too_slow;
 }
@@ -468,7 +388,7 @@ void conn_cut(struct conn *c, enum exchange_end why)
 		return;
 	if (c->state)
 		c->protocol->gone(c, why);
-	conn_break(c, !chunks_empty(&c->out));
+	conn_break(c, conn_unsent(c));
 	end(c);
 }
 
@@ -483,6 +403,12 @@ void conn_close(struct conn *c, bool linger)
 	c->closing = true;
 	c->linger = c->linger || linger;
 	conn_touch(c);
+}
+
+void conn_fail(struct conn *c)
+{
+	c->told = errno == EPROTO && !c->lingering;
+	conn_break(c, !c->told);
 }
 
 void conn_break(struct conn *c, bool reset)

@@ -8,6 +8,7 @@
 
 #include "base/chunk.h"
 #include "io/loop.h"
+#include "io/tls.h"
 #include "io/transport.h"
 #include "wire/wire.h"
 
@@ -25,15 +26,17 @@
 	(64 * 1024 * 1024) /* and how much: a reset would take the answer from a fast sender */
 
 struct conn;
+struct conn_cold;
 
 /* What a connection waits for; each has a deadline of its own. */
 enum conn_wait {
-	CONN_WAIT_NONE,   /* for somebody else than the client: no deadline here */
-	CONN_WAIT_IDLE,   /* the next request */
-	CONN_WAIT_HEAD,   /* the rest of a head, all of it in one span of time */
-	CONN_WAIT_BODY,   /* octets of a body that there is room for; has a least rate */
-	CONN_WAIT_SEND,   /* the peer's taking what is sent; has a least rate */
-	CONN_WAIT_LINGER, /* the peer's closing */
+	CONN_WAIT_NONE,      /* for somebody else than the client: no deadline here */
+	CONN_WAIT_HANDSHAKE, /* of the transport, all of it in one span of time */
+	CONN_WAIT_IDLE,      /* the next request */
+	CONN_WAIT_HEAD,      /* the rest of a head, all of it in one span of time */
+	CONN_WAIT_BODY,      /* octets of a body that there is room for; has a least rate */
+	CONN_WAIT_SEND,      /* the peer's taking what is sent; has a least rate */
+	CONN_WAIT_LINGER,    /* the peer's closing */
 };
 
 /* What a version of HTTP does on a connection. None of these frees the connection: conn_break and conn_close mark it. */
@@ -64,6 +67,7 @@ struct conn {
 	void *state; /* the protocol's: NULL while idle */
 	const struct listener_settings *listener;
 	struct chunks out;
+	struct conn_cold *cold; /* pages that an I/O thread reads for the queue's first span */
 	struct chunk_block
 		*input; /* what was read and not yet used: from input_start to input->used */
 	uint32_t input_start;
@@ -86,11 +90,23 @@ struct conn {
 	bool lingering;
 	bool broken;   /* to be ended at the end of the callback */
 	bool reset;    /* the peer is to see a reset */
+	bool told;     /* broken, but the peer was told why */
 	bool dead;     /* ended; memory goes in the next turn */
 	bool too_slow; /* the least rate was missed, not the time between two octets */
 	uint8_t fault; /* enum exchange_end: why it was broken, where that was not the client */
 	struct sockaddr_in6 peer; /* or sockaddr_in; family AF_UNIX: nothing is known */
 };
+
+/* Not all that was queued has reached the kernel. */
+static inline bool conn_unsent(const struct conn *c)
+{
+	return !chunks_empty(&c->out) || c->transport.unsent;
+}
+/* What TLS has made of the client; NULL in clear. */
+static inline const struct tls_facts *conn_tls(const struct conn *c)
+{
+	return c->listener->scheme == SCHEME_HTTPS ? tls_facts(&c->transport) : NULL;
+}
 
 /* Begins a connection whose transport is set: reads at once, for clients speak first. */
 void conn_start(struct conn *c);

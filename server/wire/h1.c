@@ -37,12 +37,7 @@ struct h1_stream *h1_stream_new(struct conn *c)
 	r->number = ++c->requests;
 	r->begun_us = wire->loop->clock.monotonic_us;
 	r->port = -1;
-	s->peer.address = &s->address;
-	s->peer.listener = c->listener;
-	s->peer.connection = c->number;
-	s->peer.scheme = c->listener->scheme;
-	s->peer.transport = "http";
-	wire_peer(c, &s->address);
+	wire_peer(c, &s->peer, &s->address);
 	return s;
 }
 
@@ -273,7 +268,7 @@ static bool h1_settle(struct conn *c)
 			false; /* what came with the head of the request, before there was a tunnel */
 		source_wake(&s->body);
 	}
-	if (!chunks_empty(&c->out))
+	if (conn_unsent(c))
 		return false;
 	if (s->aborted) {
 		conn_break(c, !s->chunked_out);
@@ -303,7 +298,7 @@ static enum conn_wait h1_wait(const struct conn *c)
 	const struct h1_stream *s = c->state;
 	if (s && s->raw && s->body_held)
 		return CONN_WAIT_NONE; /* whoever holds the tunnel's other end says how long it may be silent */
-	if (!chunks_empty(&c->out) || c->closing)
+	if (conn_unsent(c) || c->closing)
 		return CONN_WAIT_SEND;
 	if (!s)
 		return c->input || c->requests == 0 ? CONN_WAIT_HEAD : CONN_WAIT_IDLE;

@@ -42,8 +42,19 @@ void wire_recycle(struct wire *wire, struct conn *c)
 	wire->free_conns = c;
 }
 
-void wire_peer(const struct conn *c, struct address *address)
+void wire_peer(const struct conn *c, struct peer *peer, struct address *address)
 {
+	const struct tls_facts *tls = conn_tls(c);
+	*peer = (struct peer){.address = address,
+		.listener = c->listener,
+		.connection = c->number,
+		.scheme = c->listener->scheme,
+		.transport = tls ? tls->version : "http"};
+	if (tls) {
+		peer->tls = tls->rules;
+		peer->client_certificate = tls->certificate;
+		peer->client_subject = tls->subject;
+	}
 	memcpy(&address->v6, &c->peer, sizeof c->peer);
 	address->length = c->peer.sin6_family == AF_INET6  ? sizeof(struct sockaddr_in6)
 			  : c->peer.sin6_family == AF_INET ? sizeof(struct sockaddr_in)
@@ -76,6 +87,33 @@ static bool make_room(struct wire *wire)
 	return false;
 }
 
+static bool open_transport(struct wire *wire, struct conn *c, struct listener *listener, int fd)
+{
+	if (listener->settings->scheme != SCHEME_HTTPS) {
+		c->protocol = &h1_protocol;
+		plain_init(&c->transport, fd, listener->paced);
+		return true;
+	}
+	c->protocol = &handshake_protocol;
+	if (tls_init(&c->transport, fd, listener->paced, wire->thread->tls, listener->settings) ==
+		0)
+		return true;
+	log_at(NULL, LOG_LEVEL_ERROR, LOG_TLS, "a TLS connection cannot be begun");
+	return false;
+}
+
+/* Who is told that there are too many must be able to read it. */
+static void refuse(const struct listener *listener, int fd)
+{
+	static const char full[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n"
+				   "Retry-After: 1\r\nConnection: close\r\n\r\n";
+	if (listener->settings->scheme == SCHEME_HTTP) {
+		ssize_t sent = send(fd, full, sizeof full - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+		(void)sent; /* a courtesy */
+	}
+	close(fd);
+}
+
 bool wire_accept(struct listener *listener, int fd, const struct address *peer, void *context)
 {
 	struct wire *wire = context;
@@ -84,18 +122,18 @@ bool wire_accept(struct listener *listener, int fd, const struct address *peer, 
 		atomic_fetch_add_explicit(&wire->shared->connections, 1, memory_order_relaxed);
 	if (open >= core->limits.connections && !make_room(wire)) {
 		atomic_fetch_sub_explicit(&wire->shared->connections, 1, memory_order_relaxed);
-		static const char full[] =
-			"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n"
-			"Retry-After: 1\r\nConnection: close\r\n\r\n";
-		ssize_t sent = send(fd, full, sizeof full - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-		(void)sent; /* a courtesy */
-		close(fd);
+		refuse(listener, fd);
 		log_at(NULL, LOG_LEVEL_WARN, LOG_ACCEPT, "the limit of %lld connections is reached",
 			(long long)core->limits.connections);
 		return false;
 	}
 	struct conn *c = conn_take(wire);
-	c->protocol = &h1_protocol;
+	if (!open_transport(wire, c, listener, fd)) {
+		wire_recycle(wire, c);
+		atomic_fetch_sub_explicit(&wire->shared->connections, 1, memory_order_relaxed);
+		close(fd);
+		return false;
+	}
 	c->listener = listener->settings;
 	c->number = 1 + atomic_fetch_add_explicit(&wire->shared->numbers, 1, memory_order_relaxed);
 	keep_peer(c, peer);
@@ -103,7 +141,6 @@ bool wire_accept(struct listener *listener, int fd, const struct address *peer, 
 	wire->open++;
 	counter_add(wire->thread->counters, COUNTER_CONNECTIONS, 1);
 	counter_add(wire->thread->counters, COUNTER_OPEN, 1);
-	plain_init(&c->transport, fd, listener->paced);
 	conn_start(c);
 	return true;
 }

@@ -22,10 +22,38 @@ struct wire {
 	bool stopping;
 };
 
+static inline uint32_t conn_now_ms(const struct conn *c)
+{
+	return (uint32_t)c->wire->loop->clock.monotonic_ms;
+}
+
+/* --- conn_write.c --- */
+
+/* What is asked of the kernel at once, and of one connection in a turn of the loop. */
+size_t conn_quantum(const struct conn *c);
+/* Takes from what this connection may do before others have their turn. False: it goes on in the loop's next turn. */
+bool conn_spend(struct conn *c, size_t *budget, size_t cost);
+/* Sends what is queued, as far as the budget goes. True: all of it is sent. */
+bool conn_flush(struct conn *c, size_t *budget);
+/* Nobody waits for pages of a file any more. */
+void conn_cold_forget(struct conn *c);
+
+/* --- conn.c --- */
+
+/* The transport gave IO_ERROR, errno says which. */
+void conn_fail(struct conn *c);
+
+/* --- handshake.c --- */
+
+/* Until there is a version of HTTP. */
+extern const struct protocol handshake_protocol;
+
+/* --- wire.c --- */
+
 /* The connection's memory goes back to the pool; the last act on it. */
 void wire_recycle(struct wire *wire, struct conn *c);
-/* The client's address. */
-void wire_peer(const struct conn *c, struct address *address);
+/* What is known of the client; `address`, which becomes the peer's, lives as long. */
+void wire_peer(const struct conn *c, struct peer *peer, struct address *address);
 /* A connection has ended: the counts. */
 void wire_closed(struct wire *wire, struct conn *c);
 

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a connection has queued, into its transport: memory and files, as far as the peer takes them and others have their turn, too. */
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/counters.h"
+#include "io/disk.h"
+#include "wire/wire_priv.h"
+
+#define IOV_MOST 64
+
+size_t conn_room(const struct conn *c)
+{
+	if (c->broken || c->dead)
+		return 0;
+	if (c->out.length - c->out.memory >= CONN_QUANTUM || c->out.memory >= CONN_HIGH_WATER)
+		return 0;
+	return CONN_HIGH_WATER - c->out.memory;
+}
+
+static void account_write(struct conn *c, size_t n)
+{
+	chunks_consume(&c->out, n);
+	c->progress = conn_now_ms(c);
+	c->rate_bytes += (uint32_t)n;
+	counter_add(c->wire->thread->counters, COUNTER_BYTES_OUT, (int64_t)n);
+}
+
+static ssize_t write_memory(struct conn *c)
+{
+	struct iovec iov[IOV_MOST];
+	int count = 0;
+	const struct chunk *span = c->out.first;
+	for (; span && span->ptr && count < IOV_MOST; span = span->next)
+		iov[count++] = (struct iovec){(void *)(uintptr_t)span->ptr, span->length};
+	return c->transport.ops->write(&c->transport, iov, count, span != NULL);
+}
+
+size_t conn_quantum(const struct conn *c)
+{
+	return c->transport.caps & TRANSPORT_PACED ? CONN_QUANTUM_PACED : CONN_QUANTUM;
+}
+
+static size_t file_piece(const struct conn *c)
+{
+	uint64_t length = c->out.first->length;
+	return length < conn_quantum(c) ? (size_t)length : conn_quantum(c);
+}
+
+static ssize_t write_file(struct conn *c)
+{
+	const struct chunk *span = c->out.first;
+	size_t length = file_piece(c);
+	if (!chunks_stand(&c->out)) { /* between two pieces it became another version */
+		errno = ESTALE;
+		return IO_ERROR;
+	}
+	return c->transport.ops->send_file(&c->transport, span->fd, span->offset, length,
+		span->next != NULL || length < span->length || c->more);
+}
+
+/* The octets at the beginning of a span of a file, in memory. */
+static ssize_t read_file(const struct chunk *span, char *to, size_t size)
+{
+	if (span->stands && !span->stands(span->owner)) {
+		errno = ESTALE;
+		return IO_ERROR;
+	}
+	return transport_file_bytes(
+		span->fd, span->offset, to, span->length < size ? (size_t)span->length : size);
+}
+
+/* Where the transport cannot send files: what comes next of either kind, so that a head and the beginning of its body leave together.
+ * What is wrong with a file, or cold, counts when it is the first. */
+static ssize_t write_mixed(struct conn *c)
+{
+	struct iovec iov[IOV_MOST];
+	char *bytes = c->wire->loop->scratch;
+	size_t used = 0;
+	int count = 0;
+	const struct chunk *span = c->out.first;
+	for (; span && count < IOV_MOST && used < LOOP_SCRATCH; span = span->next) {
+		if (span->ptr) {
+			iov[count++] = (struct iovec){(void *)(uintptr_t)span->ptr, span->length};
+			continue;
+		}
+		ssize_t n = read_file(span, bytes + used, LOOP_SCRATCH - used);
+		if (n <= 0 && count == 0)
+			return n;
+		if (n <= 0)
+			break;
+		iov[count++] = (struct iovec){bytes + used, (size_t)n};
+		used += (size_t)n;
+		if ((uint64_t)n < span->length)
+			break;
+	}
+	return c->transport.ops->write(&c->transport, iov, count, span != NULL);
+}
+
+/* --- Cold pages. --- */
+
+/* Pages of a file that are read into memory by an I/O thread. Its file is held; the connection may end before. */
+struct conn_cold {
+	struct disk_job job;
+	struct conn *conn; /* NULL: nobody waits any more */
+	struct ref *owner;
+	int fd;
+	off_t offset;
+	size_t length;
+	int error;
+};
+
+static void cold_work(struct disk_job *job)
+{
+	struct conn_cold *cold = container_of(job, struct conn_cold, job);
+	char page[4096];
+	for (size_t at = 0; at < cold->length && !cold->error; at += sizeof(page)) {
+		if (pread(cold->fd, page, sizeof(page), cold->offset + (off_t)at) < 0)
+			cold->error = errno;
+	}
+}
+
+static void cold_done(struct disk_job *job)
+{
+	struct conn_cold *cold = container_of(job, struct conn_cold, job);
+	struct conn *c = cold->conn;
+	if (c) {
+		c->cold = NULL;
+		if (cold->error) {
+			c->fault = END_DISK_ERROR;
+			conn_break(c, true);
+		}
+		conn_touch(c);
+	}
+	ref_put(cold->owner);
+	free(cold);
+}
+
+void conn_cold_forget(struct conn *c)
+{
+	if (c->cold)
+		c->cold->conn = NULL;
+	c->cold = NULL;
+}
+
+/* The first span's pages are not in memory. True: the connection waits for them. */
+static bool fetch_cold(struct conn *c)
+{
+	const struct chunk *span = c->out.first;
+	if (!c->wire->thread->disk)
+		return false;
+	struct conn_cold *cold = must_zalloc(sizeof(*cold));
+	cold->conn = c;
+	cold->fd = span->fd;
+	cold->offset = span->offset;
+	cold->length = span->length < LOOP_SCRATCH ? (size_t)span->length : LOOP_SCRATCH;
+	cold->job.work = cold_work;
+	cold->job.done = cold_done;
+	if (!disk_submit(c->wire->thread->disk, c->wire->loop, &cold->job)) {
+		free(cold);
+		return false;
+	}
+	cold->owner = span->owner;
+	if (cold->owner)
+		ref_get(cold->owner);
+	c->cold = cold;
+	return true;
+}
+
+/* Too much to do for the I/O threads: the loop reads a page itself. */
+static bool read_cold(struct conn *c)
+{
+	char octet;
+	const struct chunk *span = c->out.first;
+	return pread(span->fd, &octet, 1, span->offset) >= 0;
+}
+
+/* What is announced cannot be sent any more: by the file's fault, or the client has gone. */
+static enum exchange_end write_fault(bool file, ssize_t n)
+{
+	if (!file)
+		return END_CLIENT_GONE;
+	if (n == 0 || errno == ESTALE)
+		return END_FILE_CHANGED;
+	return errno == EIO ? END_DISK_ERROR : END_CLIENT_GONE;
+}
+
+bool conn_spend(struct conn *c, size_t *budget, size_t cost)
+{
+	*budget -= cost < *budget ? cost : *budget;
+	if (*budget > 0)
+		return true;
+	loop_defer(c->wire->loop, &c->task);
+	return false;
+}
+
+/* What was taken earlier and not sent. True: it is gone. */
+static bool flush_transport(struct conn *c)
+{
+	int result = c->transport.ops->flush(&c->transport);
+	if (result == 1) {
+		c->progress = conn_now_ms(c);
+		return true;
+	}
+	if (result == IO_AGAIN)
+		c->blocked = true;
+	else
+		conn_break(c, true);
+	return false;
+}
+
+/* Nothing was written. True: try again. */
+static bool not_written(struct conn *c, bool file, ssize_t n)
+{
+	if (n == IO_AGAIN && file && !(c->transport.caps & TRANSPORT_SEND_FILE) &&
+		!c->transport.unsent) {
+		if (fetch_cold(c))
+			return false;
+		if (read_cold(c))
+			return true;
+		n = IO_ERROR;
+	}
+	if (n == IO_AGAIN) {
+		c->blocked = true;
+		return false;
+	}
+	c->fault = (uint8_t)write_fault(file, n);
+	conn_break(c, true);
+	return false;
+}
+
+bool conn_flush(struct conn *c, size_t *budget)
+{
+	if (c->transport.unsent && !flush_transport(c))
+		return false;
+	while (!chunks_empty(&c->out)) {
+		const struct chunk *span = c->out.first;
+		bool file = !span->ptr;
+		bool by_kernel = c->transport.caps & TRANSPORT_SEND_FILE;
+		size_t asked = file && by_kernel ? file_piece(c) : 0;
+		ssize_t n = !by_kernel ? write_mixed(c) : file ? write_file(c) : write_memory(c);
+		if (n <= 0) {
+			if (!not_written(c, file, n))
+				return false;
+			continue;
+		}
+		account_write(c, (size_t)n);
+		/* the socket is full, or the file was cut: a turn of the loop tells which, for that takes up what happened to files */
+		if ((size_t)n < asked || c->transport.unsent) {
+			c->blocked = true;
+			return false;
+		}
+		if (!conn_spend(c, budget, (size_t)n))
+			return false;
+	}
+	return true;
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A connection before there is a version of HTTP on it: the transport's handshake, which has a deadline of its own, and what was agreed
+ * in it. One that fails is no request, so it stands in the error log. */
+#include "base/log.h"
+#include "wire/h1.h"
+#include "wire/wire_priv.h"
+
+static void log_fault(const struct conn *c)
+{
+	const struct tls_facts *facts = conn_tls(c);
+	struct log_scope scope = {.connection = c->number};
+	if (facts && facts->fault)
+		log_at(&scope, facts->ours ? LOG_LEVEL_ERROR : LOG_LEVEL_DEBUG, LOG_TLS,
+			"no TLS: %s", facts->fault);
+}
+
+static void begin(struct conn *c)
+{
+	c->protocol = &h1_protocol;
+	c->wait = CONN_WAIT_NONE; /* the head has its own time */
+	if (c->transport.pending)
+		c->protocol->readable(c);
+}
+
+static void handshake_readable(struct conn *c)
+{
+	int result = c->transport.ops->start(&c->transport);
+	if (result == IO_ERROR) {
+		conn_fail(c);
+		log_fault(c);
+	} else if (result == IO_EOF) {
+		conn_break(c, false);
+	} else if (result == 1) {
+		begin(c);
+	}
+	if (c->transport.unsent)
+		c->blocked = true;
+}
+
+static bool handshake_settle(struct conn *c)
+{
+	(void)c;
+	return false;
+}
+
+static enum conn_wait handshake_wait(const struct conn *c)
+{
+	return c->closing ? CONN_WAIT_SEND : CONN_WAIT_HANDSHAKE;
+}
+
+static void handshake_expired(struct conn *c, enum conn_wait wait)
+{
+	(void)wait;
+	conn_break(c, false);
+}
+
+static void handshake_gone(struct conn *c, enum exchange_end why)
+{
+	(void)c, (void)why;
+}
+
+const struct protocol handshake_protocol = {
+	.name = "handshake",
+	.readable = handshake_readable,
+	.settle = handshake_settle,
+	.wait = handshake_wait,
+	.expired = handshake_expired,
+	.gone = handshake_gone,
+};
