@@ -153,6 +153,29 @@ void chunks_copy(struct chunks *q, const void *bytes, size_t length)
 	}
 }
 
+void chunks_write(struct chunks *q, struct chunk_block **tail, const void *bytes, size_t length)
+{
+	struct chunk_block *block = *tail;
+	check(length <= CHUNK_WRITE_MOST);
+	if (!block || block->capacity - block->used < length) {
+		if (block)
+			ref_put(&block->ref);
+		block = *tail = chunk_block(CHUNK_WRITE_MOST);
+	}
+	char *to = block->bytes + block->used;
+	memcpy(to, bytes, length);
+	block->used += (uint32_t)length;
+	struct chunk *last = last_span(q);
+	if (last && last->owner == &block->ref && last->ptr + last->length == to) {
+		last->length += length;
+		q->length += length;
+		q->memory += length;
+		return;
+	}
+	ref_get(&block->ref);
+	chunks_memory(q, &block->ref, to, length);
+}
+
 void chunks_move(struct chunks *to, struct chunks *from)
 {
 	if (!from->first)

@@ -69,6 +69,10 @@ struct chunk_block {
 	char bytes[];
 };
 struct chunk_block *chunk_block(size_t capacity);
+/* Appends a copy of the bytes, at most CHUNK_WRITE_MOST of them, to a block that the caller keeps between calls (*tail, NULL at first): spans of
+ * others may come between, and the block is still filled. */
+#define CHUNK_WRITE_MOST 16384
+void chunks_write(struct chunks *q, struct chunk_block **tail, const void *bytes, size_t length);
 /* Gives this thread's pools of spans and blocks back to the allocator; for the end of a thread and idle times. */
 void chunk_trim(void);
 

@@ -13,9 +13,12 @@ struct known_name {
 	unsigned char length;
 };
 
-#define FIELD_NAME(id, name) [FIELD_##id] = {name, sizeof(name) - 1},
+#define FIELD_NAME(id, name, lower) [FIELD_##id] = {name, sizeof(name) - 1},
 static const struct known_name known[FIELD_COUNT] = {FIELD_LIST(FIELD_NAME)};
 #undef FIELD_NAME
+#define FIELD_LOWER(id, name, lower) [FIELD_##id] = lower,
+static const char lower_names[FIELD_COUNT][NAME_LONGEST] = {FIELD_LIST(FIELD_LOWER)};
+#undef FIELD_LOWER
 
 /* A name's slot is the top octet of the product of its length and three of its letters with this
  * number, which was found by trying. tests/unit/http/field tries for a new one, and prints the
@@ -147,6 +150,74 @@ struct slice field_known_name(enum field_id id)
 {
 	check(id > FIELD_OTHER && id < FIELD_COUNT);
 	return (struct slice){known[id].text, known[id].length};
+}
+
+struct slice field_lower_name(enum field_id id)
+{
+	check(id > FIELD_OTHER && id < FIELD_COUNT);
+	return (struct slice){lower_names[id], known[id].length};
+}
+
+bool field_lookalike(struct slice name)
+{
+	char dashed[sizeof("Transfer-Encoding") - 1];
+	if ((name.len != sizeof("Content-Length") - 1 && name.len != sizeof(dashed)) ||
+		!memchr(name.ptr, '_', name.len))
+		return false;
+	for (size_t i = 0; i < name.len; i++)
+		dashed[i] = name.ptr[i] == '_' ? '-' : name.ptr[i];
+	enum field_id id = field_identify((struct slice){dashed, name.len});
+	return id == FIELD_CONTENT_LENGTH || id == FIELD_TRANSFER_ENCODING;
+}
+
+bool field_of_head(enum field_id id)
+{
+	switch (id) {
+	case FIELD_AGE:
+	case FIELD_AUTHORIZATION:
+	case FIELD_CACHE_CONTROL:
+	case FIELD_CONNECTION:
+	case FIELD_CONTENT_ENCODING:
+	case FIELD_CONTENT_LOCATION:
+	case FIELD_CONTENT_RANGE:
+	case FIELD_CONTENT_TYPE:
+	case FIELD_COOKIE:
+	case FIELD_DATE:
+	case FIELD_EXPECT:
+	case FIELD_EXPIRES:
+	case FIELD_FORWARDED:
+	case FIELD_HTTP2_SETTINGS:
+	case FIELD_IF_MATCH:
+	case FIELD_IF_MODIFIED_SINCE:
+	case FIELD_IF_NONE_MATCH:
+	case FIELD_IF_RANGE:
+	case FIELD_IF_UNMODIFIED_SINCE:
+	case FIELD_KEEP_ALIVE:
+	case FIELD_LOCATION:
+	case FIELD_MAX_FORWARDS:
+	case FIELD_ORIGIN:
+	case FIELD_PRAGMA:
+	case FIELD_PROXY_AUTHENTICATE:
+	case FIELD_PROXY_AUTHORIZATION:
+	case FIELD_PROXY_CONNECTION:
+	case FIELD_RANGE:
+	case FIELD_RETRY_AFTER:
+	case FIELD_SET_COOKIE:
+	case FIELD_TE:
+	case FIELD_TRAILER:
+	case FIELD_UPGRADE:
+	case FIELD_VARY:
+	case FIELD_VIA:
+	case FIELD_WWW_AUTHENTICATE:
+	case FIELD_X_ACCEL_REDIRECT:
+	case FIELD_X_CONTENT_TYPE_OPTIONS:
+	case FIELD_X_FORWARDED_FOR:
+	case FIELD_X_FORWARDED_HOST:
+	case FIELD_X_FORWARDED_PROTO:
+		return true;
+	default:
+		return false;
+	}
 }
 
 void fields_reserve(struct fields *fields, struct arena *arena, unsigned more)

@@ -8,65 +8,65 @@
 
 /* The fields that some part of weir looks at. field_known_name gives the spelling that is sent. */
 #define FIELD_LIST(F)                                                                              \
-	F(ACCEPT, "Accept")                                                                        \
-	F(ACCEPT_ENCODING, "Accept-Encoding")                                                      \
-	F(ACCEPT_RANGES, "Accept-Ranges")                                                          \
-	F(AGE, "Age")                                                                              \
-	F(ALLOW, "Allow")                                                                          \
-	F(AUTHORIZATION, "Authorization")                                                          \
-	F(CACHE_CONTROL, "Cache-Control")                                                          \
-	F(CONNECTION, "Connection")                                                                \
-	F(CONTENT_ENCODING, "Content-Encoding")                                                    \
-	F(CONTENT_LENGTH, "Content-Length")                                                        \
-	F(CONTENT_LOCATION, "Content-Location")                                                    \
-	F(CONTENT_RANGE, "Content-Range")                                                          \
-	F(CONTENT_TYPE, "Content-Type")                                                            \
-	F(COOKIE, "Cookie")                                                                        \
-	F(DATE, "Date")                                                                            \
-	F(ETAG, "ETag")                                                                            \
-	F(EXPECT, "Expect")                                                                        \
-	F(EXPIRES, "Expires")                                                                      \
-	F(FORWARDED, "Forwarded")                                                                  \
-	F(HOST, "Host")                                                                            \
-	F(HTTP2_SETTINGS, "HTTP2-Settings")                                                        \
-	F(IF_MATCH, "If-Match")                                                                    \
-	F(IF_MODIFIED_SINCE, "If-Modified-Since")                                                  \
-	F(IF_NONE_MATCH, "If-None-Match")                                                          \
-	F(IF_RANGE, "If-Range")                                                                    \
-	F(IF_UNMODIFIED_SINCE, "If-Unmodified-Since")                                              \
-	F(KEEP_ALIVE, "Keep-Alive")                                                                \
-	F(LAST_MODIFIED, "Last-Modified")                                                          \
-	F(LINK, "Link")                                                                            \
-	F(LOCATION, "Location")                                                                    \
-	F(MAX_FORWARDS, "Max-Forwards")                                                            \
-	F(ORIGIN, "Origin")                                                                        \
-	F(PRAGMA, "Pragma")                                                                        \
-	F(PRIORITY, "Priority")                                                                    \
-	F(PROXY_AUTHENTICATE, "Proxy-Authenticate")                                                \
-	F(PROXY_AUTHORIZATION, "Proxy-Authorization")                                              \
-	F(PROXY_CONNECTION, "Proxy-Connection")                                                    \
-	F(RANGE, "Range")                                                                          \
-	F(REFERER, "Referer")                                                                      \
-	F(RETRY_AFTER, "Retry-After")                                                              \
-	F(SEC_FETCH_DEST, "Sec-Fetch-Dest")                                                        \
-	F(SERVER, "Server")                                                                        \
-	F(SET_COOKIE, "Set-Cookie")                                                                \
-	F(TE, "TE")                                                                                \
-	F(TRAILER, "Trailer")                                                                      \
-	F(TRANSFER_ENCODING, "Transfer-Encoding")                                                  \
-	F(UPGRADE, "Upgrade")                                                                      \
-	F(USER_AGENT, "User-Agent")                                                                \
-	F(VARY, "Vary")                                                                            \
-	F(VIA, "Via")                                                                              \
-	F(WWW_AUTHENTICATE, "WWW-Authenticate")                                                    \
-	F(X_ACCEL_REDIRECT, "X-Accel-Redirect")                                                    \
-	F(X_CONTENT_TYPE_OPTIONS, "X-Content-Type-Options")                                        \
-	F(X_FORWARDED_FOR, "X-Forwarded-For")                                                      \
-	F(X_FORWARDED_HOST, "X-Forwarded-Host")                                                    \
-	F(X_FORWARDED_PROTO, "X-Forwarded-Proto")                                                  \
-	F(X_POWERED_BY, "X-Powered-By")
+	F(ACCEPT, "Accept", "accept")                                                              \
+	F(ACCEPT_ENCODING, "Accept-Encoding", "accept-encoding")                                   \
+	F(ACCEPT_RANGES, "Accept-Ranges", "accept-ranges")                                         \
+	F(AGE, "Age", "age")                                                                       \
+	F(ALLOW, "Allow", "allow")                                                                 \
+	F(AUTHORIZATION, "Authorization", "authorization")                                         \
+	F(CACHE_CONTROL, "Cache-Control", "cache-control")                                         \
+	F(CONNECTION, "Connection", "connection")                                                  \
+	F(CONTENT_ENCODING, "Content-Encoding", "content-encoding")                                \
+	F(CONTENT_LENGTH, "Content-Length", "content-length")                                      \
+	F(CONTENT_LOCATION, "Content-Location", "content-location")                                \
+	F(CONTENT_RANGE, "Content-Range", "content-range")                                         \
+	F(CONTENT_TYPE, "Content-Type", "content-type")                                            \
+	F(COOKIE, "Cookie", "cookie")                                                              \
+	F(DATE, "Date", "date")                                                                    \
+	F(ETAG, "ETag", "etag")                                                                    \
+	F(EXPECT, "Expect", "expect")                                                              \
+	F(EXPIRES, "Expires", "expires")                                                           \
+	F(FORWARDED, "Forwarded", "forwarded")                                                     \
+	F(HOST, "Host", "host")                                                                    \
+	F(HTTP2_SETTINGS, "HTTP2-Settings", "http2-settings")                                      \
+	F(IF_MATCH, "If-Match", "if-match")                                                        \
+	F(IF_MODIFIED_SINCE, "If-Modified-Since", "if-modified-since")                             \
+	F(IF_NONE_MATCH, "If-None-Match", "if-none-match")                                         \
+	F(IF_RANGE, "If-Range", "if-range")                                                        \
+	F(IF_UNMODIFIED_SINCE, "If-Unmodified-Since", "if-unmodified-since")                       \
+	F(KEEP_ALIVE, "Keep-Alive", "keep-alive")                                                  \
+	F(LAST_MODIFIED, "Last-Modified", "last-modified")                                         \
+	F(LINK, "Link", "link")                                                                    \
+	F(LOCATION, "Location", "location")                                                        \
+	F(MAX_FORWARDS, "Max-Forwards", "max-forwards")                                            \
+	F(ORIGIN, "Origin", "origin")                                                              \
+	F(PRAGMA, "Pragma", "pragma")                                                              \
+	F(PRIORITY, "Priority", "priority")                                                        \
+	F(PROXY_AUTHENTICATE, "Proxy-Authenticate", "proxy-authenticate")                          \
+	F(PROXY_AUTHORIZATION, "Proxy-Authorization", "proxy-authorization")                       \
+	F(PROXY_CONNECTION, "Proxy-Connection", "proxy-connection")                                \
+	F(RANGE, "Range", "range")                                                                 \
+	F(REFERER, "Referer", "referer")                                                           \
+	F(RETRY_AFTER, "Retry-After", "retry-after")                                               \
+	F(SEC_FETCH_DEST, "Sec-Fetch-Dest", "sec-fetch-dest")                                      \
+	F(SERVER, "Server", "server")                                                              \
+	F(SET_COOKIE, "Set-Cookie", "set-cookie")                                                  \
+	F(TE, "TE", "te")                                                                          \
+	F(TRAILER, "Trailer", "trailer")                                                           \
+	F(TRANSFER_ENCODING, "Transfer-Encoding", "transfer-encoding")                             \
+	F(UPGRADE, "Upgrade", "upgrade")                                                           \
+	F(USER_AGENT, "User-Agent", "user-agent")                                                  \
+	F(VARY, "Vary", "vary")                                                                    \
+	F(VIA, "Via", "via")                                                                       \
+	F(WWW_AUTHENTICATE, "WWW-Authenticate", "www-authenticate")                                \
+	F(X_ACCEL_REDIRECT, "X-Accel-Redirect", "x-accel-redirect")                                \
+	F(X_CONTENT_TYPE_OPTIONS, "X-Content-Type-Options", "x-content-type-options")              \
+	F(X_FORWARDED_FOR, "X-Forwarded-For", "x-forwarded-for")                                   \
+	F(X_FORWARDED_HOST, "X-Forwarded-Host", "x-forwarded-host")                                \
+	F(X_FORWARDED_PROTO, "X-Forwarded-Proto", "x-forwarded-proto")                             \
+	F(X_POWERED_BY, "X-Powered-By", "x-powered-by")
 
-#define FIELD_ENUM(id, name) FIELD_##id,
+#define FIELD_ENUM(id, name, lower) FIELD_##id,
 enum field_id { FIELD_OTHER, FIELD_LIST(FIELD_ENUM) FIELD_COUNT };
 #undef FIELD_ENUM
 
@@ -86,6 +86,13 @@ struct fields {
 /* The number of a name, in any case; FIELD_OTHER when weir does not look at it. */
 enum field_id field_identify(struct slice name);
 struct slice field_known_name(enum field_id id);
+/* The same in lower case: how versions from HTTP/2 on spell names. */
+struct slice field_lower_name(enum field_id id);
+/* Does it look like Content-Length or Transfer-Encoding, but with underscores? A gateway behind the backend that turns names into variables takes it
+ * for the real one. */
+bool field_lookalike(struct slice name);
+/* Fields that frame, route, authenticate or say who somebody is: they are read before the body, and must not come behind it (RFC 9110, 6.5.1). */
+bool field_of_head(enum field_id id);
 
 /* Makes room for `more` fields behind the last, so that a list that is filled at once is not moved. */
 void fields_reserve(struct fields *fields, struct arena *arena, unsigned more);

@@ -45,20 +45,6 @@ static inline int parse_value(const char **at, const char *end, struct slice *va
 	return 0;
 }
 
-/* "Content_Length": a gateway behind the backend that turns names into variables takes it for the
- * real one. */
-static bool is_lookalike(struct slice name)
-{
-	char dashed[sizeof("Transfer-Encoding") - 1];
-	if ((name.len != sizeof("Content-Length") - 1 && name.len != sizeof(dashed)) ||
-		!memchr(name.ptr, '_', name.len))
-		return false;
-	for (size_t i = 0; i < name.len; i++)
-		dashed[i] = name.ptr[i] == '_' ? '-' : name.ptr[i];
-	enum field_id id = field_identify((struct slice){dashed, name.len});
-	return id == FIELD_CONTENT_LENGTH || id == FIELD_TRANSFER_ENCODING;
-}
-
 /* Field lines and the empty line that ends exactly at `end`; `p` is at a line's start and CRLF
  * stands before `end`. */
 static unsigned parse_fields(
@@ -74,7 +60,7 @@ static unsigned parse_fields(
 		/* A known name is a token: only others are looked at octet by octet. That also
 		 * finds what stands there when the colon was one of a later line. */
 		if (colon == end ||
-			(id == FIELD_OTHER && (!token_valid(name) || is_lookalike(name))))
+			(id == FIELD_OTHER && (!token_valid(name) || field_lookalike(name))))
 			return 400;
 		if (fields->count == H1_FIELDS_MAX)
 			return 431;
@@ -196,58 +182,6 @@ unsigned h1_parse_response(const char *bytes, size_t length, struct arena *arena
 	return parse_fields(p + 2, end, arena, fields) == 0 ? 0 : 502;
 }
 
-/* Fields that frame, route, authenticate or say who somebody is: they are read before the body, and
- * must not come behind it (RFC 9110, 6.5.1). */
-static bool is_left_out(enum field_id id)
-{
-	switch (id) {
-	case FIELD_AGE:
-	case FIELD_AUTHORIZATION:
-	case FIELD_CACHE_CONTROL:
-	case FIELD_CONNECTION:
-	case FIELD_CONTENT_ENCODING:
-	case FIELD_CONTENT_LOCATION:
-	case FIELD_CONTENT_RANGE:
-	case FIELD_CONTENT_TYPE:
-	case FIELD_COOKIE:
-	case FIELD_DATE:
-	case FIELD_EXPECT:
-	case FIELD_EXPIRES:
-	case FIELD_FORWARDED:
-	case FIELD_HTTP2_SETTINGS:
-	case FIELD_IF_MATCH:
-	case FIELD_IF_MODIFIED_SINCE:
-	case FIELD_IF_NONE_MATCH:
-	case FIELD_IF_RANGE:
-	case FIELD_IF_UNMODIFIED_SINCE:
-	case FIELD_KEEP_ALIVE:
-	case FIELD_LOCATION:
-	case FIELD_MAX_FORWARDS:
-	case FIELD_ORIGIN:
-	case FIELD_PRAGMA:
-	case FIELD_PROXY_AUTHENTICATE:
-	case FIELD_PROXY_AUTHORIZATION:
-	case FIELD_PROXY_CONNECTION:
-	case FIELD_RANGE:
-	case FIELD_RETRY_AFTER:
-	case FIELD_SET_COOKIE:
-	case FIELD_TE:
-	case FIELD_TRAILER:
-	case FIELD_UPGRADE:
-	case FIELD_VARY:
-	case FIELD_VIA:
-	case FIELD_WWW_AUTHENTICATE:
-	case FIELD_X_ACCEL_REDIRECT:
-	case FIELD_X_CONTENT_TYPE_OPTIONS:
-	case FIELD_X_FORWARDED_FOR:
-	case FIELD_X_FORWARDED_HOST:
-	case FIELD_X_FORWARDED_PROTO:
-		return true;
-	default:
-		return false;
-	}
-}
-
 unsigned h1_parse_trailers(
 	const char *bytes, size_t length, struct arena *arena, struct fields *fields)
 {
@@ -260,7 +194,7 @@ unsigned h1_parse_trailers(
 		enum field_id id = fields->list[i].id;
 		if (id == FIELD_CONTENT_LENGTH || id == FIELD_TRANSFER_ENCODING || id == FIELD_HOST)
 			return 400;
-		if (!is_left_out(id))
+		if (!field_of_head(id))
 			fields->list[kept++] = fields->list[i];
 	}
 	fields->count = kept;

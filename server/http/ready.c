@@ -11,16 +11,35 @@
 static void ready_last(struct ref *ref)
 {
 	struct ready *ready = container_of(ref, struct ready, ref);
-	free(ready->fields.list);
+	free(ready->fields.list); /* and ready->lower's behind it */
 	free(ready->block);
 	free(ready);
+}
+
+/* Other names than known ones are copied to *to. */
+static struct slice lower_name(const struct field *field, char **to)
+{
+	if (field->id != FIELD_OTHER)
+		return field_lower_name(field->id);
+	struct slice name = {*to, field->name.len};
+	for (size_t i = 0; i < name.len; i++) {
+		char c = field->name.ptr[i];
+		*(*to)++ = c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+	}
+	return name;
 }
 
 /* The fields point into the block, which lives as long. */
 static void copy_fields(struct ready *ready, const struct fields *fields, const char *lines)
 {
-	ready->fields.list = must_alloc(sizeof(struct field) * (fields->count ? fields->count : 1));
+	size_t names = 0;
+	for (unsigned i = 0; i < fields->count; i++)
+		names += fields->list[i].id == FIELD_OTHER ? fields->list[i].name.len : 0;
+	ready->fields.list = must_alloc(sizeof(struct field) * (2 * fields->count + 1) + names);
 	ready->fields.count = ready->fields.capacity = fields->count;
+	ready->lower = ready->fields;
+	ready->lower.list += fields->count;
+	char *name = (char *)(ready->lower.list + fields->count);
 	for (unsigned i = 0; i < fields->count; i++) {
 		const struct field *from = &fields->list[i];
 		ready->fields.list[i] = (struct field){
@@ -28,6 +47,8 @@ static void copy_fields(struct ready *ready, const struct fields *fields, const 
 			.value = {lines + from->name.len + 2, from->value.len},
 			.id = from->id,
 		};
+		ready->lower.list[i] = ready->fields.list[i];
+		ready->lower.list[i].name = lower_name(from, &name);
 		lines += from->name.len + from->value.len + 4;
 	}
 }
@@ -61,5 +82,5 @@ struct ready *ready_make(unsigned status, const struct fields *fields, uint64_t 
 size_t ready_size(const struct ready *ready)
 {
 	return sizeof *ready + ready->head_length + ready->body_length +
-	       ready->fields.count * sizeof(struct field);
+	       2 * ready->fields.count * sizeof(struct field);
 }

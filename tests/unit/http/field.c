@@ -7,7 +7,7 @@
 
 #include "http_test.h"
 
-#define NAME(id, name) #id,
+#define NAME(id, name, lower) #id,
 static const char *const ids[FIELD_COUNT] = {"OTHER", FIELD_LIST(NAME)};
 #undef NAME
 
