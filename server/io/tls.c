@@ -385,8 +385,11 @@ static void tls_close(struct transport *t, bool reset)
 /* A client that offers protocols and none of these is refused (RFC 7301, 3.2). */
 static int offer_protocols(gnutls_session_t session)
 {
-	static const char http1[] = "http/1.1";
-	const gnutls_datum_t protocols[] = {{(unsigned char *)(uintptr_t)http1, sizeof(http1) - 1}};
+	static const char http2[] = "h2", http1[] = "http/1.1";
+	const gnutls_datum_t protocols[] = {
+		{(unsigned char *)(uintptr_t)http2, sizeof(http2) - 1},
+		{(unsigned char *)(uintptr_t)http1, sizeof(http1) - 1},
+	};
 	return gnutls_alpn_set_protocols(session, protocols, COUNT_OF(protocols),
 		GNUTLS_ALPN_MANDATORY | GNUTLS_ALPN_SERVER_PRECEDENCE);
 }

@@ -9,7 +9,6 @@
 #include "base/counters.h"
 #include "wire/wire_priv.h"
 
-#define RATE_WINDOW_MS 10000
 
 /* --- Watching. --- */
 
@@ -171,7 +170,7 @@ static void wait_for_octets(struct conn *c, enum conn_wait wait)
 	uint64_t timeout = timeout_of(c, wait);
 	uint32_t since = conn_now_ms(c) - c->progress, spent = conn_now_ms(c) - c->window;
 	uint64_t left = timeout > since ? timeout - since : 1;
-	uint64_t rate_left = spent < RATE_WINDOW_MS ? RATE_WINDOW_MS - spent : 1;
+	uint64_t rate_left = spent < CONN_RATE_WINDOW_MS ? CONN_RATE_WINDOW_MS - spent : 1;
 	deadline_set(c->wire->loop, &c->deadline, left < rate_left ? left : rate_left);
 }
 
@@ -342,7 +341,7 @@ static bool keeps_pace(struct conn *c, enum conn_wait wait)
 	if (conn_now_ms(c) - c->progress >= timeout_of(c, wait))
 		return false;
 	uint32_t spent = conn_now_ms(c) - c->window;
-	if (spent < RATE_WINDOW_MS)
+	if (spent < CONN_RATE_WINDOW_MS)
 		return true;
 	uint64_t least = (uint64_t)c->wire->thread->snapshot->core.limits.min_rate * spent / 1000;
 	c->too_slow = c->rate_bytes < least;

@@ -21,6 +21,7 @@
 #define CONN_ROUND                                                                                 \
 	(16 * 1024) /* what a look at the protocol costs of it: many small answers are work, too */
 #define CONN_READ_BLOCK (16 * 1024) /* what is read at once into memory of the connection's own */
+#define CONN_RATE_WINDOW_MS 10000 /* the span of time that the least rate is judged by */
 #define CONN_LINGER_MS  2000        /* how long a closed connection is still read from */
 #define CONN_LINGER_MAX                                                                            \
 	(64 * 1024 * 1024) /* and how much: a reset would take the answer from a fast sender */
@@ -51,6 +52,8 @@ struct protocol {
 	enum conn_wait (*wait)(const struct conn *c);
 	/* The deadline of that was missed (or the least rate). */
 	void (*expired)(struct conn *c, enum conn_wait wait);
+	/* The wire drains: what is under way is to be the last. NULL: answers say so, and an idle connection is closed. */
+	void (*drain)(struct conn *c);
 	/* The transport is dead: ends what is under way. */
 	void (*gone)(struct conn *c, enum exchange_end why);
 };

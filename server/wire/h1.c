@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "http/h1_syntax.h"
+#include "wire/h2.h"
 #include "wire/wire_priv.h"
 
 #define STREAMS_KEPT 64
@@ -126,10 +127,29 @@ static size_t find_head(struct conn *c, struct slice input, size_t *empty)
 	return head;
 }
 
+/* Is it HTTP/2, told by its preface (RFC 9113, 3.4)? True: it is, or may be when there is more of it. */
+static bool is_h2(struct conn *c, struct slice octets, bool *keep)
+{
+	*keep = false;
+	if (c->requests || c->listener->scheme != SCHEME_HTTP)
+		return false;
+	enum h2_claim claim = h2_claims(octets);
+	*keep = claim == H2_MAYBE;
+	return claim != H2_NOT;
+}
+
 /* The first head of what was read into the scratch. What is behind it is kept: a body, or what is pipelined. */
 static void heads_from_scratch(struct conn *c, const char *bytes, size_t length)
 {
 	size_t empty;
+	bool keep;
+	if (is_h2(c, (struct slice){bytes, length}, &keep)) {
+		if (keep)
+			conn_input_keep(c, bytes, length);
+		else
+			h2_start_with(c, bytes, length);
+		return;
+	}
 	size_t head = find_head(c, (struct slice){bytes, length}, &empty);
 	if (!c->state)
 		conn_input_keep(c, bytes + empty + head, length - empty - head);
@@ -144,12 +164,17 @@ static void heads_from_input(struct conn *c)
 	struct slice input = conn_input(c);
 	if (input.len == 0)
 		return;
+	bool keep, h2 = is_h2(c, input, &keep);
+	if (keep)
+		return;
 	struct ref *block = &c->input->ref;
 	ref_get(block);
-	size_t empty;
-	size_t head = find_head(c, input, &empty);
+	size_t empty = 0;
+	size_t head = h2 ? input.len : find_head(c, input, &empty);
 	conn_input_consume(c, empty + head);
-	if (head)
+	if (h2)
+		h2_start_with(c, input.ptr, input.len);
+	else if (head)
 		begin(c, input.ptr + empty, head);
 	ref_put(block);
 }

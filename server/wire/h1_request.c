@@ -3,6 +3,7 @@
  * readers could understand differently must not pass (RFC 9112, 3, 6, 9; RFC 9110, 7 and 10.1.1). */
 #include "http/h1_syntax.h"
 #include "wire/h1.h"
+#include "wire/wire_priv.h"
 
 /* What one pass over the fields finds. */
 struct head_notes {
@@ -103,7 +104,7 @@ static unsigned read_framing(struct h1_stream *s)
 	return 0;
 }
 
-static unsigned read_expect(struct request *r)
+unsigned request_read_expect(struct request *r)
 {
 	if (r->minor == 0)
 		return 0; /* RFC 9110, 10.1.1: ignored */
@@ -164,7 +165,7 @@ unsigned h1_read_head(struct h1_stream *s, const char *head, size_t length)
 	if (!status && r->method == METHOD_TRACE && r->length != 0)
 		status = 400; /* RFC 9110, 9.3.8 */
 	if (!status && notes.expect)
-		status = read_expect(r);
+		status = request_read_expect(r);
 	if (notes.upgrade)
 		read_upgrade(r);
 	return status;

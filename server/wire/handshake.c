@@ -3,6 +3,7 @@
  * in it. One that fails is no request, so it stands in the error log. */
 #include "base/log.h"
 #include "wire/h1.h"
+#include "wire/h2.h"
 #include "wire/wire_priv.h"
 
 static void log_fault(const struct conn *c)
@@ -16,7 +17,10 @@ static void log_fault(const struct conn *c)
 
 static void begin(struct conn *c)
 {
+	const struct tls_facts *facts = conn_tls(c);
 	c->protocol = &h1_protocol;
+	if (facts && facts->h2)
+		h2_start(c);
 	c->wait = CONN_WAIT_NONE; /* the head has its own time */
 	if (c->transport.pending)
 		c->protocol->readable(c);

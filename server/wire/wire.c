@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/counters.h"
 #include "wire/h1.h"
+#include "wire/h2_stream.h"
 #include "wire/wire_priv.h"
 
 #define SLAB_CONNS   64
@@ -178,7 +179,9 @@ void wire_drain(struct wire *wire)
 	wire->thread->draining = true;
 	list_each (link, &wire->conns) {
 		struct conn *c = container_of(link, struct conn, link);
-		if (c->wait == CONN_WAIT_IDLE)
+		if (c->protocol->drain)
+			c->protocol->drain(c);
+		else if (c->wait == CONN_WAIT_IDLE)
 			deadline_set(wire->loop, &c->deadline, CONN_LINGER_MS);
 	}
 	tell_empty(wire);
@@ -195,6 +198,7 @@ void wire_stop(struct wire *wire)
 	list_each_safe (link, &wire->conns)
 		conn_cut(container_of(link, struct conn, link), END_SHUTDOWN);
 	h1_streams_drop(wire);
+	h2_streams_drop(wire);
 	while (wire->slabs) {
 		struct conn_slab *slab = wire->slabs;
 		wire->slabs = slab->next;

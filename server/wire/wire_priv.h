@@ -6,6 +6,7 @@
 #include "wire/conn.h"
 
 struct h1_stream;
+struct h2_stream;
 
 struct wire {
 	struct exchange_thread *thread;
@@ -19,6 +20,8 @@ struct wire {
 	struct conn_slab *slabs;
 	struct h1_stream *free_streams;
 	unsigned free_stream_count;
+	struct h2_stream *free_h2_streams;
+	unsigned free_h2_stream_count;
 	bool stopping;
 };
 
@@ -54,6 +57,8 @@ extern const struct protocol handshake_protocol;
 void wire_recycle(struct wire *wire, struct conn *c);
 /* What is known of the client; `address`, which becomes the peer's, lives as long. */
 void wire_peer(const struct conn *c, struct peer *peer, struct address *address);
+/* What Expect asks for: 0, or the status to refuse the head with. */
+unsigned request_read_expect(struct request *r);
 /* A connection has ended: the counts. */
 void wire_closed(struct wire *wire, struct conn *c);
 

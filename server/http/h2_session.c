@@ -1,0 +1,566 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* nghttp2 behind h2_session.h. What messages mean is checked by who owns the session, by the same functions as HTTP/1's, so that nghttp2's own
+ * checks of them are off. It forgets closed streams: what comes for one is judged here, by the frames' heads, before it sees them. */
+#include "http/h2_session.h"
+
+#include <nghttp2/nghttp2.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "http/request.h"
+
+#define FRAME_HEAD    9
+#define CONTINUATIONS 8   /* behind one HEADERS */
+#define ACKS_WAITING  100 /* of settings and pings, that the peer does not take */
+#define SETTINGS_MOST 32  /* in one frame */
+#define RESETS_BURST  1000
+#define RESETS_A_SECOND                                                                            \
+	100 /* the owner weighs what they cost; this is what may never be, whatever they cost */
+#define FIELDS_ON_STACK 32
+
+struct h2_session {
+	nghttp2_session *ng;
+	const struct h2_events *events;
+	void *owner;
+	uint32_t left;            /* of the preface, or of the frame under way */
+	uint8_t head[FRAME_HEAD]; /* what has come of a head that is not whole */
+	uint8_t have;
+	uint8_t peek[4]; /* the first octets of a payload that is looked at */
+	uint8_t peeked;  /* of them; 4 where nothing is looked for */
+	uint8_t type;    /* of the frame under way */
+	bool block;      /* a header section goes on in the next frame */
+	bool over;
+	int32_t stream;    /* of the frame under way */
+	int32_t last_seen; /* the highest stream that the peer began */
+	int32_t last_open; /* the highest that became one here */
+	int32_t forgiven; /* frames of closed streams up to this one may be under way: they were reset here */
+	int32_t skipped_from, skipped_to; /* ids that were never used */
+	int32_t reset_by_peer;
+	int32_t prioritized; /* the highest stream that had a PRIORITY_UPDATE before it began */
+	/* while frames are taken out */
+	struct chunks *out;
+	struct chunk_block *tail;
+	uint64_t memory_most, file_most;
+};
+
+static struct h2_part *part_of(const struct h2_session *session, int32_t id)
+{
+	return nghttp2_session_get_stream_user_data(session->ng, id);
+}
+
+/* --- What comes. --- */
+
+static enum h2_code judge_closed(const struct h2_session *s, const struct h2_frame_head *head)
+{
+	if (head->stream % 2 == 0 || head->stream > s->last_open || head->stream <= s->forgiven ||
+		part_of(s, head->stream))
+		return H2_NO_ERROR;
+	if (head->type == H2_HEADERS && head->stream >= s->skipped_from &&
+		head->stream <= s->skipped_to)
+		return H2_PROTOCOL_ERROR; /* RFC 9113, 5.1.1 */
+	return H2_STREAM_CLOSED;          /* 5.1 */
+}
+
+static void note_new(struct h2_session *s, const struct h2_frame_head *head)
+{
+	if (s->last_seen > s->last_open)
+		s->forgiven = s->last_seen; /* it was refused */
+	if (head->stream > s->last_seen + 2 || (s->last_seen == 0 && head->stream > 1)) {
+		if (!s->skipped_from)
+			s->skipped_from = s->last_seen ? s->last_seen + 2 : 1;
+		s->skipped_to = head->stream - 2;
+	}
+	s->last_seen = head->stream;
+}
+
+/* Before nghttp2 sees the frame. */
+static enum h2_code judge(struct h2_session *s, const struct h2_frame_head *head)
+{
+	enum h2_code code = s->events->frame(s->owner, head);
+	if (code)
+		return code;
+	s->peeked = 4;
+	switch (head->type) {
+	case H2_HEADERS:
+		s->block = !(head->flags & H2_FLAG_END_HEADERS);
+		if (head->stream % 2 == 1 && head->stream > s->last_seen) {
+			note_new(s, head);
+			return H2_NO_ERROR;
+		}
+		return judge_closed(s, head);
+	case H2_DATA:
+		return judge_closed(s, head);
+	case H2_CONTINUATION:
+		s->block = !(head->flags & H2_FLAG_END_HEADERS);
+		return H2_NO_ERROR;
+	case H2_PRIORITY:
+		if (head->stream == 0)
+			return H2_PROTOCOL_ERROR; /* 6.3 */
+		s->peeked = 0;
+		return H2_NO_ERROR;
+	case H2_PRIORITY_UPDATE:
+		s->peeked = 0;
+		return H2_NO_ERROR;
+	default:
+		return H2_NO_ERROR;
+	}
+}
+
+/* The first four octets of PRIORITY and PRIORITY_UPDATE name a stream. */
+static enum h2_code judge_peeked(struct h2_session *s)
+{
+	int32_t named = (s->peek[0] & 0x7f) << 24 | s->peek[1] << 16 | s->peek[2] << 8 | s->peek[3];
+	if (s->type == H2_PRIORITY)
+		return named == s->stream ? H2_PROTOCOL_ERROR : H2_NO_ERROR; /* RFC 7540, 5.3.1 */
+	if (named > s->last_seen && named > s->prioritized)
+		s->prioritized = named;
+	return H2_NO_ERROR;
+}
+
+static enum h2_code look(struct h2_session *s, const char *payload, size_t length)
+{
+	while (s->peeked < 4 && length > 0) {
+		s->peek[s->peeked++] = (uint8_t)*payload++;
+		length--;
+		if (s->peeked == 4)
+			return judge_peeked(s);
+	}
+	return H2_NO_ERROR;
+}
+
+/* How many octets may be given to nghttp2: up to the end of the frame that they begin or go on with. 0: it is refused, *code says why. */
+static size_t next_piece(struct h2_session *s, const char *bytes, size_t length, enum h2_code *code)
+{
+	size_t begun = 0;
+	if (s->left == 0) {
+		size_t missing = (size_t)(FRAME_HEAD - s->have);
+		begun = missing < length ? missing : length;
+		memcpy(s->head + s->have, bytes, begun);
+		s->have += (uint8_t)begun;
+		if (s->have < FRAME_HEAD)
+			return begun;
+		const uint8_t *h = s->head;
+		struct h2_frame_head head = {
+			.length = (uint32_t)h[0] << 16 | (uint32_t)h[1] << 8 | h[2],
+			.type = h[3],
+			.flags = h[4],
+			.stream = (h[5] & 0x7f) << 24 | h[6] << 16 | h[7] << 8 | h[8],
+		};
+		s->have = 0;
+		s->left = head.length;
+		s->type = head.type;
+		s->stream = head.stream;
+		*code = judge(s, &head);
+		if (*code)
+			return 0;
+	}
+	size_t payload = length - begun < s->left ? length - begun : s->left;
+	*code = look(s, bytes + begun, payload);
+	s->left -= (uint32_t)payload;
+	return *code ? 0 : begun + payload;
+}
+
+static enum h2_code code_of(ssize_t error)
+{
+	switch (error) {
+	case NGHTTP2_ERR_BAD_CLIENT_MAGIC:
+		return H2_PROTOCOL_ERROR;
+	case NGHTTP2_ERR_FLOODED:
+		return H2_ENHANCE_YOUR_CALM;
+	default:
+		return H2_INTERNAL_ERROR;
+	}
+}
+
+int h2_session_receive(struct h2_session *s, const char *bytes, size_t length)
+{
+	while (length > 0 && !s->over) {
+		enum h2_code code = H2_NO_ERROR;
+		size_t n = next_piece(s, bytes, length, &code);
+		if (n > 0) {
+			ssize_t took = nghttp2_session_mem_recv(s->ng, (const uint8_t *)bytes, n);
+			if (took < 0)
+				code = code_of(took);
+		}
+		if (code) {
+			h2_session_end(s, code);
+			return -1;
+		}
+		bytes += n;
+		length -= n;
+	}
+	return s->over ? -1 : 0;
+}
+
+bool h2_session_amid(const struct h2_session *s)
+{
+	return s->left > 0 || s->have > 0 || s->block;
+}
+
+/* --- nghttp2's calls. --- */
+
+static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
+{
+	struct h2_session *s = user;
+	if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
+		return 0;
+	s->last_open = frame->hd.stream_id;
+	struct h2_part *part = s->events->open(s->owner, frame->hd.stream_id);
+	if (!part) {
+		s->forgiven = s->last_open;
+		nghttp2_submit_rst_stream(
+			ng, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_REFUSED_STREAM);
+		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+	}
+	part->id = frame->hd.stream_id;
+	chunks_init(&part->out);
+	nghttp2_session_set_stream_user_data(ng, part->id, part);
+	return 0;
+}
+
+static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, nghttp2_rcbuf *name,
+	nghttp2_rcbuf *value, uint8_t flags, void *user)
+{
+	struct h2_session *s = user;
+	(void)ng, (void)flags;
+	struct h2_part *part = part_of(s, frame->hd.stream_id);
+	if (!part)
+		return 0;
+	nghttp2_vec n = nghttp2_rcbuf_get_buf(name), v = nghttp2_rcbuf_get_buf(value);
+	s->events->field(part, (struct slice){(const char *)n.base, n.len},
+		(struct slice){(const char *)v.base, v.len}, nghttp2_rcbuf_is_static(name));
+	return 0;
+}
+
+static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
+{
+	struct h2_session *s = user;
+	(void)ng;
+	if (frame->hd.type == NGHTTP2_PING) {
+		if (frame->hd.flags & NGHTTP2_FLAG_ACK)
+			s->events->pong(s->owner);
+		return 0;
+	}
+	if (frame->hd.type == NGHTTP2_RST_STREAM)
+		s->reset_by_peer = frame->hd.stream_id;
+	if (frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS)
+		return 0;
+	struct h2_part *part = part_of(s, frame->hd.stream_id);
+	if (!part)
+		return 0;
+	bool end = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
+	part->ended = part->ended || end;
+	if (frame->hd.type == NGHTTP2_HEADERS)
+		s->events->section(part);
+	else if (end)
+		s->events->end(part);
+	return 0;
+}
+
+static int on_data(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *bytes,
+	size_t length, void *user)
+{
+	struct h2_session *s = user;
+	(void)flags;
+	struct h2_part *part = part_of(s, id);
+	if (part)
+		s->events->data(part, (const char *)bytes, length);
+	else
+		nghttp2_session_consume_connection(ng, length);
+	return 0;
+}
+
+static int on_close(nghttp2_session *ng, int32_t id, uint32_t code, void *user)
+{
+	struct h2_session *s = user;
+	struct h2_part *part = part_of(s, id);
+	bool by_peer = s->reset_by_peer == id;
+	if (code && !by_peer && id > s->forgiven)
+		s->forgiven = id;
+	if (!part)
+		return 0;
+	nghttp2_session_set_stream_user_data(ng, id, NULL);
+	s->events->closed(part,
+		code <= H2_HTTP_1_1_REQUIRED ? (enum h2_code)code : H2_INTERNAL_ERROR, by_peer);
+	return 0;
+}
+
+/* Padding is consumed by nobody else. */
+static int on_sent(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
+{
+	struct h2_session *s = user;
+	(void)ng;
+	if (!(frame->hd.flags & NGHTTP2_FLAG_END_STREAM) ||
+		(frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS))
+		return 0;
+	struct h2_part *part = part_of(s, frame->hd.stream_id);
+	if (part) {
+		part->sent = true;
+		s->events->framed(part, 0);
+	}
+	return 0;
+}
+
+/* --- What is sent. --- */
+
+static ssize_t read_data(nghttp2_session *ng, int32_t id, uint8_t *to, size_t length,
+	uint32_t *flags, nghttp2_data_source *source, void *user);
+
+/* Heads of frames share a block: a span each would be dear. */
+static void put(struct h2_session *s, const void *bytes, size_t length)
+{
+	if (length <= CHUNK_WRITE_MOST)
+		chunks_write(s->out, &s->tail, bytes, length);
+	else
+		chunks_copy(s->out, bytes, length);
+}
+
+static bool full(const struct h2_session *s)
+{
+	return s->out->memory >= s->memory_most || s->out->length - s->out->memory >= s->file_most;
+}
+
+static int send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *head, size_t length,
+	nghttp2_data_source *source, void *user)
+{
+	struct h2_session *s = user;
+	struct h2_part *part = source->ptr;
+	(void)ng, (void)frame;
+	if (full(s))
+		return NGHTTP2_ERR_WOULDBLOCK;
+	put(s, head, FRAME_HEAD);
+	chunks_move_some(s->out, &part->out, length);
+	s->events->framed(part, length);
+	return 0;
+}
+
+/* An array for nghttp2: on the stack where that is enough. */
+struct pairs {
+	nghttp2_nv *list;
+	size_t count;
+	nghttp2_nv few[FIELDS_ON_STACK];
+};
+
+static void pairs_init(struct pairs *p, size_t most)
+{
+	p->count = 0;
+	p->list = most <= FIELDS_ON_STACK ? p->few : must_alloc(most * sizeof(p->few[0]));
+}
+
+static void pairs_add(struct pairs *p, struct slice name, struct slice value, uint8_t flags)
+{
+	/* nghttp2 only reads them */
+	p->list[p->count++] = (nghttp2_nv){(uint8_t *)(uintptr_t)name.ptr,
+		(uint8_t *)(uintptr_t)value.ptr, name.len, value.len, flags};
+}
+
+static void pairs_add_fields(struct pairs *p, const struct fields *fields, uint8_t flags)
+{
+	for (unsigned i = 0; fields && i < fields->count; i++)
+		pairs_add(p, fields->list[i].name, fields->list[i].value, flags);
+}
+
+static void pairs_done(struct pairs *p)
+{
+	if (p->list != p->few)
+		free(p->list);
+}
+
+enum { LASTING = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE };
+
+static struct slice status_text(struct h2_part *part, unsigned status)
+{
+	for (int i = 2; i >= 0; i--, status /= 10)
+		part->status[i] = (char)('0' + status % 10);
+	return (struct slice){part->status, 3};
+}
+
+static ssize_t read_data(nghttp2_session *ng, int32_t id, uint8_t *to, size_t length,
+	uint32_t *flags, nghttp2_data_source *source, void *user)
+{
+	struct h2_part *part = source->ptr;
+	struct h2_session *s = user;
+	(void)to;
+	if (part->out.length == 0 && !part->out_end) {
+		part->idle = true;
+		s->events->framed(part, 0);
+		return NGHTTP2_ERR_DEFERRED;
+	}
+	*flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+	if (part->out.length > length)
+		return (ssize_t)length;
+	if (part->out_end) {
+		*flags |= NGHTTP2_DATA_FLAG_EOF;
+		if (part->trailers && part->trailers->count) {
+			struct pairs p;
+			pairs_init(&p, part->trailers->count);
+			pairs_add_fields(&p, part->trailers, LASTING);
+			if (nghttp2_submit_trailer(ng, id, p.list, p.count) == 0)
+				*flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+			pairs_done(&p);
+		}
+	}
+	return (ssize_t)part->out.length;
+}
+
+bool h2_session_send(struct h2_session *s, struct chunks *out, uint64_t memory, uint64_t file)
+{
+	uint64_t before = out->length;
+	s->out = out;
+	s->memory_most = memory;
+	s->file_most = file;
+	while (!full(s)) {
+		const uint8_t *bytes;
+		ssize_t n = nghttp2_session_mem_send(s->ng, &bytes);
+		if (n < 0)
+			s->over = true;
+		if (n <= 0)
+			break;
+		put(s, bytes, (size_t)n);
+	}
+	s->out = NULL;
+	if (s->tail)
+		ref_put(&s->tail->ref);
+	s->tail = NULL;
+	return out->length > before;
+}
+
+bool h2_session_over(const struct h2_session *s)
+{
+	return s->over || (!nghttp2_session_want_read(s->ng) && !nghttp2_session_want_write(s->ng));
+}
+
+void h2_session_respond(struct h2_session *s, struct h2_part *part, unsigned status,
+	const char *date, const struct fields *fields, uint64_t length, bool end)
+{
+	struct pairs p;
+	pairs_init(&p, fields->count + 3);
+	pairs_add(&p, SLICE(":status"), status_text(part, status), LASTING);
+	if (date)
+		pairs_add(&p, SLICE("date"), (struct slice){date, 29}, LASTING);
+	pairs_add_fields(&p, fields, LASTING);
+	if (length != LENGTH_UNKNOWN)
+		pairs_add(&p, SLICE("content-length"),
+			(struct slice){part->length, bytes_decimal(part->length, length)}, LASTING);
+	nghttp2_data_provider body = {.source.ptr = part, .read_callback = read_data};
+	nghttp2_submit_response(s->ng, part->id, p.list, p.count, end ? NULL : &body);
+	pairs_done(&p);
+}
+
+void h2_session_inform(
+	struct h2_session *s, struct h2_part *part, unsigned status, const struct fields *fields)
+{
+	struct pairs p;
+	pairs_init(&p, (fields ? fields->count : 0) + 1);
+	pairs_add(&p, SLICE(":status"), status_text(part, status), NGHTTP2_NV_FLAG_NONE);
+	pairs_add_fields(&p, fields, NGHTTP2_NV_FLAG_NONE);
+	nghttp2_submit_headers(s->ng, NGHTTP2_FLAG_NONE, part->id, NULL, p.list, p.count, NULL);
+	pairs_done(&p);
+}
+
+void h2_session_resume(struct h2_session *s, struct h2_part *part)
+{
+	if (!part->idle)
+		return;
+	part->idle = false;
+	nghttp2_session_resume_data(s->ng, part->id);
+}
+
+void h2_session_reset(struct h2_session *s, struct h2_part *part, enum h2_code code)
+{
+	nghttp2_submit_rst_stream(s->ng, NGHTTP2_FLAG_NONE, part->id, code);
+}
+
+void h2_session_consume(struct h2_session *s, struct h2_part *part, size_t length)
+{
+	if (length == 0)
+		return;
+	nghttp2_session_consume_connection(s->ng, length);
+	if (part)
+		nghttp2_session_consume_stream(s->ng, part->id, length);
+}
+
+/* --- The connection. --- */
+
+void h2_session_end(struct h2_session *s, enum h2_code code)
+{
+	nghttp2_session_terminate_session(s->ng, code);
+}
+
+void h2_session_announce_end(struct h2_session *s)
+{
+	nghttp2_submit_shutdown_notice(s->ng);
+	nghttp2_submit_ping(s->ng, NGHTTP2_FLAG_NONE, NULL);
+}
+
+void h2_session_end_gently(struct h2_session *s)
+{
+	nghttp2_submit_goaway(s->ng, NGHTTP2_FLAG_NONE,
+		nghttp2_session_get_last_proc_stream_id(s->ng), NGHTTP2_NO_ERROR, NULL, 0);
+}
+
+static nghttp2_option *options(const struct h2_limits *limits)
+{
+	nghttp2_option *o;
+	check(nghttp2_option_new(&o) == 0);
+	nghttp2_option_set_no_auto_window_update(o, 1);
+	nghttp2_option_set_no_http_messaging(o, 1);
+	nghttp2_option_set_no_closed_streams(o, 1);
+	nghttp2_option_set_max_outbound_ack(o, ACKS_WAITING);
+	nghttp2_option_set_max_settings(o, SETTINGS_MOST);
+	nghttp2_option_set_max_deflate_dynamic_table_size(o, limits->table);
+	nghttp2_option_set_builtin_recv_extension_type(o, NGHTTP2_PRIORITY_UPDATE);
+#ifdef HAVE_NGHTTP2_OPTION_SET_STREAM_RESET_RATE_LIMIT
+	nghttp2_option_set_stream_reset_rate_limit(o, RESETS_BURST, RESETS_A_SECOND);
+#endif
+#ifdef HAVE_NGHTTP2_OPTION_SET_MAX_CONTINUATIONS
+	nghttp2_option_set_max_continuations(o, CONTINUATIONS);
+#endif
+	return o;
+}
+
+static nghttp2_session_callbacks *callbacks(void)
+{
+	nghttp2_session_callbacks *c;
+	check(nghttp2_session_callbacks_new(&c) == 0);
+	nghttp2_session_callbacks_set_on_begin_headers_callback(c, on_begin_headers);
+	nghttp2_session_callbacks_set_on_header_callback2(c, on_header);
+	nghttp2_session_callbacks_set_on_frame_recv_callback(c, on_frame);
+	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(c, on_data);
+	nghttp2_session_callbacks_set_on_stream_close_callback(c, on_close);
+	nghttp2_session_callbacks_set_on_frame_send_callback(c, on_sent);
+	nghttp2_session_callbacks_set_send_data_callback(c, send_data);
+	return c;
+}
+
+struct h2_session *h2_session_server(
+	const struct h2_events *events, void *owner, const struct h2_limits *limits)
+{
+	struct h2_session *s = must_zalloc(sizeof *s);
+	s->events = events;
+	s->owner = owner;
+	s->left = H2_PREFACE_LENGTH;
+	s->peeked = 4;
+	nghttp2_option *o = options(limits);
+	nghttp2_session_callbacks *c = callbacks();
+	check(nghttp2_session_server_new2(&s->ng, c, s, o) == 0);
+	nghttp2_session_callbacks_del(c);
+	nghttp2_option_del(o);
+	nghttp2_settings_entry settings[] = {
+		{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits->streams},
+		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, limits->window},
+		{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, limits->header_list},
+		{NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1},
+		{NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
+	};
+	nghttp2_submit_settings(s->ng, NGHTTP2_FLAG_NONE, settings, COUNT_OF(settings));
+	nghttp2_session_set_local_window_size(
+		s->ng, NGHTTP2_FLAG_NONE, 0, (int32_t)limits->connection_window);
+	return s;
+}
+
+void h2_session_free(struct h2_session *s)
+{
+	nghttp2_session_del(s->ng);
+	free(s);
+}

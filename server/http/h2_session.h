@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* HTTP/2 (RFC 9113) by nghttp2, wrapped once: octets in, frames out into a queue; no I/O. Who owns a session is told of header sections, data
+ * and ends of streams, and keeps what waits to be sent on each. The events serve both roles; only the server's is made so far. */
+#ifndef WEIR_HTTP_H2_SESSION_H
+#define WEIR_HTTP_H2_SESSION_H
+
+#include "base/chunk.h"
+#include "http/field.h"
+
+#define H2_PREFACE        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+#define H2_PREFACE_LENGTH 24
+
+/* RFC 9113, 7. */
+enum h2_code {
+	H2_NO_ERROR,
+	H2_PROTOCOL_ERROR,
+	H2_INTERNAL_ERROR,
+	H2_FLOW_CONTROL_ERROR,
+	H2_SETTINGS_TIMEOUT,
+	H2_STREAM_CLOSED,
+	H2_FRAME_SIZE_ERROR,
+	H2_REFUSED_STREAM,
+	H2_CANCEL,
+	H2_COMPRESSION_ERROR,
+	H2_CONNECT_ERROR,
+	H2_ENHANCE_YOUR_CALM,
+	H2_INADEQUATE_SECURITY,
+	H2_HTTP_1_1_REQUIRED,
+};
+
+/* RFC 9113, 6; the others are extensions. */
+enum h2_frame_type {
+	H2_DATA,
+	H2_HEADERS,
+	H2_PRIORITY,
+	H2_RST_STREAM,
+	H2_SETTINGS,
+	H2_PUSH_PROMISE,
+	H2_PING,
+	H2_GOAWAY,
+	H2_WINDOW_UPDATE,
+	H2_CONTINUATION,
+	H2_PRIORITY_UPDATE = 16,
+};
+
+enum { H2_FLAG_END_STREAM = 1, H2_FLAG_ACK = 1, H2_FLAG_END_HEADERS = 4 };
+
+struct h2_frame_head {
+	uint32_t length;
+	uint8_t type;
+	uint8_t flags;
+	int32_t stream;
+};
+
+/* One stream as the session knows it: stands in the owner's own. */
+struct h2_part {
+	int32_t id;
+	struct chunks out; /* of the body: what waits to be framed */
+	const struct fields *trailers;
+	bool out_end; /* the body is whole with these, and the trailers */
+	bool idle;    /* nothing was there to be sent: h2_session_resume */
+	bool ended;   /* END_STREAM has come */
+	bool sent;    /* END_STREAM was framed */
+	char status[4];
+	char length[20];
+};
+
+/* None of them may free the session, or send. */
+struct h2_events {
+	/* A frame's head has come. A code other than H2_NO_ERROR ends the connection with it. */
+	enum h2_code (*frame)(void *owner, const struct h2_frame_head *head);
+	/* A header section begins on a new stream. NULL: refused. */
+	struct h2_part *(*open)(void *owner, int32_t id);
+	/* One of its fields, or of its trailers: octets as they came, nothing is checked. `lasting`: the name stays where it is for ever. */
+	void (*field)(struct h2_part *part, struct slice name, struct slice value, bool lasting);
+	/* The section is whole; part->ended says whether anything follows. */
+	void (*section)(struct h2_part *part);
+	/* Octets of the body; each is to be given back by h2_session_consume. */
+	void (*data)(struct h2_part *part, const char *bytes, size_t length);
+	/* The body is whole: END_STREAM came with DATA. */
+	void (*end)(struct h2_part *part);
+	/* Some of part->out was framed, or nothing was there (part->idle). */
+	void (*framed)(struct h2_part *part, uint64_t length);
+	/* The stream is over; the session forgets the part. `by_peer`: it was reset by the peer. */
+	void (*closed)(struct h2_part *part, enum h2_code code, bool by_peer);
+	/* An answer to a ping of ours. */
+	void (*pong)(void *owner);
+};
+
+struct h2_limits {
+	uint32_t streams;     /* at a time */
+	uint32_t header_list; /* announced; the owner counts */
+	uint32_t window;      /* of a stream: octets that may come before some are consumed */
+	uint32_t connection_window;
+	uint32_t table; /* HPACK's, of each direction */
+};
+
+struct h2_session;
+
+struct h2_session *h2_session_server(
+	const struct h2_events *events, void *owner, const struct h2_limits *limits);
+/* Streams that are not closed yet are forgotten without a word. */
+void h2_session_free(struct h2_session *session);
+
+/* Takes octets that came, the preface first. 0, or -1: the connection is over as soon as what is to be sent (GOAWAY) has left. */
+int h2_session_receive(struct h2_session *session, const char *bytes, size_t length);
+/* Appends frames to `out` until `memory` octets of memory or `file` octets of files stand there, or there is nothing to be sent. False:
+ * there was nothing. */
+bool h2_session_send(
+	struct h2_session *session, struct chunks *out, uint64_t memory, uint64_t file);
+/* Nothing more will be sent or read. */
+bool h2_session_over(const struct h2_session *session);
+/* Is it in the middle of a frame, or of a header section? */
+bool h2_session_amid(const struct h2_session *session);
+
+/* --- Of a stream. --- */
+
+/* The head of an answer: names in lower case, without connection-specific ones. Fields and date (29 octets; NULL: none) stay where they are until
+ * the stream is closed. `length` LENGTH_UNKNOWN: not said. `end`: no body follows; otherwise part->out is sent. */
+void h2_session_respond(struct h2_session *session, struct h2_part *part, unsigned status,
+	const char *date, const struct fields *fields, uint64_t length, bool end);
+/* An interim answer; the fields are copied. */
+void h2_session_inform(struct h2_session *session, struct h2_part *part, unsigned status,
+	const struct fields *fields);
+/* There is something in part->out, or it is whole. */
+void h2_session_resume(struct h2_session *session, struct h2_part *part);
+void h2_session_reset(struct h2_session *session, struct h2_part *part, enum h2_code code);
+/* Gives octets back to the peer's window; part NULL: to the connection's only. */
+void h2_session_consume(struct h2_session *session, struct h2_part *part, size_t length);
+
+/* --- Of the connection. --- */
+
+/* It ends with a GOAWAY. */
+void h2_session_end(struct h2_session *session, enum h2_code code);
+/* Says that it is going to end (GOAWAY with the highest id), and asks for a sign of life, whose answer is `pong`. */
+void h2_session_announce_end(struct h2_session *session);
+/* Says which streams are still served; no other is. */
+void h2_session_end_gently(struct h2_session *session);
+
+#endif

@@ -1,0 +1,468 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* HTTP/2 on a client's connection: takes octets to the session, its events to the streams, and frames to the connection's queue. Nothing
+ * is sent while octets are taken in: what many streams have to say leaves at the end of the callback, by one call. */
+#include "wire/h2.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/counters.h"
+#include "wire/h2_stream.h"
+#include "wire/wire_priv.h"
+
+#define SWEEP_MS     1000
+#define PONG_WAIT_MS 2000 /* how long a drain waits for the answer to its ping */
+#define BOMB         4    /* times the limit of a header section: not a large head any more */
+#define LATE_OCTETS  8192 /* a stream that brought so much was of use */
+
+static uint32_t now_ms(const struct h2_conn *h2)
+{
+	return conn_now_ms(h2->conn);
+}
+
+static void waste(struct h2_conn *h2, uint32_t cost)
+{
+	if (h2_guard_waste(&h2->guard, cost, now_ms(h2)))
+		h2_session_end(h2->session, H2_ENHANCE_YOUR_CALM);
+}
+
+/* --- Events of the session. --- */
+
+static uint32_t cost_of(const struct h2_frame_head *head)
+{
+	switch (head->type) {
+	case H2_HEADERS:
+	case H2_RST_STREAM: /* weighed by what it ends */
+	case H2_GOAWAY:
+		return 0;
+	case H2_DATA:
+		return head->length == 0 && !(head->flags & H2_FLAG_END_STREAM) ? H2_COST_EMPTY : 0;
+	case H2_CONTINUATION:
+		return H2_COST_EMPTY;
+	case H2_PING:
+	case H2_SETTINGS:
+		return head->flags & H2_FLAG_ACK ? H2_COST_FRAME : H2_COST_ANSWERED;
+	default:
+		return H2_COST_FRAME;
+	}
+}
+
+static enum h2_code on_frame(void *owner, const struct h2_frame_head *head)
+{
+	struct h2_conn *h2 = owner;
+	uint32_t cost = cost_of(head);
+	if (cost && h2_guard_waste(&h2->guard, cost, now_ms(h2)))
+		return H2_ENHANCE_YOUR_CALM;
+	if (head->type == H2_HEADERS || head->type == H2_CONTINUATION) {
+		if (head->flags & H2_FLAG_END_HEADERS)
+			h2->block_begun = 0;
+		else if (!h2->block_begun)
+			h2->block_begun = now_ms(h2) | 1;
+	}
+	return H2_NO_ERROR;
+}
+
+static void arm_sweep(struct h2_conn *h2)
+{
+	if (!h2->sweep.due)
+		deadline_set(h2->conn->wire->loop, &h2->sweep, SWEEP_MS);
+}
+
+static struct h2_part *on_open(void *owner, int32_t id)
+{
+	struct h2_conn *h2 = owner;
+	(void)id;
+	arm_sweep(h2);
+	return &h2_stream_new(h2)->part;
+}
+
+static struct h2_stream *stream_of(struct h2_part *part)
+{
+	return container_of(part, struct h2_stream, part);
+}
+
+static void on_field(struct h2_part *part, struct slice name, struct slice value, bool lasting)
+{
+	h2_head_field(stream_of(part), name, value, lasting);
+}
+
+/* The request cannot be understood: its stream is reset, and the log says why. */
+static void refuse(struct h2_stream *s)
+{
+	s->begun = true;
+	exchange_refuse(&s->request, s->status ? s->status : 400);
+}
+
+static void on_section(struct h2_part *part)
+{
+	struct h2_stream *s = stream_of(part);
+	struct h2_conn *h2 = s->h2;
+	if (s->list_size >
+		BOMB * (size_t)h2->conn->wire->thread->snapshot->core.limits.header_size) {
+		h2_session_end(h2->session, H2_ENHANCE_YOUR_CALM);
+		return;
+	}
+	if (s->head_whole) {
+		if (h2_trailers_done(s))
+			h2_body_end(s);
+		return;
+	}
+	s->head_whole = true;
+	if (!h2_head_done(s)) {
+		refuse(s);
+		return;
+	}
+	s->begun = true;
+	h2_body_init(s);
+	exchange_begin(&s->request);
+}
+
+static void on_data(struct h2_part *part, const char *bytes, size_t length)
+{
+	h2_body_take(stream_of(part), bytes, length);
+}
+
+static void on_end(struct h2_part *part)
+{
+	h2_body_end(stream_of(part));
+}
+
+static void on_framed(struct h2_part *part, uint64_t length)
+{
+	struct h2_stream *s = stream_of(part);
+	struct h2_conn *h2 = s->h2;
+	if (length) {
+		h2->waiting -= s->waiting - part->out.memory;
+		s->waiting = part->out.memory;
+		s->progress = now_ms(h2);
+		s->rate_bytes += (uint32_t)length;
+		h2_guard_sent(&h2->guard, length);
+	}
+	if (part->sent) {
+		if (!link_listed(&s->whole)) {
+			s->whole_at = UINT64_MAX;
+			list_append(&h2->whole, &s->whole);
+		}
+	} else if (!part->out_end && !link_listed(&s->hungry) &&
+		   part->out.memory < H2_STREAM_HIGH / 2) {
+		list_append(&h2->hungry, &s->hungry);
+	}
+}
+
+/* What the end of a stream says of its peer. */
+static void weigh(struct h2_stream *s, enum h2_code code, bool by_peer)
+{
+	if (by_peer && !s->part.sent) {
+		uint64_t framed = s->request.sent - s->part.out.length;
+		waste(s->h2, framed >= LATE_OCTETS ? H2_COST_RESET_LATE : H2_COST_RESET);
+	} else if (!by_peer && code != H2_NO_ERROR && (s->malformed || !s->aborted)) {
+		waste(s->h2, H2_COST_FAULT);
+	}
+}
+
+static void on_closed(struct h2_part *part, enum h2_code code, bool by_peer)
+{
+	struct h2_stream *s = stream_of(part);
+	s->closed = true;
+	weigh(s, code, by_peer);
+	h2_body_drop(s);
+	bool orderly = s->part.sent && (!s->raw || s->part.ended);
+	if (s->finished || !orderly)
+		h2_stream_gone(s, by_peer ? END_CLIENT_GONE : END_BAD_BODY);
+}
+
+static void on_pong(void *owner)
+{
+	struct h2_conn *h2 = owner;
+	if (h2->drain != H2_ANNOUNCED)
+		return;
+	h2->drain = H2_ENDING;
+	h2_session_end_gently(h2->session);
+}
+
+static const struct h2_events events = {
+	.frame = on_frame,
+	.open = on_open,
+	.field = on_field,
+	.section = on_section,
+	.data = on_data,
+	.end = on_end,
+	.framed = on_framed,
+	.closed = on_closed,
+	.pong = on_pong,
+};
+
+/* --- Reading. --- */
+
+static void take(struct conn *c, const char *bytes, size_t length)
+{
+	struct h2_conn *h2 = c->state;
+	h2_session_receive(h2->session, bytes, length);
+}
+
+static void h2_readable(struct conn *c)
+{
+	char *bytes;
+	ssize_t n = conn_read(c, &bytes);
+	if (n > 0)
+		take(c, bytes, (size_t)n);
+	if (n != IO_EOF)
+		return;
+	struct h2_conn *h2 = c->state;
+	list_each_safe (link, &h2->streams)
+		h2_body_wake(container_of(link, struct h2_stream, link));
+}
+
+/* --- Settling. --- */
+
+/* Those whose last octet the kernel has. */
+static void finish_sent(struct h2_conn *h2)
+{
+	uint64_t sent = h2->queued - h2->conn->out.length;
+	while (!list_empty(&h2->whole)) {
+		struct h2_stream *s = container_of(h2->whole.next, struct h2_stream, whole);
+		if (s->whole_at > sent)
+			return;
+		list_remove(&s->whole);
+		h2_stream_finish(s);
+	}
+}
+
+static void note_whole(struct h2_conn *h2)
+{
+	for (struct link *at = h2->whole.prev; at != &h2->whole; at = at->prev) {
+		struct h2_stream *s = container_of(at, struct h2_stream, whole);
+		if (s->whole_at != UINT64_MAX)
+			return;
+		s->whole_at = h2->queued;
+		s->progress = now_ms(h2);
+	}
+}
+
+static void feed(struct h2_conn *h2)
+{
+	struct link hungry;
+	list_init(&hungry);
+	list_move(&hungry, &h2->hungry);
+	while (!list_empty(&hungry)) {
+		struct h2_stream *s = container_of(hungry.next, struct h2_stream, hungry);
+		list_remove(&s->hungry);
+		if (!s->finished && s->request.output == OUTPUT_BODY)
+			exchange_room(&s->request);
+	}
+}
+
+/* Frames into the connection's queue. True: there were some. */
+static bool give_out(struct h2_conn *h2)
+{
+	struct conn *c = h2->conn;
+	uint64_t before = c->out.length;
+	if (!h2_session_send(h2->session, &c->out, CONN_HIGH_WATER, CONN_QUANTUM))
+		return false;
+	h2->queued += c->out.length - before;
+	return true;
+}
+
+static bool h2_settle(struct conn *c)
+{
+	struct h2_conn *h2 = c->state;
+	bool sent = false, again;
+	finish_sent(h2);
+	do {
+		feed(h2);
+		again = give_out(h2);
+		note_whole(h2);
+		sent = sent || again;
+	} while (again && conn_room(c) > 0);
+	if (!sent)
+		finish_sent(h2);
+	if (chunks_empty(&c->out) &&
+		(h2_session_over(h2->session) || (c->peer_eof && list_empty(&h2->streams))))
+		conn_close(c, !c->peer_eof);
+	return sent && !c->blocked;
+}
+
+/* --- Waiting. --- */
+
+static enum conn_wait h2_wait(const struct conn *c)
+{
+	const struct h2_conn *h2 = c->state;
+	if (conn_unsent(c) || c->closing)
+		return CONN_WAIT_SEND;
+	if (!list_empty(&h2->streams))
+		return CONN_WAIT_NONE; /* each waits for itself: see sweep */
+	return c->requests == 0 || h2_session_amid(h2->session) ? CONN_WAIT_HEAD : CONN_WAIT_IDLE;
+}
+
+static void h2_expired(struct conn *c, enum conn_wait wait)
+{
+	struct h2_conn *h2 = c->state;
+	switch (wait) {
+	case CONN_WAIT_IDLE:
+		h2_readable(c); /* what came just now is answered */
+		if (list_empty(&h2->streams) && !h2_session_amid(h2->session))
+			h2_session_end(h2->session, H2_NO_ERROR);
+		break;
+	case CONN_WAIT_HEAD:
+		h2_session_end(h2->session, H2_ENHANCE_YOUR_CALM);
+		break;
+	case CONN_WAIT_SEND:
+		list_each (link, &h2->streams) {
+			struct h2_stream *s = container_of(link, struct h2_stream, link);
+			s->protocol_end = c->too_slow ? END_CLIENT_RATE : END_CLIENT_SEND;
+		}
+		conn_break(c, true);
+		break;
+	default:
+		conn_break(c, false);
+	}
+}
+
+/* What this stream waits for. */
+static enum conn_wait stream_wait(const struct h2_stream *s)
+{
+	if (!s->begun || s->finished || s->raw)
+		return CONN_WAIT_NONE;
+	if (s->part.out.length && !conn_unsent(s->h2->conn))
+		return CONN_WAIT_SEND; /* no window: there would be room */
+	return s->body_wanted ? CONN_WAIT_BODY : CONN_WAIT_NONE;
+}
+
+/* Does it keep the time between two octets, and the least rate? */
+static enum exchange_end pace(struct h2_stream *s, enum conn_wait wait, uint32_t now)
+{
+	const struct core_settings *core = &s->h2->conn->wire->thread->snapshot->core;
+	uint64_t most = (uint64_t)(wait == CONN_WAIT_BODY ? core->limits.body_timeout
+							  : core->limits.send_timeout);
+	if (now - s->progress >= most)
+		return wait == CONN_WAIT_BODY ? END_CLIENT_BODY : END_CLIENT_SEND;
+	uint32_t spent = now - s->window;
+	if (spent < CONN_RATE_WINDOW_MS)
+		return END_COMPLETE;
+	uint64_t least = (uint64_t)core->limits.min_rate * spent / 1000;
+	bool slow = s->rate_bytes < least;
+	s->window = now;
+	s->rate_bytes = 0;
+	return slow ? END_CLIENT_RATE : END_COMPLETE;
+}
+
+/* A request that is not whole when its answer is has some time left, for there are clients that take a reset for a failure (RFC 9113, 8.1). */
+static void sweep_stream(struct h2_stream *s, uint32_t now)
+{
+	if (s->finished && !s->closed) {
+		if (now - s->progress >= CONN_LINGER_MS)
+			h2_session_reset(s->h2->session, &s->part, H2_NO_ERROR);
+		return;
+	}
+	enum conn_wait wait = stream_wait(s);
+	if (wait != s->wait || wait == CONN_WAIT_NONE) {
+		s->wait = (uint8_t)wait;
+		s->progress = s->window = now;
+		s->rate_bytes = 0;
+		return;
+	}
+	enum exchange_end end = pace(s, wait, now);
+	if (!end)
+		return;
+	if (wait == CONN_WAIT_BODY) {
+		s->request.end = end;
+		h2_body_fail(s, 408);
+	} else {
+		s->protocol_end = end;
+		h2_session_reset(s->h2->session, &s->part, H2_CANCEL);
+	}
+}
+
+static void sweep(struct deadline *deadline)
+{
+	struct h2_conn *h2 = container_of(deadline, struct h2_conn, sweep);
+	struct conn *c = h2->conn;
+	uint32_t now = now_ms(h2);
+	list_each_safe (link, &h2->streams)
+		sweep_stream(container_of(link, struct h2_stream, link), now);
+	uint64_t most = (uint64_t)c->wire->thread->snapshot->core.limits.header_timeout;
+	if (h2->block_begun && now - h2->block_begun >= most)
+		h2_session_end(h2->session, H2_ENHANCE_YOUR_CALM);
+	if (h2->drain == H2_ANNOUNCED && now - h2->announced >= PONG_WAIT_MS)
+		on_pong(h2);
+	if (!list_empty(&h2->streams) || h2->drain == H2_ANNOUNCED)
+		arm_sweep(h2);
+	conn_touch(c);
+}
+
+/* --- Begin and end. --- */
+
+static void h2_drain(struct conn *c)
+{
+	struct h2_conn *h2 = c->state;
+	if (h2->drain != H2_SERVING)
+		return;
+	h2->drain = H2_ANNOUNCED;
+	h2->announced = now_ms(h2);
+	h2_session_announce_end(h2->session);
+	arm_sweep(h2);
+	conn_touch(c);
+}
+
+static void h2_gone(struct conn *c, enum exchange_end why)
+{
+	struct h2_conn *h2 = c->state;
+	list_each_safe (link, &h2->streams) {
+		struct h2_stream *s = container_of(link, struct h2_stream, link);
+		s->closed = true;
+		h2_stream_gone(s, why);
+	}
+	deadline_clear(c->wire->loop, &h2->sweep);
+	h2_session_free(h2->session);
+	free(h2);
+	c->state = NULL;
+}
+
+void h2_start(struct conn *c)
+{
+	const struct core_settings *core = &c->wire->thread->snapshot->core;
+	struct h2_conn *h2 = must_zalloc(sizeof *h2);
+	h2->conn = c;
+	wire_peer(c, &h2->peer, &h2->address);
+	list_init(&h2->streams);
+	list_init(&h2->hungry);
+	list_init(&h2->whole);
+	h2->sweep.expired = sweep;
+	h2->guard.looked = now_ms(h2);
+	h2->session = h2_session_server(&events, h2,
+		&(struct h2_limits){
+			.streams = H2_STREAMS,
+			.header_list = (uint32_t)core->limits.header_size,
+			.window = H2_WINDOW,
+			.connection_window = H2_WINDOWS,
+			.table = H2_TABLE,
+		});
+	c->protocol = &h2_protocol;
+	c->state = h2;
+	if (c->wire->thread->draining)
+		h2_drain(c);
+}
+
+void h2_start_with(struct conn *c, const char *bytes, size_t length)
+{
+	h2_start(c);
+	take(c, bytes, length);
+}
+
+enum h2_claim h2_claims(struct slice octets)
+{
+	size_t length = octets.len < H2_PREFACE_LENGTH ? octets.len : H2_PREFACE_LENGTH;
+	if (memcmp(octets.ptr, H2_PREFACE, length) != 0)
+		return H2_NOT;
+	return length == H2_PREFACE_LENGTH ? H2_SURELY : H2_MAYBE;
+}
+
+const struct protocol h2_protocol = {
+	.name = "http/2",
+	.readable = h2_readable,
+	.settle = h2_settle,
+	.wait = h2_wait,
+	.expired = h2_expired,
+	.drain = h2_drain,
+	.gone = h2_gone,
+};

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The body of an HTTP/2 request: what comes waits until somebody pulls it, and only then may the peer send as much again. */
+#include "base/check.h"
+#include "wire/h2_stream.h"
+#include "wire/wire_priv.h"
+
+static void consume(struct h2_stream *s, uint64_t length)
+{
+	h2_session_consume(s->h2->session, s->closed ? NULL : &s->part, (size_t)length);
+}
+
+void h2_body_wake(struct h2_stream *s)
+{
+	if (!s->body_wanted)
+		return;
+	s->body_wanted = false;
+	source_wake(&s->body);
+}
+
+static enum pull finished(struct h2_stream *s)
+{
+	s->request.input = INPUT_DONE;
+	return PULL_END;
+}
+
+static void send_continue(struct h2_stream *s)
+{
+	s->request.expect_continue = false;
+	if (s->request.output == OUTPUT_WAITING)
+		s->request.carrier->send_info(&s->request, 100, NULL);
+}
+
+static enum pull wait_for_more(struct h2_stream *s)
+{
+	if (s->h2->conn->peer_eof) {
+		if (s->raw)
+			return finished(s);
+		s->request.end = END_CLIENT_GONE;
+		h2_body_fail(s, 400);
+		return PULL_FAILED;
+	}
+	s->body_wanted = true;
+	return PULL_PAUSED;
+}
+
+static enum pull body_pull(struct source *source, struct chunks *out, size_t room)
+{
+	struct h2_stream *s = container_of(source, struct h2_stream, body);
+	s->body_wanted = false;
+	if (s->request.expect_continue)
+		send_continue(s);
+	if (s->body_failed)
+		return PULL_FAILED;
+	if (s->request.upgrade.len && !s->raw)
+		return wait_for_more(s); /* not before the tunnel was accepted */
+	uint64_t take = s->in.length < room ? s->in.length : room;
+	if (take) {
+		chunks_move_some(out, &s->in, take);
+		consume(s, take);
+		conn_touch(s->h2->conn);
+	}
+	if (chunks_empty(&s->in) && s->part.ended)
+		return finished(s);
+	return take ? PULL_MORE : wait_for_more(s);
+}
+
+static void body_cancel(struct source *source)
+{
+	struct h2_stream *s = container_of(source, struct h2_stream, body);
+	s->body_held = false;
+	s->body_wanted = false;
+	s->request.input = INPUT_DONE;
+	h2_body_drop(s);
+	if (s->raw && s->part.sent && !s->finished) { /* both directions have ended */
+		if (!s->closed && !s->part.ended)
+			h2_session_reset(s->h2->session, &s->part, H2_CANCEL);
+		if (!link_listed(&s->whole))
+			list_append(&s->h2->whole, &s->whole);
+	}
+	conn_touch(s->h2->conn);
+}
+
+static const struct source_ops body_ops = {body_pull, body_cancel};
+
+void h2_body_init(struct h2_stream *s)
+{
+	s->body.ops = &body_ops;
+	if (s->part.ended || (s->request.length == 0 && !s->request.upgrade.len))
+		return;
+	s->body_held = true;
+	s->request.body = &s->body;
+}
+
+/* More or less than was announced: RFC 9113, 8.1.1. */
+static void break_off(struct h2_stream *s)
+{
+	s->malformed = true;
+	h2_session_reset(s->h2->session, &s->part, H2_PROTOCOL_ERROR);
+	h2_body_fail(s, 400);
+}
+
+void h2_body_take(struct h2_stream *s, const char *bytes, size_t length)
+{
+	struct request *r = &s->request;
+	int64_t limit = r->thread->snapshot->core.limits.body_size;
+	r->received += length;
+	s->progress = conn_now_ms(s->h2->conn);
+	s->rate_bytes += (uint32_t)length;
+	bool counted = s->begun && !r->upgrade.len && !s->raw;
+	if (counted && r->length != LENGTH_UNKNOWN && r->received > r->length) {
+		consume(s, length);
+		break_off(s);
+		return;
+	}
+	if (counted && limit > 0 && r->received > (uint64_t)limit && !s->body_failed)
+		h2_body_fail(s, 413);
+	if (!s->body_held || s->body_failed) { /* nobody wants it: the stream's window stays shut */
+		h2_session_consume(s->h2->session, NULL, length);
+		return;
+	}
+	chunks_copy(&s->in, bytes, length);
+	h2_body_wake(s);
+}
+
+void h2_body_end(struct h2_stream *s)
+{
+	const struct request *r = &s->request;
+	if (s->begun && !s->malformed && !r->upgrade.len && !s->raw &&
+		r->length != LENGTH_UNKNOWN && r->received != r->length)
+		break_off(s);
+	else
+		h2_body_wake(s);
+}
+
+void h2_body_fail(struct h2_stream *s, unsigned status)
+{
+	if (s->body_failed)
+		return;
+	s->body_failed = true;
+	s->request.body_fault = status;
+	if (!s->request.end)
+		s->request.end = end_of_body(status);
+	h2_body_drop(s);
+	h2_body_wake(s);
+}
+
+void h2_body_drop(struct h2_stream *s)
+{
+	if (chunks_empty(&s->in))
+		return;
+	h2_session_consume(s->h2->session, NULL, (size_t)s->in.length);
+	chunks_clear(&s->in);
+}

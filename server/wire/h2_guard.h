@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a peer may waste of HTTP/2: work is weighed, not frames counted. What brings nothing adds to a debt, which what is useful, and time,
+ * pay off; beyond a limit the connection ends (CVE-2023-44487, CVE-2025-8671, CVE-2019-9511 to 9518). */
+#ifndef WEIR_WIRE_H2_GUARD_H
+#define WEIR_WIRE_H2_GUARD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* In units of about a microsecond's work. */
+enum {
+	H2_COST_FRAME = 1,     /* one that says little: WINDOW_UPDATE, PRIORITY, an unknown type */
+	H2_COST_EMPTY = 10,    /* DATA without octets, CONTINUATION */
+	H2_COST_ANSWERED = 10, /* one that is to be answered: PING, SETTINGS */
+	H2_COST_RESET = 50,    /* a stream that was begun and given up before it brought anything */
+	H2_COST_RESET_LATE =
+		5, /* one that was given up after it had brought something: a film that is sought in */
+	H2_COST_FAULT = 100, /* one that had to be reset for what was sent on it */
+	H2_DEBT_MOST = 10000,
+	H2_PAID_A_SECOND = 500,
+	H2_WORTH_OCTETS = 8192, /* sent octets of bodies that pay off a unit */
+};
+
+/* All zero begins. */
+struct h2_guard {
+	uint32_t debt;
+	uint32_t looked; /* when time has paid last, in ms */
+	uint32_t octets; /* sent, not yet counted */
+};
+
+/* True: it is too much. */
+bool h2_guard_waste(struct h2_guard *guard, uint32_t cost, uint32_t now_ms);
+/* Octets of an answer were sent. */
+void h2_guard_sent(struct h2_guard *guard, uint64_t octets);
+
+#endif
