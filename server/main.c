@@ -13,6 +13,7 @@
 #include "http/route.h"
 #include "io/loop.h"
 #include "io/resolve.h"
+#include "io/tls_load.h"
 #include "process/magic.h"
 #include "process/sandbox.h"
 #include "process/worker.h"
@@ -152,7 +153,11 @@ static bool has_local_backend(const struct snapshot *snapshot)
 /* What `weir check` does once all is read; a worker does not ask DNS before it serves. */
 static int check_prepare(struct load *load, struct snapshot *snapshot, void *context)
 {
+	struct tls_store *store;
 	int result = route_prepare(load, snapshot, context);
+	if (tls_load(load, snapshot, tls_keys_here(), &store))
+		result = -1;
+	tls_store_put(store);
 	if (result == 0)
 		advise(load, snapshot);
 	names_check(load, snapshot, NULL);

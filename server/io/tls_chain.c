@@ -66,12 +66,12 @@ static int leaf_first(
 	while (at < count && !fits(list[at], key))
 		at++;
 	if (at == count) {
-		tls_tell(telling, false, "the key %s does not belong to the certificate %s",
+		tls_tell(telling, "key", false, "the key %s does not belong to the certificate %s",
 			telling->pair->key_path.ptr, telling->pair->certificate_path.ptr);
 		return -1;
 	}
 	if (at > 0)
-		tls_tell(telling, true,
+		tls_tell(telling, "certificate", true,
 			"%s begins with another certificate than the one of the key: that should stand "
 			"first, then those that lead from it to an authority",
 			telling->pair->certificate_path.ptr);
@@ -98,12 +98,12 @@ static unsigned order(gnutls_x509_crt_t *list, unsigned count, struct tls_tellin
 		list[length] = issuer;
 	}
 	if (moved)
-		tls_tell(telling, true,
+		tls_tell(telling, "certificate", true,
 			"the certificates in %s stand in another order than each before the one that "
 			"signed it: they are shown in that order",
 			telling->pair->certificate_path.ptr);
 	if (length < count)
-		tls_tell(telling, true,
+		tls_tell(telling, "certificate", true,
 			"%u of the %u certificates in %s lead%s nowhere from the first one, and %s left "
 			"out",
 			count - length, count, telling->pair->certificate_path.ptr,
@@ -121,11 +121,11 @@ unsigned tls_chain_read(struct slice pem, gnutls_privkey_t key,
 	int result = gnutls_x509_crt_list_import(chain, &count, &text, GNUTLS_X509_FMT_PEM,
 		GNUTLS_X509_CRT_LIST_IMPORT_FAIL_IF_EXCEED);
 	if (result == GNUTLS_E_SHORT_MEMORY_BUFFER)
-		tls_tell(telling, false, "%s holds more than %d certificates",
+		tls_tell(telling, "certificate", false, "%s holds more than %d certificates",
 			telling->pair->certificate_path.ptr, TLS_CHAIN_MAX);
 	else if (result <= 0)
-		tls_tell(telling, false, "%s %s", telling->pair->certificate_path.ptr,
-			pem_fault(pem));
+		tls_tell(telling, "certificate", false, "%s %s",
+			telling->pair->certificate_path.ptr, pem_fault(pem));
 	if (result <= 0)
 		return 0;
 	count = (unsigned)result;

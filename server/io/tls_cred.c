@@ -1,52 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* All certificates of a configuration, and the way from a client's server name to the right ones. GnuTLS chooses among those of one
- * context: in the order in which they stand there, the first that the client can verify with a cipher suite of both. */
+/* All certificates of a configuration, and the way from a client's server name to the right ones. */
 #include "io/tls_cred.h"
 
-#include <gnutls/crypto.h>
 #include <gnutls/x509.h>
 #include <stdlib.h>
 
 #include "base/check.h"
-#include "io/tls_cert.h"
-#include "io/tls_index.h"
-
-enum { CERTS_PER_NAME = 8 };
-
-/* TLS 1.2 and 1.3, forward secrecy and authenticated encryption only, in the server's order: AES by hardware is several times as fast as
- * ChaCha20 in this library. */
-static const char PRIORITIES[] =
-	"NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-KX-ALL:+ECDHE-ECDSA:+ECDHE-RSA:"
-	"-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305:-MAC-ALL:+AEAD:"
-	"-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1:"
-	"-SIGN-RSA-SHA1:-SIGN-ECDSA-SHA1:%SERVER_PRECEDENCE";
-
-struct context {
-	struct tls_context public;
-	struct context *next; /* of the same rules */
-	struct tls_cert *certs[CERTS_PER_NAME];
-	size_t count;
-};
-
-/* What one struct tls_settings leads to. */
-struct rules {
-	const struct tls_settings *settings;
-	struct tls_cert **certs; /* as its pairs */
-	gnutls_priority_t priorities;
-	struct context *contexts;
-	struct context *fallback; /* NULL: no https site has these rules */
-	struct tls_index names;   /* of certificates, to struct context */
-};
-
-struct tls_store {
-	atomic_uint count;
-	const struct snapshot *snapshot;
-	struct rules *rules; /* by index */
-	struct {
-		struct tls_index hosts;  /* to struct tls_settings */
-		const struct site *site; /* that answers for all else */
-	} * listeners;                   /* by index in the snapshot */
-};
+#include "io/tls_cred_priv.h"
 
 static struct tls_store *store_new(const struct snapshot *snapshot)
 {
@@ -72,6 +32,7 @@ static void rules_free(struct rules *rules)
 	for (size_t i = 0; rules->certs && i < rules->settings->pair_count; i++)
 		tls_cert_put(rules->certs[i]);
 	free(rules->certs);
+	buffer_free(&rules->client_ca);
 	if (rules->priorities)
 		gnutls_priority_deinit(rules->priorities);
 	tls_index_free(&rules->names);
@@ -108,223 +69,105 @@ static bool same_files(const struct tls_pair *a, const struct tls_pair *b)
 	       slice_equal(a->key_path, b->key_path) && slice_equal(a->ocsp_path, b->ocsp_path);
 }
 
-/* A certificate that other rules of this store have already. */
-static struct tls_cert *cert_known(
-	const struct tls_store *store, const struct rules *until, const struct tls_pair *pair)
+static uint64_t files_hash(const struct tls_pair *pair)
 {
-	for (const struct rules *r = store->rules; r < until; r++)
-		for (size_t i = 0; r->certs && i < r->settings->pair_count; i++)
-			if (r->certs[i] && same_files(r->certs[i]->pair, pair))
-				return tls_cert_get(r->certs[i]);
+	return table_hash(pair->certificate_path.ptr, pair->certificate_path.len, 0);
+}
+
+/* A certificate that this store has already, by its files. */
+static struct tls_cert *cert_known(const struct making *making, const struct tls_pair *pair)
+{
+	uint64_t hash = files_hash(pair);
+	for (struct table_entry *e = table_first(&making->known, hash); e; e = e->next) {
+		struct tls_cert *cert = container_of(e, struct tls_cert, entry);
+		if (e->hash == hash && same_files(cert->pair, pair))
+			return tls_cert_get(cert);
+	}
 	return NULL;
 }
 
-static int certs_make(struct tls_store *store, struct rules *rules, struct tls_keys *keys,
-	struct tls_telling *telling)
+static const struct tls_change *change_of(const struct making *making, struct slice path)
+{
+	for (size_t i = 0; path.ptr && i < making->change_count; i++)
+		if (slice_equal(making->changes[i].path, path))
+			return &making->changes[i];
+	return NULL;
+}
+
+/* In a renewal. */
+static struct tls_cert *cert_renew(
+	struct making *making, const struct tls_pair *pair, struct tls_cert *old)
+{
+	const struct tls_change *certificate = change_of(making, pair->certificate_path);
+	const struct tls_change *key = change_of(making, pair->key_path);
+	const struct tls_change *ocsp = change_of(making, pair->ocsp_path);
+	if (!certificate && !key && !ocsp)
+		return tls_cert_get(old);
+	struct tls_bytes_of from = {pair, certificate ? certificate->bytes : pair->certificate,
+		ocsp ? ocsp->bytes : pair->ocsp};
+	struct tls_cert *cert = tls_cert_make(&from, making->keys, &making->telling);
+	/* one of our own is kept until there is a better one */
+	if (!cert && old->stand_in)
+		return tls_cert_get(old);
+	return cert;
+}
+
+static struct tls_cert *cert_anyhow(struct making *making, const struct tls_bytes_of *from)
+{
+	struct buffer certificate = {0}, ocsp = {0};
+	struct tls_telling quiet = {.rules = making->telling.rules};
+	struct tls_cert *cert = NULL;
+	if (tls_file_read(from->pair->certificate_path.ptr, &certificate) == 0) {
+		if (from->pair->ocsp_path.ptr)
+			tls_file_read(from->pair->ocsp_path.ptr, &ocsp);
+		struct tls_bytes_of now = {
+			from->pair, {certificate.ptr, certificate.len}, {ocsp.ptr, ocsp.len}};
+		cert = tls_cert_make(&now, making->keys, &quiet);
+	}
+	buffer_free(&certificate);
+	buffer_free(&ocsp);
+	return cert ? cert : tls_cert_stand_in(from, making->keys, &making->telling);
+}
+
+/* A pair's certificate; what cannot be had is stood in for if that is allowed. NULL after a fault. */
+static struct tls_cert *cert_make(struct making *making, const struct tls_pair *pair)
+{
+	struct tls_bytes_of from = {pair, pair->certificate, pair->ocsp};
+	struct tls_telling *telling = &making->telling;
+	bool lenient = making->anyhow || pair->acme, failed = telling->failed;
+	struct tls_cert *cert = NULL;
+	telling->lenient = lenient;
+	if (!pair->acme || pair->certificate.len > 0)
+		cert = tls_cert_make(&from, making->keys, telling);
+	if (!cert && making->anyhow)
+		cert = cert_anyhow(making, &from);
+	else if (!cert && lenient)
+		cert = tls_cert_stand_in(&from, making->keys, telling);
+	telling->lenient = false;
+	if (cert)
+		telling->failed = failed;
+	return cert;
+}
+
+static int certs_make(struct making *making, struct rules *rules, size_t number)
 {
 	const struct tls_settings *settings = rules->settings;
 	int result = 0;
 	rules->certs = must_zalloc((settings->pair_count + 1) * sizeof(rules->certs[0]));
 	for (size_t i = 0; i < settings->pair_count; i++) {
 		const struct tls_pair *pair = &settings->pairs[i];
-		rules->certs[i] = cert_known(store, rules, pair);
-		if (!rules->certs[i])
-			rules->certs[i] =
-				tls_cert_make(pair, pair->certificate, pair->ocsp, keys, telling);
-		if (!rules->certs[i])
+		struct tls_cert *cert = rules->certs[i] = cert_known(making, pair);
+		if (cert)
+			continue;
+		cert = making->old ? cert_renew(making, pair, making->old->rules[number].certs[i])
+				   : cert_make(making, pair);
+		rules->certs[i] = cert;
+		if (cert)
+			table_add(&making->known, &cert->entry, files_hash(pair));
+		else
 			result = -1;
 	}
 	return result;
-}
-
-/* --- Contexts. --- */
-
-static void digest_slice(gnutls_hash_hd_t hash, struct slice s)
-{
-	uint64_t length = s.len;
-	gnutls_hash(hash, &length, sizeof(length));
-	gnutls_hash(hash, s.ptr, s.len);
-}
-
-/* Whom the rules let in, and the names of the first certificate: the same in every worker, and as long as renewed certificates
- * are for the same names. */
-static void identify(struct context *context)
-{
-	const struct tls_settings *rules = context->public.rules;
-	gnutls_hash_hd_t hash;
-	int32_t auth = rules->client_auth;
-	check(gnutls_hash_init(&hash, GNUTLS_DIG_SHA256) == 0);
-	gnutls_hash(hash, &auth, sizeof(auth));
-	if (auth != CLIENT_AUTH_OFF)
-		digest_slice(hash, rules->client_ca);
-	for (size_t i = 0; context->count > 0 && i < context->certs[0]->name_count; i++)
-		digest_slice(hash, context->certs[0]->names[i]);
-	gnutls_hash_deinit(hash, context->public.identity);
-}
-
-static int add_cert(gnutls_certificate_credentials_t credentials, struct tls_cert *cert)
-{
-	gnutls_pcert_st list[TLS_CHAIN_MAX];
-	gnutls_privkey_t key;
-	unsigned count = 0;
-	int result = 0;
-	while (result == 0 && count < cert->chain_length) {
-		result = gnutls_pcert_import_x509_raw(
-			&list[count], &cert->chain[count], GNUTLS_X509_FMT_DER, 0);
-		count += result == 0;
-	}
-	if (result == 0)
-		result = tls_cert_key(cert, &key);
-	if (result == 0) {
-		/* takes key and certificates over */
-		result = gnutls_certificate_set_key(credentials, NULL, 0, list, (int)count, key);
-		if (result >= 0)
-			return 0;
-		gnutls_privkey_deinit(key);
-	}
-	for (unsigned i = 0; i < count; i++)
-		gnutls_pcert_deinit(&list[i]);
-	return result;
-}
-
-static int verify_client(gnutls_session_t session)
-{
-	gnutls_typed_vdata_st purpose = {
-		GNUTLS_DT_KEY_PURPOSE_OID, (unsigned char *)(uintptr_t)GNUTLS_KP_TLS_WWW_CLIENT, 0};
-	unsigned status, count;
-	if (!gnutls_certificate_get_peers(session, &count) || count == 0)
-		return 0;
-	if (gnutls_certificate_verify_peers(session, &purpose, 1, &status) || status != 0)
-		return GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR;
-	return 0;
-}
-
-static int credentials_make(struct context *context, struct tls_telling *telling)
-{
-	const struct tls_settings *rules = context->public.rules;
-	gnutls_certificate_credentials_t credentials;
-	int result = gnutls_certificate_allocate_credentials(&credentials);
-	if (result == 0) {
-		context->public.credentials = credentials;
-		/* looked at already, and not at the cost of a signature for each name */
-		gnutls_certificate_set_flags(credentials, GNUTLS_CERTIFICATE_SKIP_KEY_CERT_MATCH);
-	}
-	for (size_t i = 0; result == 0 && i < context->count; i++)
-		result = add_cert(credentials, context->certs[i]);
-	if (result == 0 && rules->client_auth != CLIENT_AUTH_OFF) {
-		gnutls_datum_t pem = {(unsigned char *)(uintptr_t)rules->client_ca.ptr,
-			(unsigned)rules->client_ca.len};
-		int count = gnutls_certificate_set_x509_trust_mem(
-			credentials, &pem, GNUTLS_X509_FMT_PEM);
-		if (count <= 0) {
-			telling->pair = NULL;
-			tls_tell(telling, false, "%s holds no certificate of an authority",
-				rules->client_ca_path.ptr);
-			return -1;
-		}
-		gnutls_certificate_set_verify_function(credentials, verify_client);
-	}
-	if (result)
-		tls_tell(telling, false, "%s", gnutls_strerror(result));
-	return result ? -1 : 0;
-}
-
-/* What clients can compute fastest comes first. */
-static int rank(const struct tls_cert *cert)
-{
-	return cert->algorithm == GNUTLS_PK_ECDSA ? 0 : cert->algorithm == GNUTLS_PK_RSA ? 2 : 1;
-}
-
-/* Those that cover the name: exactly, then by a star; in each the better kind first, then as they are written. */
-static size_t choose(
-	const struct rules *rules, struct slice name, struct tls_cert *chosen[CERTS_PER_NAME])
-{
-	size_t count = 0;
-	for (int kind = 0; kind < 3; kind++) {
-		for (enum tls_cover cover = TLS_COVER_EXACT; cover > TLS_COVER_NOT; cover--) {
-			for (size_t i = 0; i < rules->settings->pair_count; i++) {
-				struct tls_cert *cert = rules->certs[i];
-				if (rank(cert) == kind && count < CERTS_PER_NAME &&
-					tls_cert_covers(cert, name) == cover)
-					chosen[count++] = cert;
-			}
-		}
-	}
-	return count;
-}
-
-/* The context of these certificates: one that is there already, or a new one. */
-static struct context *context_of(struct rules *rules, struct tls_cert *const *certs, size_t count,
-	struct tls_telling *telling)
-{
-	for (struct context *c = rules->contexts; c; c = c->next)
-		if (c->count == count && memcmp(c->certs, certs, count * sizeof(certs[0])) == 0)
-			return c;
-	struct context *context = must_zalloc(sizeof(*context));
-	context->next = rules->contexts;
-	rules->contexts = context;
-	context->public.rules = rules->settings;
-	context->public.priorities = rules->priorities;
-	context->count = count;
-	for (size_t i = 0; i < count; i++)
-		context->certs[i] = tls_cert_get(certs[i]);
-	identify(context);
-	return credentials_make(context, telling) ? NULL : context;
-}
-
-static int contexts_make(struct rules *rules, struct tls_telling *telling)
-{
-	struct tls_cert *chosen[CERTS_PER_NAME];
-	size_t count;
-	for (size_t i = 0; i < rules->settings->pair_count; i++) {
-		const struct tls_cert *cert = rules->certs[i];
-		for (size_t k = 0; k < cert->name_count; k++) {
-			count = choose(rules, cert->names[k], chosen);
-			const struct context *context = context_of(rules, chosen, count, telling);
-			if (!context)
-				return -1;
-			tls_index_add(&rules->names, cert->names[k], context);
-		}
-	}
-	tls_index_sort(&rules->names);
-	chosen[0] = rules->certs[0];
-	count = 1;
-	if (chosen[0]->name_count > 0)
-		count = choose(rules, chosen[0]->names[0], chosen);
-	rules->fallback = context_of(rules, chosen, count, telling);
-	return rules->fallback ? 0 : -1;
-}
-
-static int priorities_make(struct rules *rules, struct tls_telling *telling)
-{
-	struct buffer fault = {0};
-	int result = tls_priorities(rules->settings, &rules->priorities, &fault);
-	if (result)
-		tls_tell(telling, false, "%.*s", (int)fault.len, fault.ptr);
-	buffer_free(&fault);
-	return result;
-}
-
-int tls_priorities(
-	const struct tls_settings *settings, gnutls_priority_t *priorities, struct buffer *fault)
-{
-	const char *at = NULL;
-	struct buffer text = {0};
-	struct slice own = settings->priorities;
-	bool modern = own.ptr && slice_equal(own, SLICE("modern"));
-	buffer_slice(&text, own.ptr && !modern ? own : SLICE(PRIORITIES));
-	if (modern || settings->min_version == TLS_1_3)
-		buffer_format(&text, ":-VERS-TLS1.2");
-	buffer_format(&text, ":-VERS-TLS1.1:-VERS-TLS1.0:-VERS-DTLS-ALL");
-	buffer_append(&text, "", 1);
-	int result = gnutls_priority_init(priorities, text.ptr, &at);
-	if (result)
-		buffer_format(fault,
-			"\"%s\" is no priority string of GnuTLS: it is not understood from \"%s\" on; "
-			"write default, modern, or one that gnutls-cli --list --priority takes",
-			own.ptr ? own.ptr : text.ptr, at ? at : text.ptr);
-	buffer_free(&text);
-	return result ? -1 : 0;
 }
 
 /* --- The whole. --- */
@@ -342,17 +185,31 @@ static bool in_use(const struct snapshot *snapshot, const struct tls_settings *r
 	return false;
 }
 
-static int rules_make(struct tls_store *store, struct rules *rules, struct tls_keys *keys,
-	struct tls_telling *telling)
+static void take_authorities(struct making *making, struct rules *rules, size_t number)
 {
+	const struct tls_change *change = change_of(making, rules->settings->client_ca_path);
+	struct slice now = rules->settings->client_ca;
+	if (change)
+		now = change->bytes;
+	else if (making->old)
+		now = (struct slice){making->old->rules[number].client_ca.ptr,
+			making->old->rules[number].client_ca.len};
+	buffer_slice(&rules->client_ca, now);
+}
+
+static int rules_make(struct tls_store *store, struct making *making, size_t number)
+{
+	struct rules *rules = &store->rules[number];
+	struct tls_telling *telling = &making->telling;
 	telling->rules = rules->settings;
 	telling->pair = NULL;
-	int result = priorities_make(rules, telling);
-	if (certs_make(store, rules, keys, telling))
+	take_authorities(making, rules, number);
+	int result = tls_priorities_make(rules, telling);
+	if (certs_make(making, rules, number))
 		return -1;
 	if (rules->settings->pair_count == 0 || !in_use(store->snapshot, rules->settings))
 		return result;
-	return contexts_make(rules, telling) ? -1 : result;
+	return tls_contexts_make(rules, telling) ? -1 : result;
 }
 
 static void listeners_make(struct tls_store *store)
@@ -370,22 +227,48 @@ static void listeners_make(struct tls_store *store)
 	}
 }
 
-struct tls_store *tls_store_make(
-	const struct snapshot *snapshot, struct tls_keys *keys, tls_fault_fn *fault, void *context)
+static struct tls_store *make(const struct snapshot *snapshot, struct making *making)
 {
 	struct tls_store *store = store_new(snapshot);
-	struct tls_telling telling = {.fault = fault, .context = context};
 	int result = 0;
-	for (size_t i = 0; i < snapshot->tls_count; i++) {
+	table_init(&making->known, snapshot->tls_count);
+	for (size_t i = 0; i < snapshot->tls_count; i++)
 		store->rules[i].settings = &snapshot->tls[i];
-		if (rules_make(store, &store->rules[i], keys, &telling))
+	for (size_t i = 0; i < snapshot->tls_count; i++)
+		if (rules_make(store, making, i))
 			result = -1;
-	}
+	table_done(&making->known);
 	listeners_make(store);
 	if (result == 0)
 		return store;
 	store_free(store);
 	return NULL;
+}
+
+struct tls_store *tls_store_make(
+	const struct snapshot *snapshot, struct tls_keys *keys, tls_fault_fn *fault, void *context)
+{
+	struct making making = {.keys = keys, .telling = {.fault = fault, .context = context}};
+	return make(snapshot, &making);
+}
+
+struct tls_store *tls_store_make_anyhow(
+	const struct snapshot *snapshot, struct tls_keys *keys, tls_fault_fn *fault, void *context)
+{
+	struct making making = {
+		.keys = keys, .telling = {.fault = fault, .context = context}, .anyhow = true};
+	return make(snapshot, &making);
+}
+
+struct tls_store *tls_store_renew(const struct tls_store *old, const struct tls_change *changes,
+	size_t count, struct tls_keys *keys, tls_fault_fn *fault, void *context)
+{
+	struct making making = {.keys = keys,
+		.telling = {.fault = fault, .context = context},
+		.old = old,
+		.changes = changes,
+		.change_count = count};
+	return make(old->snapshot, &making);
 }
 
 /* --- Finding. --- */
@@ -424,30 +307,74 @@ const struct tls_context *tls_store_find(
 	return &found->public;
 }
 
-/* Is it the first place at which the certificate stands? */
-static bool is_first(const struct tls_store *store, size_t rules, size_t pair)
+bool tls_store_covers(
+	const struct tls_store *store, const struct tls_settings *rules, struct slice host)
 {
-	const struct tls_cert *cert = store->rules[rules].certs[pair];
-	for (size_t i = 0; i <= rules; i++)
-		for (size_t k = 0; k < store->rules[i].settings->pair_count; k++)
-			if (store->rules[i].certs[k] == cert)
-				return i == rules && k == pair;
-	return true;
+	const struct rules *own = &store->rules[rules->index];
+	for (size_t i = 0; i < rules->pair_count; i++)
+		if (tls_cert_covers(own->certs[i], host) != TLS_COVER_NOT)
+			return true;
+	return false;
+}
+
+static void tell_facts(const struct tls_cert *cert,
+	void (*visit)(void *context, const struct tls_certificate_facts *facts), void *context)
+{
+	struct tls_certificate_facts facts = {.pair = cert->pair,
+		.subject = cert->subject,
+		.names = cert->names,
+		.name_count = cert->name_count,
+		.issuer = cert->issuer,
+		.kind = gnutls_pk_algorithm_get_name((gnutls_pk_algorithm_t)cert->algorithm),
+		.begins = cert->begins,
+		.ends = cert->ends,
+		.self_signed = gnutls_x509_crt_check_issuer(cert->leaf, cert->leaf),
+		.stand_in = cert->stand_in,
+		.ocsp = cert->ocsp.len > 0,
+		.ocsp_ends = cert->ocsp_ends};
+	visit(context, &facts);
+}
+
+struct told {
+	const struct tls_cert *cert;
+	size_t order;
+};
+
+static int by_certificate(const void *left, const void *right)
+{
+	const struct told *a = left, *b = right;
+	if (a->cert != b->cert)
+		return a->cert < b->cert ? -1 : 1;
+	return a->order < b->order ? -1 : a->order > b->order;
+}
+
+static int by_order(const void *left, const void *right)
+{
+	const struct told *a = left, *b = right;
+	return a->order < b->order ? -1 : a->order > b->order;
 }
 
 void tls_store_each(const struct tls_store *store,
 	void (*visit)(void *context, const struct tls_certificate_facts *facts), void *context)
 {
+	struct buffer list = {0};
+	size_t count = 0, kept = 0;
 	for (size_t i = 0; i < store->snapshot->tls_count; i++) {
 		const struct rules *rules = &store->rules[i];
-		for (size_t k = 0; k < rules->settings->pair_count; k++) {
-			const struct tls_cert *cert = rules->certs[k];
-			if (is_first(store, i, k))
-				visit(context, &(struct tls_certificate_facts){.pair = cert->pair,
-						       .subject = cert->subject,
-						       .begins = cert->begins,
-						       .ends = cert->ends,
-						       .self_signed = cert->stand_in});
+		for (size_t k = 0; rules->fallback && k < rules->settings->pair_count; k++) {
+			struct told one = {rules->certs[k], count++};
+			buffer_append(&list, &one, sizeof(one));
 		}
 	}
+	struct told *all = (void *)list.ptr;
+	if (count > 0)
+		qsort(all, count, sizeof(all[0]), by_certificate);
+	for (size_t i = 0; i < count; i++)
+		if (kept == 0 || all[kept - 1].cert != all[i].cert)
+			all[kept++] = all[i];
+	if (kept > 0)
+		qsort(all, kept, sizeof(all[0]), by_order);
+	for (size_t i = 0; i < kept; i++)
+		tell_facts(all[i].cert, visit, context);
+	buffer_free(&list);
 }

@@ -16,7 +16,7 @@ struct tls_store;
 /* What a connection's server name leads to. Lives as long as its store. */
 struct tls_context {
 	const struct tls_settings *rules;
-	/* Chooses RSA or ECDSA by what the client can verify, with its chain and stapled response, copying nothing; client authorities, verification. */
+	/* Chooses RSA or ECDSA by what the client can verify, with its chain and stapled response, copying nothing; client authorities. */
 	gnutls_certificate_credentials_t credentials;
 	gnutls_priority_t priorities;
 	/* Different for rules that differ in whom they let in (client_auth, client_ca) and for different names' certificates: mixed into the key
@@ -24,18 +24,28 @@ struct tls_context {
 	unsigned char identity[32];
 };
 
-/* Something that is to be told at a place of the configuration. `pair` or `rules` says where; both may be NULL. */
+/* Something that is to be told at a place of the configuration: the `key` of `pair`, else of `rules`; each of the three may be NULL. */
 typedef void tls_fault_fn(void *context, const struct tls_settings *rules,
-	const struct tls_pair *pair, bool warning, const char *text);
+	const struct tls_pair *pair, const char *key, bool warning, const char *text);
 
-/* Parses and checks everything: certificate and key match, dates, chain order, that names cover the site's hosts (a warning). A store, or NULL after
- * at least one fault that is no warning. */
+/* Parses and checks everything: certificate and key match, dates, chain order, OCSP responses. A store, or NULL after at least one
+ * fault that is no warning. The snapshot must outlive it. A pair that weir is to obtain itself and has not yet is stood in for. */
 struct tls_store *tls_store_make(
 	const struct snapshot *snapshot, struct tls_keys *keys, tls_fault_fn *fault, void *context);
-/* The same with one pair's files as they are now; what other pairs have is taken from `old`. NULL after a fault: the old one serves on. */
-struct tls_store *tls_store_renew(const struct tls_store *old, const struct tls_pair *pair,
-	struct slice certificate, struct slice ocsp, struct tls_keys *keys, tls_fault_fn *fault,
-	void *context);
+/* The same where somebody must serve, after a crash: what is no good is told as a warning; for such a pair the files as they are now are
+ * taken if those are good, else a certificate of our own stands in. NULL only where not even that can be made. */
+struct tls_store *tls_store_make_anyhow(
+	const struct snapshot *snapshot, struct tls_keys *keys, tls_fault_fn *fault, void *context);
+
+/* What a file holds now. */
+struct tls_change {
+	struct slice path;
+	struct slice bytes; /* { NULL, 0 }: it is gone */
+};
+/* The same with some files as they are now; of all else what `old` has. NULL after a fault, or when keys and certificates do not fit
+ * (yet): the old one serves on. Of a pair any of whose files changed, all files must be among the changes; its key is asked for anew. */
+struct tls_store *tls_store_renew(const struct tls_store *old, const struct tls_change *changes,
+	size_t count, struct tls_keys *keys, tls_fault_fn *fault, void *context);
 /* The priorities of rules, for gnutls_priority_deinit. 0, or -1 with a sentence in *fault. */
 int tls_priorities(
 	const struct tls_settings *settings, gnutls_priority_t *priorities, struct buffer *fault);
@@ -46,12 +56,23 @@ void tls_store_put(struct tls_store *store);
 const struct tls_context *tls_store_find(
 	const struct tls_store *store, const struct listener_settings *listener, struct slice name);
 
+/* Is there a certificate among those of the rules that covers the host? */
+bool tls_store_covers(
+	const struct tls_store *store, const struct tls_settings *rules, struct slice host);
+
 /* For status and the log: each certificate in use. */
 struct tls_certificate_facts {
 	const struct tls_pair *pair;
 	const char *subject; /* its first name */
+	const struct slice *names;
+	size_t name_count;
+	const char *issuer; /* RFC 4514 */
+	const char *kind;   /* of its key: "ECDSA" */
 	time_t begins, ends;
-	bool self_signed; /* stands in for one that was not obtained yet */
+	bool self_signed;
+	bool stand_in; /* for one that was not obtained yet, or is no good */
+	bool ocsp;     /* a response is shown with it */
+	time_t ocsp_ends;
 };
 void tls_store_each(const struct tls_store *store,
 	void (*visit)(void *context, const struct tls_certificate_facts *facts), void *context);

@@ -9,7 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { KEY_FILE_MAX = 64 << 10 };
+#include "io/tls_cert.h"
+
+enum { FILE_MAX = 1 << 20 };
 
 /* What stands in a file that holds no key that can be used. */
 static const char *key_fault(struct slice text)
@@ -28,14 +30,14 @@ static const char *key_fault(struct slice text)
 	return "holds no private key: a line -----BEGIN PRIVATE KEY----- is missing";
 }
 
-static int read_file(const char *path, struct buffer *to)
+int tls_file_read(const char *path, struct buffer *to)
 {
 	struct stat st;
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0)
 		return errno;
 	int error = fstat(fd, &st) ? errno : S_ISREG(st.st_mode) ? 0 : EINVAL;
-	while (!error && to->len <= KEY_FILE_MAX) {
+	while (!error && to->len <= FILE_MAX) {
 		buffer_reserve(to, 4096);
 		ssize_t n = read(fd, to->ptr + to->len, 4096);
 		if (n == 0)
@@ -45,7 +47,7 @@ static int read_file(const char *path, struct buffer *to)
 		to->len += n > 0 ? (size_t)n : 0;
 	}
 	close(fd);
-	return error ? error : to->len > KEY_FILE_MAX ? EFBIG : 0;
+	return error ? error : to->len > FILE_MAX ? EFBIG : 0;
 }
 
 static int import(gnutls_privkey_t *key, struct slice text)
@@ -64,7 +66,7 @@ static int key_here(
 {
 	struct buffer text = {0};
 	(void)keys;
-	int error = read_file(path.ptr, &text);
+	int error = tls_file_read(path.ptr, &text);
 	struct slice bytes = {text.ptr, text.len};
 	int result = error ? -1 : import(key, bytes);
 	if (error)

@@ -35,6 +35,7 @@ struct worker {
 	struct grants roots; /* what the handlers named: looked at with the worker's rights */
 	int root_watch;      /* see roots.h; -1: none */
 	struct crew crew;
+	struct tls_keys *keys; /* who holds private keys */
 	unsigned char tickets[TLS_MASTER_SIZE];
 	struct worker_helper helpers[HELPER_KINDS];
 	uint64_t lost_lines; /* of the access log, as far as they are counted */
@@ -62,7 +63,10 @@ void worker_helper_again(struct worker *w);
 
 /* --- worker_tls.c --- */
 
-/* Certificates, with their keys, and the master key of tickets, where somebody listens for https. 0, or -1 after messages. */
+/* While the configuration is loaded, and all of it is there: who holds the private keys (w->keys), and the certificates (w->crew.tls) where
+ * somebody listens for https. 0, or -1 after load_error. */
+int worker_tls_load(struct worker *w, struct load *load, struct snapshot *snapshot);
+/* The master key of tickets. 0, or -1 after messages. */
 int worker_tls(struct worker *w);
 
 /* --- worker_start.c --- */

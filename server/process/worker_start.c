@@ -62,41 +62,66 @@ int worker_want_keepsake(struct worker *w, const char *name)
 
 /* --- The configuration. --- */
 
-static struct snapshot *load_kept(struct worker *w, int fd, struct buffer *said)
+static unsigned thread_count(const struct core_settings *core)
+{
+	cpu_set_t cpus;
+	int64_t count = core->threads;
+	if (count == 0)
+		count = sched_getaffinity(0, sizeof(cpus), &cpus) == 0 ? CPU_COUNT(&cpus) : 1;
+	return count > THREADS_MAX ? THREADS_MAX : (unsigned)count;
+}
+
+/* When all is read. From here on it is the worker's configuration, if it is good: certificates are looked at while it is known where they
+ * are written. */
+static int finish(struct load *load, struct snapshot *snapshot, void *context)
+{
+	struct worker *w = context;
+	const struct option_sets *sets = w->program->sets;
+	w->snapshot = snapshot;
+	w->crew.count = thread_count(&snapshot->core);
+	int result = sets->finish ? sets->finish(load, snapshot, sets->context) : 0;
+	return worker_tls_load(w, load, snapshot) ? -1 : result;
+}
+
+static struct snapshot *load_kept(
+	struct worker *w, const struct option_sets *sets, int fd, struct buffer *said)
 {
 	struct slice kept = keepsake_map(fd);
-	struct snapshot *snapshot =
-		snapshot_load(w->file, kept, w->program->sets, w->hello.unprivileged, said);
+	struct snapshot *snapshot = snapshot_load(w->file, kept, sets, w->hello.unprivileged, said);
 	keepsake_unmap(kept);
 	return snapshot;
 }
 
 /* A text that stands in no file comes as its folder, a NUL, and the text. */
-static struct snapshot *load_text(struct worker *w, int fd, struct buffer *said)
+static struct snapshot *load_text(
+	struct worker *w, const struct option_sets *sets, int fd, struct buffer *said)
 {
 	struct slice bytes = keepsake_map(fd);
 	size_t folder = strnlen(bytes.ptr, bytes.len);
 	struct snapshot *snapshot = snapshot_load_text(slice_from(bytes, folder + 1), w->file,
-		bytes.ptr, w->program->sets, w->hello.unprivileged, said);
+		bytes.ptr, sets, w->hello.unprivileged, said);
 	keepsake_unmap(bytes);
 	return snapshot;
 }
 
 static int load(struct worker *w)
 {
+	struct option_sets sets = *w->program->sets;
 	struct buffer said = {0};
+	sets.finish = finish;
+	sets.context = w;
 	int kept =
 		w->hello.kind == START_CRASH ? worker_want_keepsake(w, KEEPSAKE_CONFIGURATION) : -1;
 	int text = kept == -1 ? worker_want_keepsake(w, KEEPSAKE_TEXT) : -1;
 	if (kept == -2 || text == -2)
 		return -1;
 	if (kept >= 0)
-		w->snapshot = load_kept(w, kept, &said);
+		w->snapshot = load_kept(w, &sets, kept, &said);
 	else if (text >= 0)
-		w->snapshot = load_text(w, text, &said);
+		w->snapshot = load_text(w, &sets, text, &said);
 	else
-		w->snapshot = snapshot_load(w->file, (struct slice){NULL, 0}, w->program->sets,
-			w->hello.unprivileged, &said);
+		w->snapshot = snapshot_load(
+			w->file, (struct slice){NULL, 0}, &sets, w->hello.unprivileged, &said);
 	if (said.len > 0 && write(WORKER_BIRTH, said.ptr, said.len) < 0) {
 		/* memory is short: there is no other way to tell */
 	}
@@ -274,15 +299,6 @@ static int give_up_rights(struct worker *w)
 
 /* --- Threads. --- */
 
-static unsigned thread_count(const struct core_settings *core)
-{
-	cpu_set_t cpus;
-	int64_t count = core->threads;
-	if (count == 0)
-		count = sched_getaffinity(0, sizeof(cpus), &cpus) == 0 ? CPU_COUNT(&cpus) : 1;
-	return count > THREADS_MAX ? THREADS_MAX : (unsigned)count;
-}
-
 static int open_handlers(struct worker *w)
 {
 	const struct handler *const *table = w->program->table;
@@ -351,7 +367,6 @@ int worker_start(struct worker *w)
 	privilege_raise_files();
 	if (load(w))
 		return -1;
-	w->crew.count = thread_count(&w->snapshot->core);
 	/* these fail for reasons of their own: whoever starts weir is told all of them at once */
 	int failed = worker_sockets(w);
 	failed |= open_logs(w);

@@ -6,30 +6,9 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "io/tls_cred.h"
+#include "io/tls_load.h"
 #include "process/keepsake.h"
 #include "process/worker_priv.h"
-
-static bool wanted(const struct snapshot *snapshot)
-{
-	for (size_t i = 0; i < snapshot->listener_count; i++) {
-		if (snapshot->listeners[i].scheme == SCHEME_HTTPS)
-			return true;
-	}
-	return false;
-}
-
-static void tell(void *context, const struct tls_settings *rules, const struct tls_pair *pair,
-	bool warning, const char *text)
-{
-	(void)context, (void)rules;
-	if (pair)
-		log_at(NULL, warning ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR, LOG_ALWAYS,
-			"certificate %s: %s", pair->certificate_path.ptr, text);
-	else
-		log_at(NULL, warning ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR, LOG_ALWAYS, "TLS: %s",
-			text);
-}
 
 /* A keepsake of another length is of another weir, whose tickets mean nothing here. */
 static bool take_master(struct worker *w, int fd)
@@ -67,11 +46,14 @@ static int master(struct worker *w)
 	return taken ? 0 : make_master(w);
 }
 
+int worker_tls_load(struct worker *w, struct load *load, struct snapshot *snapshot)
+{
+	w->keys = tls_keys_here();
+	return tls_load(load, snapshot, w->keys, &w->crew.tls);
+}
+
 int worker_tls(struct worker *w)
 {
-	if (!wanted(w->snapshot))
-		return 0;
-	w->crew.tls = tls_store_make(w->snapshot, tls_keys_here(), tell, NULL);
 	w->crew.tickets = w->tickets;
-	return w->crew.tls ? master(w) : -1;
+	return w->crew.tls ? master(w) : 0;
 }

@@ -108,6 +108,12 @@ static int fault_order(const void *left, const void *right)
 	return a->number < b->number ? -1 : 1;
 }
 
+static bool same_fault(const struct fault *a, const struct fault *b)
+{
+	return a->file && a->file == b->file && a->line == b->line && a->column == b->column &&
+	       slice_equal(a->text, b->text);
+}
+
 static bool is_continuation(char c)
 {
 	return ((unsigned char)c & 0xc0) == 0x80;
@@ -167,6 +173,8 @@ void fault_print(const struct load *load, struct buffer *to)
 	qsort(sorted, count, sizeof(sorted[0]), fault_order);
 	for (i = 0; i < count && i < LOAD_FAULTS_SHOWN; i++) {
 		const struct fault *fault = sorted[i];
+		if (i > 0 && same_fault(sorted[i - 1], fault))
+			continue; /* what several sites inherit is told once */
 		const char *kind = fault->warning ? "warning" : "error";
 		if (!fault->file) {
 			buffer_format(to, "%s: %s\n", kind, fault->text.ptr);

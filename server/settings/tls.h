@@ -63,4 +63,9 @@ void tls_forget_nodes(struct snapshot *snapshot);
 const struct node *tls_node(
 	const struct tls_settings *tls, const char *key, const struct node *fallback);
 
+/* Does the certificate (PEM) cover the host? */
+typedef bool tls_covers_fn(struct slice certificate, struct slice host);
+/* Once all is read, before nodes become invalid: adds the pairs that weir is to obtain by itself (acme). 0, or -1 after load_error. */
+int tls_obtain(struct load *load, struct snapshot *snapshot, tls_covers_fn *covers);
+
 #endif

@@ -39,9 +39,10 @@ static void save(const char *name, struct made_wish wish)
 }
 
 static void unexpected(void *context, const struct tls_settings *rules, const struct tls_pair *pair,
-	bool warning, const char *text)
+	const char *key, bool warning, const char *text)
 {
 	(void)context;
+	(void)key;
 	(void)rules;
 	(void)pair;
 	fail_msg("%s: %s", warning ? "warning" : "fault", text);

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Which certificates weir is to obtain by itself: pairs that stand among the others, and may be missing yet. */
+#include <errno.h>
+
+#include "base/check.h"
+#include "settings/load.h"
+#include "settings/tls.h"
+
+struct acme {
+	struct load *load;
+	struct tls_settings *rules;
+	tls_covers_fn *covers;
+};
+
+static bool is_auto(const struct tls_settings *rules)
+{
+	return rules->acme.names.count == 1 &&
+	       slice_equal(rules->acme.names.items[0], SLICE("auto"));
+}
+
+static bool is_covered(const struct acme *acme, struct slice host)
+{
+	for (size_t i = 0; i < acme->rules->pair_count; i++) {
+		const struct tls_pair *pair = &acme->rules->pairs[i];
+		for (size_t k = 0; pair->acme && k < pair->name_count; k++)
+			if (slice_equal(pair->names[k], host))
+				return true;
+		if (!pair->acme && acme->covers(pair->certificate, host))
+			return true;
+	}
+	return false;
+}
+
+/* What was obtained before, if it was: by a weir before this one, or on another machine. */
+static struct slice obtained(struct acme *acme, const struct node *node, struct slice path)
+{
+	struct slice contents = {NULL, 0};
+	struct load *load = acme->load;
+	int error = kept_read(&load->kept, KEPT_FILE, load_arena(load), path, &contents);
+	if (error && error != ENOENT)
+		load_warn(load, node, "cannot read %s: %s", path.ptr, strerror(error));
+	return error ? (struct slice){NULL, 0} : contents;
+}
+
+static void add_pair(struct acme *acme, const struct slice *names, size_t count)
+{
+	struct arena *arena = load_arena(acme->load);
+	struct tls_settings *rules = acme->rules;
+	struct tls_pair *pairs = arena_alloc(arena, (rules->pair_count + 1) * sizeof(pairs[0]));
+	if (rules->pair_count > 0)
+		memcpy(pairs, rules->pairs, rules->pair_count * sizeof(pairs[0]));
+	struct tls_pair *pair = &pairs[rules->pair_count++];
+	rules->pairs = pairs;
+	*pair = (struct tls_pair){
+		.acme = true, .name_count = count, .node = tls_node(rules, "acme", rules->node)};
+	pair->names = arena_alloc(arena, count * sizeof(names[0]));
+	memcpy(pair->names, names, count * sizeof(names[0]));
+	/* as uacme lays them out */
+	pair->certificate_path =
+		arena_format(arena, "%s/%s/cert.pem", rules->acme.path.ptr, names[0].ptr);
+	pair->key_path =
+		arena_format(arena, "%s/private/%s/key.pem", rules->acme.path.ptr, names[0].ptr);
+	pair->certificate = obtained(acme, pair->node, pair->certificate_path);
+}
+
+static bool has_https(const struct snapshot *snapshot, const struct site *site)
+{
+	for (size_t i = 0; i < snapshot->listener_count; i++) {
+		const struct listener_settings *listener = &snapshot->listeners[i];
+		for (size_t k = 0; listener->scheme == SCHEME_HTTPS && k < listener->site_count;
+			k++)
+			if (listener->sites[k] == site)
+				return true;
+	}
+	return false;
+}
+
+/* All hosts of the site that no certificate covers. */
+static int obtain_for(struct acme *acme, const struct site *site)
+{
+	struct buffer list = {0};
+	const struct node *node = tls_node(acme->rules, "acme", site->scope.node);
+	int result = 0;
+	for (size_t i = 0; i < site->host_count; i++) {
+		struct slice host = site->hosts[i];
+		if (is_covered(acme, host))
+			continue;
+		if (host.ptr[0] == '*')
+			load_warn(acme->load, node,
+				"no certificate for \"%s\" is obtained: the authority asks at port "
+				"80 of each name; write the names one by one under host, or a "
+				"certificate under certificates",
+				host.ptr);
+		else
+			buffer_append(&list, &host, sizeof(host));
+	}
+	size_t count = list.len / sizeof(struct slice);
+	if (count > 0)
+		add_pair(acme, (const struct slice *)(const void *)list.ptr, count);
+	buffer_free(&list);
+	if (acme->rules->pair_count == 0)
+		result = load_error(acme->load, site->scope.node,
+			"there is no name for which acme could obtain a certificate: write host: "
+			"example.com, or acme: { names: [example.com] }");
+	return result;
+}
+
+int tls_obtain(struct load *load, struct snapshot *snapshot, tls_covers_fn *covers)
+{
+	struct tls_settings *all = (struct tls_settings *)(uintptr_t)snapshot->tls;
+	int result = 0;
+	for (size_t i = 0; i < snapshot->tls_count; i++) {
+		struct acme acme = {load, &all[i], covers};
+		if (all[i].acme.on && !is_auto(&all[i]) && all[i].acme.names.count > 0)
+			add_pair(&acme, all[i].acme.names.items, all[i].acme.names.count);
+	}
+	for (size_t i = 0; i < snapshot->site_count; i++) {
+		const struct site *site = &snapshot->sites[i];
+		struct acme acme = {load, &all[site->tls ? site->tls->index : 0], covers};
+		if (acme.rules->acme.on && is_auto(acme.rules) && has_https(snapshot, site) &&
+			obtain_for(&acme, site))
+			result = -1;
+	}
+	return result;
+}
