@@ -58,6 +58,22 @@ static bool fits(gnutls_x509_crt_t certificate, gnutls_privkey_t key)
 	return result;
 }
 
+/* A file that is being written, or was cut off. */
+static bool is_whole(struct slice pem)
+{
+	size_t begins = 0, ends = 0;
+	while (pem.len > 0) {
+		const char *at = memmem(pem.ptr, pem.len, "-----", 5);
+		if (!at)
+			break;
+		struct slice rest = slice_from(pem, (size_t)(at - pem.ptr) + 5);
+		begins += slice_starts(rest, SLICE("BEGIN "));
+		ends += slice_starts(rest, SLICE("END "));
+		pem = rest;
+	}
+	return begins == ends;
+}
+
 /* Moves the certificate that fits the key to the front. */
 static int leaf_first(
 	gnutls_x509_crt_t *list, unsigned count, gnutls_privkey_t key, struct tls_telling *telling)
@@ -123,13 +139,17 @@ unsigned tls_chain_read(struct slice pem, gnutls_privkey_t key,
 	if (result == GNUTLS_E_SHORT_MEMORY_BUFFER)
 		tls_tell(telling, "certificate", false, "%s holds more than %d certificates",
 			telling->pair->certificate_path.ptr, TLS_CHAIN_MAX);
+	else if (result > 0 && !is_whole(pem))
+		tls_tell(telling, "certificate", false,
+			"%s is cut off: a certificate in it has a beginning and no end",
+			telling->pair->certificate_path.ptr);
 	else if (result <= 0)
 		tls_tell(telling, "certificate", false, "%s %s",
 			telling->pair->certificate_path.ptr, pem_fault(pem));
 	if (result <= 0)
 		return 0;
 	count = (unsigned)result;
-	if (leaf_first(chain, count, key, telling) == 0)
+	if (is_whole(pem) && leaf_first(chain, count, key, telling) == 0)
 		return order(chain, count, telling);
 	while (count > 0) {
 		gnutls_x509_crt_deinit(chain[0]);

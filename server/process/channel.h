@@ -31,7 +31,7 @@ enum channel_type {
 	CHANNEL_WANT_KEEPSAKE, /* its name; answered by CHANNEL_KEEPSAKE */
 	CHANNEL_KEEP_KEEPSAKE, /* its name; one descriptor. Counts from READY on */
 	CHANNEL_REGISTER,      /* struct channel_register, path */
-	CHANNEL_OPEN, /* struct channel_count: the number of a registered file; answered by CHANNEL_FILE. Before READY */
+	CHANNEL_OPEN, /* struct channel_count: the number of a registered file; answered by CHANNEL_FILE. After READY: of FILE_CERTIFICATE only */
 	CHANNEL_READY, /* struct channel_ready, path of the pid file, what is served; a NUL behind each */
 	CHANNEL_RELOAD,      /* no payload: the worker asks for a reload */
 	CHANNEL_LET_GO,      /* no payload: a draining worker accepts nothing any more */
@@ -77,8 +77,8 @@ struct channel_file {
 };
 
 /* What a registered file is for: decides who gets it, and when it is opened anew. Keys are registered by the signer and opened for
- * it alone. */
-enum file_role { FILE_ERROR_LOG, FILE_ACCESS_LOG, FILE_KEY };
+ * it alone; certificates at any time, by the worker that has registered them. */
+enum file_role { FILE_ERROR_LOG, FILE_ACCESS_LOG, FILE_KEY, FILE_CERTIFICATE };
 
 struct channel_register {
 	uint32_t number; /* chosen by the worker, below REGISTRY_FILES_MAX */

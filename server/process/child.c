@@ -182,8 +182,8 @@ static int take_file(struct child *child, const struct channel_message *message)
 	struct channel_register entry;
 	if (channel_head(message, &entry, sizeof(entry)))
 		return -1;
-	if (entry.role == FILE_KEY)
-		return -1; /* the signer's */
+	if (entry.role == FILE_KEY || (entry.role == FILE_CERTIFICATE && entry.flags != O_RDONLY))
+		return -1; /* keys are the signer's */
 	return registry_add(&child->files, &entry, message->payload + sizeof(entry));
 }
 
@@ -192,11 +192,15 @@ struct asker child_asker(const struct child *child)
 	return (struct asker){child->pid, child->channel, &child->files};
 }
 
+/* Later than at its start a worker may read what it has named as certificates then, and nothing else. */
 static int open_file(
 	struct supervisor *s, struct child *child, const struct channel_message *message)
 {
 	struct channel_count number;
 	if (channel_head(message, &number, sizeof(number)))
+		return -1;
+	const struct registered *file = registry_find(&child->files, number.count);
+	if (child->state != WORKER_STARTING && (!file || file->entry.role != FILE_CERTIFICATE))
 		return -1;
 	struct asker asker = child_asker(child);
 	opening_start(s, &asker, number.count);
@@ -268,8 +272,6 @@ static int hear_starting(struct supervisor *s, struct child *child, struct chann
 		return take_keepsake(child, message);
 	case CHANNEL_REGISTER:
 		return take_file(child, message);
-	case CHANNEL_OPEN:
-		return open_file(s, child, message);
 	case CHANNEL_WANT_HELPER:
 		return want_helper(s, child, message);
 	case CHANNEL_READY:
@@ -290,6 +292,8 @@ static int hear(struct supervisor *s, struct child *child, struct channel_messag
 		supervisor_let_go(s, child);
 		return 0;
 	}
+	if (message->type == CHANNEL_OPEN)
+		return open_file(s, child, message);
 	if (message->type == CHANNEL_HELPER_STUCK)
 		return replace_helper(s, child, message);
 	return child->state == WORKER_STARTING ? hear_starting(s, child, message) : -1;

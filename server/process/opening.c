@@ -117,7 +117,7 @@ void opening_rotate_of(struct supervisor *s, struct child *child)
 {
 	struct asker asker = child_asker(child);
 	child->rotate = false;
-	for (unsigned i = 0; i < REGISTRY_FILES_MAX; i++) {
+	for (unsigned i = 0; i < child->files.count; i++) {
 		unsigned role = child->files.files[i].entry.role;
 		if (child->files.files[i].path &&
 			(role == FILE_ERROR_LOG || role == FILE_ACCESS_LOG))

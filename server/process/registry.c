@@ -19,22 +19,42 @@
 #define LINKS_MAX  16
 #define PROC_MAGIC 0x9fa0 /* of /proc, as statfs tells it */
 
+static void make_room(struct registry *registry, unsigned number)
+{
+	unsigned count = registry->count > 0 ? registry->count : 4;
+	if (number < registry->count)
+		return;
+	while (count <= number)
+		count *= 2;
+	registry->files = must_realloc(registry->files, count * sizeof(registry->files[0]));
+	memset(registry->files + registry->count, 0,
+		(count - registry->count) * sizeof(registry->files[0]));
+	registry->count = count;
+}
+
 int registry_add(struct registry *registry, const struct channel_register *entry, const char *path)
 {
 	if (entry->number >= REGISTRY_FILES_MAX || path[0] != '/')
 		return -1;
+	make_room(registry, entry->number);
 	free(registry->files[entry->number].path);
 	registry->files[entry->number].path = must_strdup(path);
 	registry->files[entry->number].entry = *entry;
 	return 0;
 }
 
+const struct registered *registry_find(const struct registry *registry, unsigned number)
+{
+	bool there = number < registry->count && registry->files[number].path;
+	return there ? &registry->files[number] : NULL;
+}
+
 void registry_clear(struct registry *registry)
 {
-	for (unsigned i = 0; i < REGISTRY_FILES_MAX; i++) {
+	for (unsigned i = 0; i < registry->count; i++)
 		free(registry->files[i].path);
-		registry->files[i].path = NULL;
-	}
+	free(registry->files);
+	*registry = (struct registry){NULL, 0};
 }
 
 /* The folder of a path. -1: there is none above it. */
@@ -196,7 +216,7 @@ static _Noreturn void child(const struct registry *registry, unsigned number, in
 pid_t registry_open(const struct registry *registry, unsigned number, int *result)
 {
 	int ends[2];
-	if (number >= REGISTRY_FILES_MAX || !registry->files[number].path) {
+	if (!registry_find(registry, number)) {
 		errno = ENOENT;
 		return -1;
 	}

@@ -7,19 +7,24 @@
 
 #include "process/channel.h"
 
-#define REGISTRY_FILES_MAX 1024
+#define REGISTRY_FILES_MAX 65536
 #define REGISTRY_OPENING_MS                                                                        \
 	10000 /* how long one may take to be opened: a dead network file system must hold nobody up */
 
+struct registered {
+	struct channel_register entry;
+	char *path; /* NULL: the number is free */
+};
+
 struct registry {
-	struct {
-		struct channel_register entry;
-		char *path; /* NULL: the number is free */
-	} files[REGISTRY_FILES_MAX];
+	struct registered *files;
+	unsigned count;
 };
 
 /* Adds or replaces a file. 0, or -1: no such number, or the path is not absolute. */
 int registry_add(struct registry *registry, const struct channel_register *entry, const char *path);
+/* The file of a number, until the next is added; NULL: there is none. */
+const struct registered *registry_find(const struct registry *registry, unsigned number);
 void registry_clear(struct registry *registry);
 
 /* Begins to open a file in a short-lived child, for opening may block. *result becomes readable with one CHANNEL_FILE message; the

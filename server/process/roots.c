@@ -19,15 +19,6 @@ static void folder_of(const char *path, char to[PATH_MAX])
 	snprintf(to, PATH_MAX, "%.*s", (int)length, path);
 }
 
-static void watch_folder_of(int watch, const char *path)
-{
-	char folder[PATH_MAX];
-	folder_of(path, folder);
-	inotify_add_watch(watch, folder,
-		IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_DELETE_SELF |
-			IN_MOVE_SELF | IN_ONLYDIR);
-}
-
 /* Where the first `length` octets of the path lead by one link, or an empty text. */
 static void follow(const char *part, char to[PATH_MAX])
 {
@@ -44,8 +35,16 @@ static void follow(const char *part, char to[PATH_MAX])
 		to[0] = 0;
 }
 
-/* Each part of the path that is a link is watched where it stands, and so is what it leads to. */
-static void watch_path(int watch, const char *path, unsigned depth)
+static void visit_folder_of(const char *path, roots_visit_fn *visit, void *context)
+{
+	char folder[PATH_MAX];
+	const char *slash = strrchr(path, '/');
+	folder_of(path, folder);
+	visit(context, folder, slash ? slash + 1 : path);
+}
+
+/* Each part of the path that is a link, where it stands, and what it leads to. */
+static void visit_path(const char *path, unsigned depth, roots_visit_fn *visit, void *context)
 {
 	char part[PATH_MAX], target[PATH_MAX];
 	for (const char *at = path; *at;) {
@@ -57,18 +56,31 @@ static void watch_path(int watch, const char *path, unsigned depth)
 		follow(part, target);
 		if (!target[0])
 			continue;
-		watch_folder_of(watch, part);
+		visit_folder_of(part, visit, context);
 		if (depth < LINKS_MAX)
-			watch_path(watch, target, depth + 1);
+			visit_path(target, depth + 1, visit, context);
 	}
-	watch_folder_of(watch, path);
+	visit_folder_of(path, visit, context);
+}
+
+void roots_visit(const char *path, roots_visit_fn *visit, void *context)
+{
+	visit_path(path, 0, visit, context);
+}
+
+static void watch_folder(void *context, const char *folder, const char *name)
+{
+	(void)name;
+	inotify_add_watch(*(int *)context, folder,
+		IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_DELETE_SELF |
+			IN_MOVE_SELF | IN_ONLYDIR);
 }
 
 int roots_watch(const struct grants *roots)
 {
 	int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	for (unsigned i = 0; watch >= 0 && i < roots->count; i++)
-		watch_path(watch, roots->list[i].path, 0);
+		roots_visit(roots->list[i].path, watch_folder, &watch);
 	return watch;
 }
 
@@ -98,7 +110,7 @@ bool roots_moved(int watch, const struct grants *roots, const struct grants *gra
 	while (read(watch, events, sizeof(events)) > 0)
 		;
 	for (unsigned i = 0; i < roots->count; i++) {
-		watch_path(watch, roots->list[i].path, 0);
+		roots_visit(roots->list[i].path, watch_folder, &watch);
 		if (realpath(roots->list[i].path, target) && !is_granted(target, granted))
 			return true;
 	}

@@ -5,6 +5,11 @@
 
 #include "process/sandbox.h"
 
+/* Calls `visit` for each name on the way to what a path leads to, links with their targets, and for the last one: a change of that name in the
+ * folder may make the path lead to something else. */
+typedef void roots_visit_fn(void *context, const char *folder, const char *name);
+void roots_visit(const char *path, roots_visit_fn *visit, void *context);
+
 /* Watches the folders that hold links on the way to the roots, and the roots' own. Returns an inotify descriptor, or -1 with errno. */
 int roots_watch(const struct grants *roots);
 /* Something has happened there: takes the events, and tells whether a root now leads to a folder that is not among the granted. */

@@ -15,13 +15,14 @@
 #include "io/disk.h"
 #include "io/watch.h"
 #include "process/begin.h"
+#include "process/renewal.h"
 #include "process/roots.h"
 #include "process/worker_priv.h"
 
 #define LOOK_MS      30000 /* how often lost log lines are counted */
 #define DISK_STOP_MS 500
 
-static uint64_t now_ms(void)
+uint64_t worker_now(void)
 {
 	struct timespec now;
 	clock_gettime(CLOCK_MONOTONIC, &now);
@@ -41,8 +42,12 @@ static int hear_hello(struct worker *w)
 static void reopen(struct worker *w)
 {
 	struct channel_file file;
-	if (channel_head(&w->message, &file, sizeof(file)) || file.number >= WORKER_FILE_COUNT)
+	if (channel_head(&w->message, &file, sizeof(file)))
 		return;
+	if (file.number >= WORKER_FILE_COUNT) {
+		worker_renewal_file(w, worker_now());
+		return;
+	}
 	if (file.error != 0 || w->message.fd_count != 1)
 		log_error("a log cannot be opened anew, the old one is kept: %s",
 			strerror(file.error));
@@ -60,7 +65,7 @@ struct life {
 /* Addresses that are to be emptied are named in the first order only; later ones only change the time. */
 static void drain(struct worker *w, struct life *life, bool all, uint64_t ms, struct slice removed)
 {
-	life->deadline = now_ms() + ms;
+	life->deadline = worker_now() + ms;
 	if (life->draining)
 		return;
 	life->draining = true;
@@ -121,18 +126,34 @@ static void look_at_roots(struct worker *w)
 		log_error("the supervisor does not listen: %m");
 }
 
+/* Certificates that are renewed. Returns how long there is nothing to do, at most LOOK_MS. */
+static int renew(struct worker *w, int events)
+{
+	uint64_t now = worker_now(), due = now + LOOK_MS;
+	if (!w->renewal)
+		return LOOK_MS;
+	if (events)
+		renewal_hear(w->renewal, now);
+	worker_renewal_turn(w, now);
+	if (renewal_due(w->renewal) < due)
+		due = renewal_due(w->renewal);
+	return due > now ? (int)(due - now) : 0;
+}
+
 static void serve(struct worker *w)
 {
 	struct life life = {0};
-	struct pollfd polls[3] = {
+	struct pollfd polls[4] = {
 		{.fd = WORKER_CHANNEL, .events = POLLIN},
 		{.fd = w->crew.bell, .events = POLLIN},
 		{.fd = w->root_watch, .events = POLLIN},
+		{.fd = w->renewal ? renewal_descriptor(w->renewal) : -1, .events = POLLIN},
 	};
 	for (;;) {
-		int timeout = LOOK_MS;
+		int timeout = life.draining ? LOOK_MS : renew(w, polls[3].revents);
 		if (life.draining) {
-			uint64_t now = now_ms();
+			uint64_t now = worker_now();
+			polls[3].fd = -1; /* no new connection will be shown anything */
 			if (crew_empty(&w->crew) || now >= life.deadline)
 				break;
 			if (life.deadline - now < LOOK_MS)

@@ -10,8 +10,13 @@
 #include "process/thread.h"
 #include "process/worker.h"
 
-/* The numbers of its registered files. */
+/* The numbers of its registered files; those of certificates follow. */
 enum { WORKER_ERROR_LOG, WORKER_ACCESS_LOG, WORKER_FILE_COUNT };
+
+/* Milliseconds of a clock that is never set. */
+uint64_t worker_now(void);
+
+struct renewal;
 
 /* A helper of the worker: its ends, which keep their numbers when it is started again. */
 struct worker_helper {
@@ -35,7 +40,8 @@ struct worker {
 	struct grants roots; /* what the handlers named: looked at with the worker's rights */
 	int root_watch;      /* see roots.h; -1: none */
 	struct crew crew;
-	struct tls_keys *keys; /* who holds private keys */
+	struct tls_keys *keys;   /* who holds private keys */
+	struct renewal *renewal; /* of certificates; NULL: there are none */
 	unsigned char tickets[TLS_MASTER_SIZE];
 	struct worker_helper helpers[HELPER_KINDS];
 	uint64_t lost_lines; /* of the access log, as far as they are counted */
@@ -68,6 +74,12 @@ void worker_helper_again(struct worker *w);
 int worker_tls_load(struct worker *w, struct load *load, struct snapshot *snapshot);
 /* The master key of tickets. 0, or -1 after messages. */
 int worker_tls(struct worker *w);
+/* Begins to watch the files of certificates, while there are rights. 0, or -1 after a message. */
+int worker_renewal(struct worker *w, uint64_t now);
+/* Does what is due: asks for a file. Only where w->renewal is. */
+void worker_renewal_turn(struct worker *w, uint64_t now);
+/* A file came that was asked for. */
+void worker_renewal_file(struct worker *w, uint64_t now);
 
 /* --- worker_start.c --- */
 

@@ -375,7 +375,8 @@ int worker_start(struct worker *w)
 	w->crew.sniffer = magic_sniffer();
 	if (!w->crew.sniffer)
 		log_warn("no database of libmagic (%m): media types come from names alone");
-	if (failed || keep_configuration(w) || open_counters(w) || give_up_rights(w))
+	if (failed || keep_configuration(w) || open_counters(w) ||
+		worker_renewal(w, worker_now()) || give_up_rights(w))
 		return -1;
 	if (start_threads(w) || worker_listen(w))
 		return -1;

@@ -2,12 +2,15 @@
 /* What a worker needs for https before it gives up its rights: certificates, keys, and the key of session tickets that all workers have
  * in common. */
 #include <errno.h>
+#include <fcntl.h>
 #include <gnutls/crypto.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "io/tls_load.h"
 #include "process/keepsake.h"
+#include "process/registry.h"
+#include "process/renewal.h"
 #include "process/worker_priv.h"
 
 /* A keepsake of another length is of another weir, whose tickets mean nothing here. */
@@ -50,6 +53,47 @@ int worker_tls_load(struct worker *w, struct load *load, struct snapshot *snapsh
 {
 	w->keys = tls_keys_here();
 	return tls_load(load, snapshot, w->keys, &w->crew.tls);
+}
+
+int worker_renewal(struct worker *w, uint64_t now)
+{
+	if (!w->crew.tls)
+		return 0;
+	w->renewal = renewal_new(w->snapshot, w->keys, w->crew.tls, now);
+	tls_store_put(w->crew.tls); /* from here on it is the renewal's */
+	for (unsigned i = 0; i < renewal_file_count(w->renewal); i++) {
+		struct channel_register entry = {.number = WORKER_FILE_COUNT + i,
+			.role = FILE_CERTIFICATE,
+			.flags = O_RDONLY,
+			.uid = (uint32_t)-1,
+			.gid = (uint32_t)-1};
+		if (entry.number < REGISTRY_FILES_MAX &&
+			worker_send(w, CHANNEL_REGISTER, &entry, sizeof(entry),
+				renewal_file(w->renewal, i), NULL, 0))
+			return -1;
+	}
+	return 0;
+}
+
+void worker_renewal_turn(struct worker *w, uint64_t now)
+{
+	int number = renewal_next(w->renewal, now);
+	struct channel_count wanted = {WORKER_FILE_COUNT + (uint32_t)number};
+	if (number >= 0 && channel_send(WORKER_CHANNEL, CHANNEL_OPEN, &wanted, sizeof(wanted), NULL,
+				   0, NULL, 0, false))
+		renewal_take(w->renewal, -1, EAGAIN, now);
+}
+
+void worker_renewal_file(struct worker *w, uint64_t now)
+{
+	struct channel_file file;
+	if (!w->renewal || channel_head(&w->message, &file, sizeof(file)))
+		return;
+	int fd = file.error == 0 && w->message.fd_count == 1 ? w->message.fds[0] : -1;
+	if (!renewal_take(w->renewal, fd, fd < 0 && file.error == 0 ? EIO : file.error, now))
+		return;
+	w->crew.tls = renewal_store(w->renewal);
+	crew_use_tls(&w->crew, w->crew.tls);
 }
 
 int worker_tls(struct worker *w)
