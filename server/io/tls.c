@@ -109,12 +109,14 @@ static void note_facts(struct tls *tls)
 	gnutls_datum_t protocol;
 	bool newest = gnutls_protocol_get_version(tls->session) == GNUTLS_TLS1_3;
 	tls->done = true;
+	tls->newest = newest;
+	tls->quiet = 0;
 	tls->facts.version = newest ? "tls1.3" : "tls1.2";
 	tls->facts.resumed = gnutls_session_is_resumed(tls->session) != 0;
 	tls->facts.h2 = gnutls_alpn_get_selected_protocol(tls->session, &protocol) == 0 &&
 			protocol.size == 2 && memcmp(protocol.data, "h2", 2) == 0;
 	tls->ticket_due =
-		newest && tls->psk_modes && tls->facts.rules->client_auth == CLIENT_AUTH_OFF;
+		newest && tls->hello.psk_modes && tls->facts.rules->client_auth == CLIENT_AUTH_OFF;
 	if (tls->facts.rules->client_auth == CLIENT_AUTH_OFF)
 		return;
 	unsigned count = 0;
@@ -131,8 +133,8 @@ static int shake_hands(struct tls *tls)
 			note_facts(tls);
 			return 1;
 		}
-		if (gnutls_error_is_fatal(error))
-			return fail(tls, error);
+		if (tls->refused || gnutls_error_is_fatal(error))
+			return fail(tls, tls->refused ? GNUTLS_E_UNEXPECTED_PACKET : error);
 		if (error == GNUTLS_E_WARNING_ALERT_RECEIVED && ++tls->warnings > TLS_WARN_MOST)
 			return fail(tls, GNUTLS_E_UNEXPECTED_PACKET);
 		if (!tls_ahead(tls))
@@ -160,7 +162,7 @@ static int refuse_renegotiation(struct tls *tls)
 {
 	if (++tls->warnings > TLS_WARN_MOST)
 		return fail(tls, GNUTLS_E_UNEXPECTED_PACKET);
-	tls->refused = true;
+	tls->passed_over = true;
 	gnutls_alert_send(tls->session, GNUTLS_AL_WARNING, GNUTLS_A_NO_RENEGOTIATION);
 	return 1;
 }
@@ -168,14 +170,16 @@ static int refuse_renegotiation(struct tls *tls)
 /* What came instead of data. 1: look for more, IO_AGAIN: there is no more, IO_EOF, IO_ERROR. */
 static int no_data(struct tls *tls, ssize_t error)
 {
+	if (tls->refused)
+		return fail(tls, GNUTLS_E_UNEXPECTED_PACKET);
 	if (error == 0) {
 		tls->said_bye = true;
 		return IO_EOF;
 	}
 	if (error == GNUTLS_E_REHANDSHAKE)
 		return refuse_renegotiation(tls);
-	if (error == GNUTLS_E_UNEXPECTED_PACKET && tls->refused) {
-		tls->refused = false;
+	if (error == GNUTLS_E_UNEXPECTED_PACKET && tls->passed_over) {
+		tls->passed_over = false;
 		return 1;
 	}
 	if (error == GNUTLS_E_WARNING_ALERT_RECEIVED)
@@ -220,6 +224,7 @@ static ssize_t tls_read(struct transport *t, void *to, size_t size)
 		if (got > 0) {
 			taken += (size_t)got;
 			tls->empty = 0;
+			tls->quiet = 0;
 		} else {
 			result = no_data(tls, got);
 		}
@@ -421,6 +426,7 @@ int tls_init(struct transport *t, int fd, bool paced, struct tls_thread *thread,
 	tls->listener = listener;
 	tls->store = tls_store_get(thread->store);
 	tls->written_ms = now_ms(tls);
+	tls->alert = -1;
 	tls_bytes_init(tls);
 	tls_hello_init(tls);
 	*t = (struct transport){.ops = &ops, .state = tls, .fd = fd};

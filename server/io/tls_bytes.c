@@ -62,13 +62,32 @@ void tls_look_ahead(struct tls *tls)
 	tls_fill(tls);
 }
 
+/* Octets that GnuTLS takes are looked at in its stead where it is lenient. Refused ones it does not get. */
+static ssize_t judged(struct tls *tls, const void *bytes, size_t length)
+{
+	enum strict_phase phase = !tls->heard   ? STRICT_HELLO
+				  : !tls->done  ? STRICT_HANDSHAKE
+				  : tls->newest ? STRICT_DATA_1_3
+						: STRICT_DATA_1_2;
+	int alert = strict_records_take(&tls->records, phase, (struct slice){bytes, length});
+	tls->quiet += (uint32_t)length;
+	if (alert == STRICT_GOOD && tls->quiet > (tls->done ? TLS_QUIET_MOST : TLS_HELLO_MOST))
+		alert = tls->done ? STRICT_UNEXPECTED_MESSAGE : STRICT_DECODE_ERROR;
+	if (alert == STRICT_GOOD)
+		return (ssize_t)length;
+	tls->alert = (int16_t)alert;
+	tls->refused = true;
+	gnutls_transport_set_errno(tls->session, EAGAIN);
+	return -1;
+}
+
 /* Neither the end nor an error is told to GnuTLS, which would send nothing afterwards: both are judged when its call is over. */
 static ssize_t pull(gnutls_transport_ptr_t pointer, void *to, size_t size)
 {
 	struct tls *tls = pointer;
 	struct tls_thread *thread = tls->thread;
 	if (tls->kept)
-		return (ssize_t)take_kept(tls, to, size);
+		return judged(tls, to, take_kept(tls, to, size));
 	if (thread->in_start == thread->in_end && !tls_fill(tls)) {
 		gnutls_transport_set_errno(tls->session, EAGAIN);
 		return -1;
@@ -78,7 +97,7 @@ static ssize_t pull(gnutls_transport_ptr_t pointer, void *to, size_t size)
 		size = there;
 	memcpy(to, thread->in + thread->in_start, size);
 	thread->in_start += (unsigned)size;
-	return (ssize_t)size;
+	return judged(tls, to, size);
 }
 
 static int pull_timeout(gnutls_transport_ptr_t pointer, unsigned ms)

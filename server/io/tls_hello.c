@@ -9,8 +9,6 @@
 #include "base/check.h"
 #include "io/tls_priv.h"
 
-#define EXTENSION_PSK_MODES 45 /* RFC 8446, 4.2.9 */
-
 /* --- Tickets. --- */
 
 /* A key for each set of rules, out of the one master: GnuTLS cannot even open a ticket that it gave out under others. It decrypts tickets,
@@ -37,16 +35,15 @@ static int enable_tickets(struct tls *tls)
 
 /* --- The hello. --- */
 
-static int on_extension(void *context, unsigned number, const unsigned char *data, unsigned length)
+/* What GnuTLS does not look at. Alerts are by tls_alert. */
+static int refuse(struct tls *tls, int alert)
 {
-	struct tls *tls = context;
-	(void)data, (void)length;
-	if (number == EXTENSION_PSK_MODES)
-		tls->psk_modes = true;
-	return 0;
+	if (alert == STRICT_GOOD)
+		return 0;
+	tls->alert = (int16_t)alert;
+	return GNUTLS_E_RECEIVED_ILLEGAL_PARAMETER;
 }
 
-/* GnuTLS tells nobody whether the client said how it uses tickets; one who did not is to get none. */
 static int before_hello(gnutls_session_t session, unsigned type, unsigned when, unsigned incoming,
 	const gnutls_datum_t *message)
 {
@@ -54,11 +51,9 @@ static int before_hello(gnutls_session_t session, unsigned type, unsigned when, 
 	(void)type, (void)when;
 	if (!incoming)
 		return 0;
-	tls->psk_modes = false;
-	int error = gnutls_ext_raw_parse(
-		tls, on_extension, message, GNUTLS_EXT_RAW_FLAG_TLS_CLIENT_HELLO);
-	(void)error; /* it is parsed again, by who knows what to say of it */
-	return 0;
+	tls->heard = true;
+	return refuse(tls, strict_hello_read(&tls->hello,
+				   (struct slice){(const char *)message->data, message->size}));
 }
 
 static void keep_name(struct tls *tls, const char *name, size_t length)
@@ -112,10 +107,38 @@ static int on_hello(gnutls_session_t session)
 	return take_rules(tls);
 }
 
+static bool offers(gnutls_priority_t priorities, gnutls_protocol_t version)
+{
+	const unsigned *list;
+	int count = gnutls_priority_protocol_list(priorities, &list);
+	for (int i = 0; i < count; i++) {
+		if (list[i] == version)
+			return true;
+	}
+	return false;
+}
+
+/* The version was chosen before the rules were known: GnuTLS makes a lower one of it where these lack 1.3, but stumbles where they have
+ * nothing else. */
+static int after_hello(gnutls_session_t session)
+{
+	struct tls *tls = gnutls_session_get_ptr(session);
+	int error = on_hello(session);
+	if (error)
+		return error;
+	if (gnutls_protocol_get_version(session) == GNUTLS_TLS1_3)
+		return offers(tls->context->priorities, GNUTLS_TLS1_3)
+			       ? refuse(tls, strict_hello_newest(&tls->hello))
+			       : 0;
+	return offers(tls->context->priorities, GNUTLS_TLS1_2)
+		       ? 0
+		       : refuse(tls, GNUTLS_A_PROTOCOL_VERSION);
+}
+
 void tls_hello_init(struct tls *tls)
 {
 	gnutls_session_set_ptr(tls->session, tls);
-	gnutls_handshake_set_post_client_hello_function(tls->session, on_hello);
+	gnutls_handshake_set_post_client_hello_function(tls->session, after_hello);
 	gnutls_handshake_set_hook_function(
 		tls->session, GNUTLS_HANDSHAKE_CLIENT_HELLO, GNUTLS_HOOK_PRE, before_hello);
 }
@@ -149,7 +172,7 @@ static int judge_client(gnutls_session_t session)
 	int error = gnutls_certificate_verify_peers(session, &use, 1, &status);
 	if (error == 0 && status == 0)
 		return 0;
-	tls->alert = (uint8_t)(error ? GNUTLS_A_BAD_CERTIFICATE : alert_of_status(status));
+	tls->alert = (int16_t)(error ? GNUTLS_A_BAD_CERTIFICATE : alert_of_status(status));
 	return GNUTLS_E_CERTIFICATE_ERROR;
 }
 
@@ -158,7 +181,7 @@ static int judge_client(gnutls_session_t session)
 gnutls_alert_description_t tls_alert(const struct tls *tls, int error)
 {
 	bool newest = gnutls_protocol_get_version(tls->session) == GNUTLS_TLS1_3;
-	if (tls->alert)
+	if (tls->alert >= 0)
 		return (gnutls_alert_description_t)tls->alert;
 	switch (error) {
 	case GNUTLS_E_NO_CERTIFICATE_FOUND: /* RFC 5246, 7.4.6 */

@@ -9,6 +9,7 @@
 #include "base/chunk.h"
 #include "io/tls.h"
 #include "io/tls_cred.h"
+#include "io/tls_strict.h"
 
 #define TLS_INPUT (64 * 1024) /* octets of ciphertext that one recv may take */
 #define TLS_BATCH                                                                                  \
@@ -18,8 +19,10 @@
 #define TLS_SMALL_FOR                                                                              \
 	(16 * 1024) /* so many octets of a connection, or after a pause, go in small ones */
 #define TLS_PAUSE_MS   1000
-#define TLS_EMPTY_MOST 32 /* records without data, one after another */
-#define TLS_WARN_MOST  8  /* warnings and refused renegotiations of one connection */
+#define TLS_HELLO_MOST (128 * 1024) /* octets of the client in a handshake */
+#define TLS_QUIET_MOST (48 * 1024)  /* octets after it that bring no data, one after another */
+#define TLS_EMPTY_MOST 32           /* records without data, one after another */
+#define TLS_WARN_MOST  8            /* warnings and refused renegotiations of one connection */
 #define TLS_NAME_MAX   256
 
 struct tls_thread {
@@ -55,9 +58,13 @@ struct tls {
 	int error;            /* errno of a call to the kernel that has failed */
 	uint32_t kept_start, unsent_start;
 	uint32_t small_sent; /* octets in small records since the beginning or the last pause */
+	uint32_t quiet;      /* octets that came since the last data */
 	uint32_t written_ms; /* when something was written last; wraps */
 	uint8_t empty, warnings;
-	uint8_t alert; /* what the client's certificate is refused with; 0: what the error leads to */
+	struct strict_records records;
+	struct strict_hello hello;
+	int16_t alert; /* what the peer is refused with, where that is known; -1: what the error leads to */
+	bool heard;    /* a hello came */
 	bool known;    /* its first octets are a handshake's */
 	bool done;     /* the handshake */
 	bool received; /* the present call has asked the kernel already */
@@ -66,9 +73,10 @@ struct tls {
 	bool failed; /* nothing but what was gathered is sent, nothing that is read means anything */
 	bool bye;    /* close_notify was sent */
 	bool shut;   /* the socket's half is to be closed when all is sent */
-	bool psk_modes;  /* the client can use tickets of TLS 1.3 */
-	bool ticket_due; /* with the next write */
-	bool refused;    /* a renegotiation was: what GnuTLS kept of it is passed over */
+	bool ticket_due;  /* with the next write */
+	bool newest;      /* TLS 1.3 */
+	bool refused;     /* by octets that GnuTLS did not get */
+	bool passed_over; /* a renegotiation: what GnuTLS kept of it is next */
 };
 
 /* --- tls_bytes.c: between GnuTLS and the socket. --- */
