@@ -36,7 +36,8 @@ struct h2_session {
 	int32_t forgiven; /* frames of closed streams up to this one may be under way: they were reset here */
 	int32_t skipped_from, skipped_to; /* ids that were never used */
 	int32_t reset_by_peer;
-	int32_t prioritized; /* the highest stream that had a PRIORITY_UPDATE before it began */
+	int32_t prioritized
+		[4]; /* streams that had a PRIORITY_UPDATE before they began: the last ones */
 	/* while frames are taken out */
 	struct chunks *out;
 	struct chunk_block *tail;
@@ -63,8 +64,10 @@ static enum h2_code judge_closed(const struct h2_session *s, const struct h2_fra
 
 static void note_new(struct h2_session *s, const struct h2_frame_head *head)
 {
-	if (s->last_seen > s->last_open)
-		s->forgiven = s->last_seen; /* it was refused */
+	if (s->last_seen > s->last_open) {
+		s->forgiven = s->last_seen;
+		s->events->refused(s->owner);
+	}
 	if (head->stream > s->last_seen + 2 || (s->last_seen == 0 && head->stream > 1)) {
 		if (!s->skipped_from)
 			s->skipped_from = s->last_seen ? s->last_seen + 2 : 1;
@@ -112,8 +115,8 @@ static enum h2_code judge_peeked(struct h2_session *s)
 	int32_t named = (s->peek[0] & 0x7f) << 24 | s->peek[1] << 16 | s->peek[2] << 8 | s->peek[3];
 	if (s->type == H2_PRIORITY)
 		return named == s->stream ? H2_PROTOCOL_ERROR : H2_NO_ERROR; /* RFC 7540, 5.3.1 */
-	if (named > s->last_seen && named > s->prioritized)
-		s->prioritized = named;
+	if (named > s->last_seen)
+		s->prioritized[named / 2 % COUNT_OF(s->prioritized)] = named;
 	return H2_NO_ERROR;
 }
 
@@ -464,6 +467,15 @@ void h2_session_resume(struct h2_session *s, struct h2_part *part)
 		return;
 	part->idle = false;
 	nghttp2_session_resume_data(s->ng, part->id);
+}
+
+void h2_session_prioritize(
+	struct h2_session *s, struct h2_part *part, const struct priority *priority, bool ours)
+{
+	nghttp2_extpri place = {priority->urgency, priority->incremental};
+	if (!ours && s->prioritized[part->id / 2 % COUNT_OF(s->prioritized)] == part->id)
+		return; /* a frame said so already (RFC 9218, 7) */
+	nghttp2_session_change_extpri_stream_priority(s->ng, part->id, &place, ours);
 }
 
 void h2_session_reset(struct h2_session *s, struct h2_part *part, enum h2_code code)

@@ -6,6 +6,7 @@
 
 #include "base/chunk.h"
 #include "http/field.h"
+#include "http/priority.h"
 
 #define H2_PREFACE        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 #define H2_PREFACE_LENGTH 24
@@ -71,6 +72,8 @@ struct h2_events {
 	enum h2_code (*frame)(void *owner, const struct h2_frame_head *head);
 	/* A header section begins on a new stream. NULL: refused. */
 	struct h2_part *(*open)(void *owner, int32_t id);
+	/* A stream was refused: the peer has begun more than it may. */
+	void (*refused)(void *owner);
 	/* One of its fields, or of its trailers: octets as they came, nothing is checked. `lasting`: the name stays where it is for ever. */
 	void (*field)(struct h2_part *part, struct slice name, struct slice value, bool lasting);
 	/* The section is whole; part->ended says whether anything follows. */
@@ -79,7 +82,7 @@ struct h2_events {
 	void (*data)(struct h2_part *part, const char *bytes, size_t length);
 	/* The body is whole: END_STREAM came with DATA. */
 	void (*end)(struct h2_part *part);
-	/* Some of part->out was framed, or nothing was there (part->idle). */
+	/* Some of part->out was framed (as much as the windows allow: more may be there), or nothing was there (part->idle), or it is whole. */
 	void (*framed)(struct h2_part *part, uint64_t length);
 	/* The stream is over; the session forgets the part. `by_peer`: it was reset by the peer. */
 	void (*closed)(struct h2_part *part, enum h2_code code, bool by_peer);
@@ -124,6 +127,9 @@ void h2_session_inform(struct h2_session *session, struct h2_part *part, unsigne
 	const struct fields *fields);
 /* There is something in part->out, or it is whole. */
 void h2_session_resume(struct h2_session *session, struct h2_part *part);
+/* Its place among others. `ours`: what the peer says later does not count. */
+void h2_session_prioritize(struct h2_session *session, struct h2_part *part,
+	const struct priority *priority, bool ours);
 void h2_session_reset(struct h2_session *session, struct h2_part *part, enum h2_code code);
 /* Gives octets back to the peer's window; part NULL: to the connection's only. */
 void h2_session_consume(struct h2_session *session, struct h2_part *part, size_t length);

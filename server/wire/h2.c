@@ -13,7 +13,9 @@
 #define SWEEP_MS     1000
 #define PONG_WAIT_MS 2000 /* how long a drain waits for the answer to its ping */
 #define BOMB         4    /* times the limit of a header section: not a large head any more */
-#define LATE_OCTETS  8192 /* a stream that brought so much was of use */
+#define LITTLE_OCTETS                                                                              \
+	1024 /* a frame that is shorter, and not because there is no more, is of a window that is kept small */
+#define LATE_OCTETS 8192 /* a stream that brought so much was of use */
 
 static uint32_t now_ms(const struct h2_conn *h2)
 {
@@ -40,8 +42,9 @@ static uint32_t cost_of(const struct h2_frame_head *head)
 	case H2_CONTINUATION:
 		return H2_COST_EMPTY;
 	case H2_PING:
+		return H2_COST_PING;
 	case H2_SETTINGS:
-		return head->flags & H2_FLAG_ACK ? H2_COST_FRAME : H2_COST_ANSWERED;
+		return head->flags & H2_FLAG_ACK ? H2_COST_FRAME : H2_COST_SETTINGS;
 	default:
 		return H2_COST_FRAME;
 	}
@@ -74,6 +77,11 @@ static struct h2_part *on_open(void *owner, int32_t id)
 	(void)id;
 	arm_sweep(h2);
 	return &h2_stream_new(h2)->part;
+}
+
+static void on_refused(void *owner)
+{
+	waste(owner, H2_COST_FAULT);
 }
 
 static struct h2_stream *stream_of(struct h2_part *part)
@@ -112,6 +120,9 @@ static void on_section(struct h2_part *part)
 		refuse(s);
 		return;
 	}
+	const struct field *priority = fields_find(&s->request.fields, FIELD_PRIORITY);
+	if (priority)
+		h2_stream_prioritize(s, priority->value, false);
 	s->begun = true;
 	h2_body_init(s);
 	exchange_begin(&s->request);
@@ -136,7 +147,8 @@ static void on_framed(struct h2_part *part, uint64_t length)
 		s->waiting = part->out.memory;
 		s->progress = now_ms(h2);
 		s->rate_bytes += (uint32_t)length;
-		h2_guard_sent(&h2->guard, length);
+		if (length >= LITTLE_OCTETS || part->out.length == 0)
+			h2_guard_sent(&h2->guard, length);
 	}
 	if (part->sent) {
 		if (!link_listed(&s->whole)) {
@@ -183,6 +195,7 @@ static void on_pong(void *owner)
 static const struct h2_events events = {
 	.frame = on_frame,
 	.open = on_open,
+	.refused = on_refused,
 	.field = on_field,
 	.section = on_section,
 	.data = on_data,

@@ -22,6 +22,6 @@ bool h2_guard_waste(struct h2_guard *guard, uint32_t cost, uint32_t now_ms)
 void h2_guard_sent(struct h2_guard *guard, uint64_t octets)
 {
 	uint64_t all = guard->octets + octets;
-	pay(guard, all / H2_WORTH_OCTETS);
+	pay(guard, H2_WORTH_FRAME + all / H2_WORTH_OCTETS);
 	guard->octets = (uint32_t)(all % H2_WORTH_OCTETS);
 }

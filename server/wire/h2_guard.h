@@ -9,16 +9,17 @@
 
 /* In units of about a microsecond's work. */
 enum {
-	H2_COST_FRAME = 1,     /* one that says little: WINDOW_UPDATE, PRIORITY, an unknown type */
-	H2_COST_EMPTY = 10,    /* DATA without octets, CONTINUATION */
-	H2_COST_ANSWERED = 10, /* one that is to be answered: PING, SETTINGS */
-	H2_COST_RESET = 50,    /* a stream that was begun and given up before it brought anything */
-	H2_COST_RESET_LATE =
-		5, /* one that was given up after it had brought something: a film that is sought in */
-	H2_COST_FAULT = 100, /* one that had to be reset for what was sent on it */
-	H2_DEBT_MOST = 10000,
+	H2_COST_FRAME = 1, /* one that says little: WINDOW_UPDATE, PRIORITY, an unknown type */
+	H2_COST_PING = 2,
+	H2_COST_EMPTY = 10,     /* DATA without octets, CONTINUATION */
+	H2_COST_SETTINGS = 20,  /* windows of all streams may change */
+	H2_COST_RESET = 50,     /* a stream that was given up before it brought anything */
+	H2_COST_RESET_LATE = 5, /* that had brought something: a film that is sought in */
+	H2_COST_FAULT = 100,    /* that had to be reset for what was sent on it */
+	H2_WORTH_FRAME = 2,     /* a frame of a body that was sent: windows are told of it */
+	H2_WORTH_OCTETS = 1024, /* octets of it that pay off a unit */
 	H2_PAID_A_SECOND = 500,
-	H2_WORTH_OCTETS = 8192, /* sent octets of bodies that pay off a unit */
+	H2_DEBT_MOST = 10000,
 };
 
 /* All zero begins. */
@@ -30,7 +31,7 @@ struct h2_guard {
 
 /* True: it is too much. */
 bool h2_guard_waste(struct h2_guard *guard, uint32_t cost, uint32_t now_ms);
-/* Octets of an answer were sent. */
+/* A frame with octets of an answer was sent. */
 void h2_guard_sent(struct h2_guard *guard, uint64_t octets);
 
 #endif

@@ -36,6 +36,7 @@ struct h2_stream *h2_stream_new(struct h2_conn *h2)
 	r->number = ++h2->conn->requests;
 	r->begun_us = wire->loop->clock.monotonic_us;
 	r->port = -1;
+	s->priority.urgency = PRIORITY_URGENCY_USUAL;
 	return s;
 }
 
@@ -97,6 +98,15 @@ void h2_stream_gone(struct h2_stream *s, enum exchange_end why)
 	}
 	if (s->closed)
 		stream_free(s);
+}
+
+void h2_stream_prioritize(struct h2_stream *s, struct slice value, bool ours)
+{
+	struct priority before = s->priority;
+	priority_read(value, &s->priority);
+	if (ours || s->priority.urgency != before.urgency ||
+		s->priority.incremental != before.incremental)
+		h2_session_prioritize(s->h2->session, &s->part, &s->priority, ours);
 }
 
 static void touch(struct h2_stream *s)
@@ -181,6 +191,9 @@ static void h2_send_head(struct request *request, bool end)
 		reset(s, H2_CONNECT_ERROR);
 		return;
 	}
+	const struct field *priority = fields_find(&response->fields, FIELD_PRIORITY);
+	if (priority) /* who answers knows best (RFC 9218, 8) */
+		h2_stream_prioritize(s, priority->value, true);
 	struct fields *lower = arena_alloc(&request->arena, sizeof *lower);
 	*lower = lower_fields(&request->arena, &response->fields, tunnel);
 	bool lengthless =
@@ -254,6 +267,9 @@ static void h2_send_ready(struct request *request, struct ready *ready, bool hea
 		reset(s, H2_CONNECT_ERROR);
 		return;
 	}
+	const struct field *priority = fields_find(&ready->fields, FIELD_PRIORITY);
+	if (priority)
+		h2_stream_prioritize(s, priority->value, true);
 	bool lengthless = ready->status == 204 || ready->status == 304;
 	h2_session_respond(s->h2->session, &s->part, ready->status,
 		request->thread->clock->http_date, &ready->lower,

@@ -14,6 +14,7 @@ struct h2_stream {
 	struct h2_part part;
 	struct request request;
 	struct h2_conn *h2;
+	struct priority priority;
 	struct link link;                               /* in h2->streams */
 	struct link hungry;                             /* in h2->hungry */
 	struct link whole;                              /* in h2->whole */
@@ -52,6 +53,8 @@ static inline struct h2_stream *h2_stream_of(struct request *request)
 /* Streams come from a pool of the wire. */
 struct h2_stream *h2_stream_new(struct h2_conn *h2);
 void h2_streams_drop(struct wire *wire);
+/* Its place among others, by a Priority field; `ours`: of the answer. */
+void h2_stream_prioritize(struct h2_stream *s, struct slice value, bool ours);
 /* Ends its exchange, if that has not ended, and frees it when the session has forgotten it. */
 void h2_stream_gone(struct h2_stream *s, enum exchange_end why);
 /* Its last octet was handed to the kernel. */
