@@ -25,10 +25,11 @@ struct h2_session {
 	uint32_t left;            /* of the preface, or of the frame under way */
 	uint8_t head[FRAME_HEAD]; /* what has come of a head that is not whole */
 	uint8_t have;
-	uint8_t peek[4]; /* the first octets of a payload that is looked at */
-	uint8_t peeked;  /* of them; 4 where nothing is looked for */
-	uint8_t type;    /* of the frame under way */
-	bool block;      /* a header section goes on in the next frame */
+	uint8_t peek[4];       /* the first octets of a payload that is looked at */
+	uint8_t peeked;        /* of them; 4 where nothing is looked for */
+	uint8_t continuations; /* of the header section under way */
+	uint8_t type;          /* of the frame under way */
+	bool block;            /* a header section goes on in the next frame */
 	bool over;
 	int32_t stream;    /* of the frame under way */
 	int32_t last_seen; /* the highest stream that the peer began */
@@ -85,6 +86,7 @@ static enum h2_code judge(struct h2_session *s, const struct h2_frame_head *head
 	s->peeked = 4;
 	switch (head->type) {
 	case H2_HEADERS:
+		s->continuations = 0;
 		s->block = !(head->flags & H2_FLAG_END_HEADERS);
 		if (head->stream % 2 == 1 && head->stream > s->last_seen) {
 			note_new(s, head);
@@ -95,7 +97,7 @@ static enum h2_code judge(struct h2_session *s, const struct h2_frame_head *head
 		return judge_closed(s, head);
 	case H2_CONTINUATION:
 		s->block = !(head->flags & H2_FLAG_END_HEADERS);
-		return H2_NO_ERROR;
+		return ++s->continuations > CONTINUATIONS ? H2_ENHANCE_YOUR_CALM : H2_NO_ERROR;
 	case H2_PRIORITY:
 		if (head->stream == 0)
 			return H2_PROTOCOL_ERROR; /* 6.3 */
@@ -131,38 +133,6 @@ static enum h2_code look(struct h2_session *s, const char *payload, size_t lengt
 	return H2_NO_ERROR;
 }
 
-/* How many octets may be given to nghttp2: up to the end of the frame that they begin or go on with. 0: it is refused, *code says why. */
-static size_t next_piece(struct h2_session *s, const char *bytes, size_t length, enum h2_code *code)
-{
-	size_t begun = 0;
-	if (s->left == 0) {
-		size_t missing = (size_t)(FRAME_HEAD - s->have);
-		begun = missing < length ? missing : length;
-		memcpy(s->head + s->have, bytes, begun);
-		s->have += (uint8_t)begun;
-		if (s->have < FRAME_HEAD)
-			return begun;
-		const uint8_t *h = s->head;
-		struct h2_frame_head head = {
-			.length = (uint32_t)h[0] << 16 | (uint32_t)h[1] << 8 | h[2],
-			.type = h[3],
-			.flags = h[4],
-			.stream = (h[5] & 0x7f) << 24 | h[6] << 16 | h[7] << 8 | h[8],
-		};
-		s->have = 0;
-		s->left = head.length;
-		s->type = head.type;
-		s->stream = head.stream;
-		*code = judge(s, &head);
-		if (*code)
-			return 0;
-	}
-	size_t payload = length - begun < s->left ? length - begun : s->left;
-	*code = look(s, bytes + begun, payload);
-	s->left -= (uint32_t)payload;
-	return *code ? 0 : begun + payload;
-}
-
 static enum h2_code code_of(ssize_t error)
 {
 	switch (error) {
@@ -175,22 +145,72 @@ static enum h2_code code_of(ssize_t error)
 	}
 }
 
+static enum h2_code give(struct h2_session *s, const void *bytes, size_t length)
+{
+	ssize_t took = nghttp2_session_mem_recv(s->ng, bytes, length);
+	return took < 0 ? code_of(took) : H2_NO_ERROR;
+}
+
+/* A frame's head is whole. */
+static enum h2_code begin_frame(struct h2_session *s, const uint8_t h[FRAME_HEAD])
+{
+	struct h2_frame_head head = {
+		.length = (uint32_t)h[0] << 16 | (uint32_t)h[1] << 8 | h[2],
+		.type = h[3],
+		.flags = h[4],
+		.stream = (h[5] & 0x7f) << 24 | h[6] << 16 | h[7] << 8 | h[8],
+	};
+	s->have = 0;
+	s->left = head.length;
+	s->type = head.type;
+	s->stream = head.stream;
+	return judge(s, &head);
+}
+
+/* A head that comes in pieces is given to nghttp2 as a whole: it takes each piece of CONTINUATION's for another frame. */
+static enum h2_code gather_head(
+	struct h2_session *s, const char *bytes, size_t length, size_t *used)
+{
+	size_t missing = (size_t)(FRAME_HEAD - s->have);
+	*used = missing < length ? missing : length;
+	memcpy(s->head + s->have, bytes, *used);
+	s->have += (uint8_t)*used;
+	if (s->have < FRAME_HEAD)
+		return H2_NO_ERROR;
+	enum h2_code code = begin_frame(s, s->head);
+	return code ? code : give(s, s->head, FRAME_HEAD);
+}
+
+/* One frame, or what there is of it. */
+static enum h2_code take(struct h2_session *s, const char *bytes, size_t length, size_t *used)
+{
+	size_t begun = 0;
+	if (s->left == 0) {
+		if (s->have || length < FRAME_HEAD)
+			return gather_head(s, bytes, length, used);
+		begun = FRAME_HEAD;
+		enum h2_code code = begin_frame(s, (const uint8_t *)bytes);
+		if (code)
+			return code;
+	}
+	size_t payload = length - begun < s->left ? length - begun : s->left;
+	enum h2_code code = look(s, bytes + begun, payload);
+	s->left -= (uint32_t)payload;
+	*used = begun + payload;
+	return code ? code : give(s, bytes, *used);
+}
+
 int h2_session_receive(struct h2_session *s, const char *bytes, size_t length)
 {
 	while (length > 0 && !s->over) {
-		enum h2_code code = H2_NO_ERROR;
-		size_t n = next_piece(s, bytes, length, &code);
-		if (n > 0) {
-			ssize_t took = nghttp2_session_mem_recv(s->ng, (const uint8_t *)bytes, n);
-			if (took < 0)
-				code = code_of(took);
-		}
+		size_t used = 0;
+		enum h2_code code = take(s, bytes, length, &used);
 		if (code) {
 			h2_session_end(s, code);
 			return -1;
 		}
-		bytes += n;
-		length -= n;
+		bytes += used;
+		length -= used;
 	}
 	return s->over ? -1 : 0;
 }
@@ -278,7 +298,7 @@ static int on_close(nghttp2_session *ng, int32_t id, uint32_t code, void *user)
 	struct h2_session *s = user;
 	struct h2_part *part = part_of(s, id);
 	bool by_peer = s->reset_by_peer == id;
-	if (code && !by_peer && id > s->forgiven)
+	if (!by_peer && id > s->forgiven && (code || (part && !part->ended)))
 		s->forgiven = id;
 	if (!part)
 		return 0;
@@ -526,7 +546,7 @@ static nghttp2_option *options(const struct h2_limits *limits)
 	nghttp2_option_set_stream_reset_rate_limit(o, RESETS_BURST, RESETS_A_SECOND);
 #endif
 #ifdef HAVE_NGHTTP2_OPTION_SET_MAX_CONTINUATIONS
-	nghttp2_option_set_max_continuations(o, CONTINUATIONS);
+	nghttp2_option_set_max_continuations(o, CONTINUATIONS + 1);
 #endif
 	return o;
 }

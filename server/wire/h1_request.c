@@ -106,7 +106,7 @@ static unsigned read_framing(struct h1_stream *s)
 
 unsigned request_read_expect(struct request *r)
 {
-	if (r->minor == 0)
+	if (r->major == 1 && r->minor == 0)
 		return 0; /* RFC 9110, 10.1.1: ignored */
 	const struct field *field = fields_find(&r->fields, FIELD_EXPECT);
 	if (fields_count(&r->fields, FIELD_EXPECT) != 1 ||

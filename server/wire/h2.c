@@ -289,9 +289,11 @@ static bool h2_settle(struct conn *c)
 	} while (again && conn_room(c) > 0);
 	if (!sent)
 		finish_sent(h2);
-	if (chunks_empty(&c->out) &&
-		(h2_session_over(h2->session) || (c->peer_eof && list_empty(&h2->streams))))
+	/* a peer that has closed its half can tell of no window any more: it has gone */
+	if (chunks_empty(&c->out) && (h2_session_over(h2->session) || c->peer_eof)) {
 		conn_close(c, !c->peer_eof);
+		return true;
+	}
 	return sent && !c->blocked;
 }
 
