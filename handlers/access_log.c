@@ -222,6 +222,9 @@ static char *put_json(char *to, const struct request *request)
 	to = put_text_member(to, SLICE(",\"method\":\""), request->method_text);
 	to = put_text_member(to, SLICE(",\"target\":\""), request->target_text);
 	to = put_word(to, SLICE(",\"protocol\":\""), version(request));
+	to = put_word(to, SLICE(",\"tls\":\""),
+		request->peer->tls ? slice_of(request->peer->transport) : SLICE(""));
+	to = put_text_member(to, SLICE(",\"client_subject\":\""), request->peer->client_subject);
 	to = put_text_member(to, SLICE(",\"host\":\""), request->host);
 	to = put_number_member(to, SLICE(",\"status\":"), status_of(request));
 	to = put_word(to, SLICE(",\"reason\":\""), slice_of(end_row(request->end)->code));
@@ -254,7 +257,7 @@ static size_t text_length(struct slice text)
 static size_t longest_line(const struct request *request)
 {
 	size_t octets = text_length(request->method_text) + text_length(request->target_text) +
-			text_length(request->host) +
+			text_length(request->host) + text_length(request->peer->client_subject) +
 			text_length(field_or_dash(request, FIELD_REFERER)) +
 			text_length(field_or_dash(request, FIELD_USER_AGENT)) +
 			text_length(request->route) + text_length(request->backend.upstream) +

@@ -3,12 +3,14 @@
 #include "handlers/table.h"
 
 #include "handlers/access_log.h"
+#include "handlers/https_only.h"
 #include "handlers/proxy/proxy.h"
 #include "handlers/redirect.h"
 #include "handlers/static/fallback.h"
 #include "handlers/static/static.h"
 
 const struct handler *const handler_table[] = {
+	&https_only_handler,
 	&redirect_handler,
 	&static_handler,
 	&proxy_handler,

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "handlers/proxy/identity.h"
 #include "http/client.h"
 #include "http/exchange.h"
 #include "http/h1_framing.h"
@@ -21,23 +22,6 @@ static bool starts_nocase(struct slice s, struct slice prefix)
 
 /* --- The request. --- */
 
-/* Fields that say who the client is or what it asked for: ours are the ones that a backend may believe. */
-static bool claims_identity(const struct field *field)
-{
-	switch (field->id) {
-	case FIELD_FORWARDED:
-	case FIELD_X_FORWARDED_FOR:
-	case FIELD_X_FORWARDED_HOST:
-	case FIELD_X_FORWARDED_PROTO:
-		return true;
-	case FIELD_OTHER:
-		return starts_nocase(field->name, SLICE("X-Forwarded-")) ||
-		       slice_equal_nocase(field->name, SLICE("X-Real-IP"));
-	default:
-		return false;
-	}
-}
-
 static bool passes(const struct request *request, const struct field *field)
 {
 	switch (field->id) {
@@ -51,7 +35,7 @@ static bool passes(const struct request *request, const struct field *field)
 	default:
 		break;
 	}
-	if (claims_identity(field))
+	if (identity_claimed(field))
 		return false;
 	if (field->id == FIELD_OTHER && memchr(field->name.ptr, '_', field->name.len)) {
 		/* to CGI and its heirs “X_A” and “X-A” are one and the same */
@@ -152,6 +136,7 @@ static void add_identity(struct request *request, struct slice host, struct fiel
 	if (host.len)
 		fields_add(fields, arena, FIELD_X_FORWARDED_HOST, host);
 	fields_add(fields, arena, FIELD_FORWARDED, forwarded(request, &hops, host, proto));
+	identity_add_certificate(request, fields);
 }
 
 static bool counts_hops(const struct request *request)
@@ -252,7 +237,7 @@ unsigned forward_request(
 		memcpy(kept.list, from->list, from->count * sizeof(from->list[0]));
 		framing_remove_hop(&kept, arena);
 	}
-	out->fields.capacity = kept.count + 8;
+	out->fields.capacity = kept.count + 11;
 	out->fields.list = arena_alloc(arena, out->fields.capacity * sizeof(out->fields.list[0]));
 	const struct field *host = fields_find(from, FIELD_HOST);
 	struct slice named = host ? host->value : SLICE("");
@@ -353,7 +338,7 @@ void forward_trailers(struct fields *fields)
 		const struct field *field = &fields->list[i];
 		/* the fields that weir knows are those of heads (RFC 9110, 6.5.1) */
 		if ((field->id == FIELD_OTHER || field->id == FIELD_ETAG) &&
-			!claims_identity(field) && !memchr(field->name.ptr, '_', field->name.len))
+			!identity_claimed(field) && !memchr(field->name.ptr, '_', field->name.len))
 			fields->list[kept++] = *field;
 	}
 	fields->count = kept;

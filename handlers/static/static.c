@@ -80,7 +80,7 @@ static struct ready *make_ready(struct exchange_thread *thread, const struct sco
 		fields_add(&fields, &arena, FIELD_CACHE_CONTROL, SLICE("no-cache"));
 	else
 		add_max_age(&fields, &arena, settings, about->name);
-	respond_decorate(scope, &fields, &arena);
+	respond_decorate(scope, &fields, &arena, true); /* see exchange_ready */
 	struct ready *ready =
 		ready_make(200, &fields, file->length, content, content ? (size_t)file->length : 0);
 	arena_reset(&arena);

@@ -12,6 +12,7 @@
 #include "http/respond.h"
 #include "http/route.h"
 #include "http/stage.h"
+#include "settings/tls.h"
 
 #define REROUTES_MAX 10
 
@@ -81,6 +82,16 @@ static void prepare(struct request *request)
 	counter_add(request->thread->counters, COUNTER_REQUESTS_OPEN, 1);
 }
 
+/* RFC 9110, 7.4: whoever has shown that it may come in by one name's rules has not shown it for another's. */
+static bool is_misdirected(const struct request *request)
+{
+	const struct tls_settings *judged = request->peer->tls, *wanted = request->site->tls;
+	return judged && wanted && judged != wanted &&
+	       (judged->client_auth != wanted->client_auth ||
+		       (judged->client_auth != CLIENT_AUTH_OFF &&
+			       !slice_equal(judged->client_ca_path, wanted->client_ca_path)));
+}
+
 void exchange_begin(struct request *request)
 {
 	struct slice pattern;
@@ -95,6 +106,13 @@ void exchange_begin(struct request *request)
 	}
 	if (request->thread->lines)
 		ledger_add(request->thread->lines, request->site->row, LEDGER_OPEN, 1);
+	if (is_misdirected(request)) {
+		explain_text(request->explanation, "why",
+			SLICE("other clients are let in here than by the name of the connection"));
+		request->end = END_MISDIRECTED;
+		respond_builtin(request, 421);
+		return;
+	}
 	request->scope = route_scope(request->site, request->target.path, &request->route);
 	if (request->explanation)
 		explain_step(request, NULL);
@@ -259,7 +277,8 @@ void exchange_respond(struct request *request, struct source *body)
 			.len) /* what chose the handler stands beside what chose the representation */
 		fields_vary(&response->fields, &request->arena, request->x.vary);
 	if (request->scope)
-		respond_decorate(request->scope, &response->fields, &request->arena);
+		respond_decorate(request->scope, &response->fields, &request->arena,
+			client_scheme(request) == SCHEME_HTTPS);
 	request->sent_head_us = request->thread->clock->monotonic_us;
 	if (response->status != 101 && has_body(request) && request->thread->stages[0])
 		stage_begin_all(request);
@@ -298,8 +317,12 @@ static void ready_by_parts(struct request *request, struct ready *ready)
 void exchange_ready(struct request *request, struct ready *ready)
 {
 	check(request->output == OUTPUT_WAITING);
-	if (request->x.status || request->x.vary.len || !request->carrier->send_ready ||
-		request->thread->stages[0] || request->explanation) {
+	bool adds = request->x.status || request->x.vary.len;
+	/* the block is one for answers over TLS */
+	bool clear = request->scope && request->scope->core->hsts.len > 0 &&
+		     client_scheme(request) != SCHEME_HTTPS;
+	if (adds || clear || !request->carrier->send_ready || request->thread->stages[0] ||
+		request->explanation) {
 		ready_by_parts(request, ready);
 		return;
 	}

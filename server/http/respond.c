@@ -65,9 +65,16 @@ void respond_field(struct request *request, enum field_id id, struct slice value
 	fields_add(&request->response.fields, &request->arena, id, value);
 }
 
-void respond_decorate(const struct scope *scope, struct fields *fields, struct arena *arena)
+void respond_decorate(
+	const struct scope *scope, struct fields *fields, struct arena *arena, bool encrypted)
 {
 	const struct header_rules *rules = &scope->core->headers;
+	struct slice strict = SLICE("Strict-Transport-Security");
+	/* RFC 6797, 7.2: not in clear */
+	if (scope->core->hsts.len > 0)
+		fields_remove_named(fields, strict);
+	if (scope->core->hsts.len > 0 && encrypted)
+		fields_add_named(fields, arena, strict, scope->core->hsts);
 	for (size_t i = 0; i < rules->remove_count; i++)
 		fields_remove_named(fields, rules->remove[i]);
 	for (size_t i = 0; i < rules->set_count; i++) {

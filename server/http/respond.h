@@ -32,6 +32,7 @@ struct source *respond_spans(
 	struct request *request, struct ref *owner, const char *bytes, size_t length);
 
 /* Applies the scope's `headers` to a list of fields: exchange_respond does it for every answer, makers of ready answers call it. */
-void respond_decorate(const struct scope *scope, struct fields *fields, struct arena *arena);
+void respond_decorate(
+	const struct scope *scope, struct fields *fields, struct arena *arena, bool encrypted);
 
 #endif

@@ -346,6 +346,24 @@ const struct option core_scope_rows[] = {
 			"intercept: on shows them in place of a backend's own error answers as "
 			"well: status, cookies and fields such as WWW-Authenticate and Retry-After "
 			"stay the backend's. A page is never asked of the upstream that failed."},
+	{.name = "hsts",
+		.type = OPTION_CUSTOM,
+		.parse = core_hsts,
+		.offset = offsetof(struct scope_core, hsts),
+		.schema =
+			"{\"anyOf\":[{\"type\":[\"string\",\"integer\",\"boolean\"]},{\"type\":"
+			"\"object\",\"properties\":{\"max_age\":{\"type\":[\"string\",\"integer\"]},"
+			"\"include_subdomains\":{\"enum\":[true,false,\"on\",\"off\",\"true\",\"false\","
+			"\"yes\",\"no\"]},\"preload\":{\"enum\":[true,false,\"on\",\"off\",\"true\","
+			"\"false\",\"yes\",\"no\"]}},\"required\":[\"max_age\"],"
+			"\"additionalProperties\":false}]}",
+		.example = "365d",
+		.prose =
+			"How long browsers are to ask for this host by https only, whatever a link "
+			"says (Strict-Transport-Security, RFC 6797): said in answers over TLS. Off "
+			"by default; it cannot be taken back before that time is over, but by a new "
+			"answer with 0. { max_age: 365d, include_subdomains: on, preload: on } says "
+			"more."},
 	{0},
 };
 

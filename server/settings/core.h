@@ -35,6 +35,7 @@ int unknown_key(
 option_parse_fn core_keep_node; /* const struct node *: left for later */
 option_parse_fn core_log_path;  /* struct slice: a path, "stderr" or "stdout" */
 option_parse_fn core_headers;   /* struct header_rules */
+option_parse_fn core_hsts;      /* struct slice: the field's value */
 option_parse_fn core_trusted;   /* struct trusted_proxies */
 option_parse_fn
 	core_errors; /* struct error_page *, within struct scope_core, of which it fills more */

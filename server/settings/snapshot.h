@@ -75,7 +75,8 @@ struct scope_core {
 	struct header_rules headers;
 	struct error_page *errors;
 	size_t error_count;
-	bool intercept; /* also in place of a backend's own */
+	bool intercept;    /* also in place of a backend's own */
+	struct slice hsts; /* Strict-Transport-Security of answers over TLS; empty: none */
 };
 
 /* What a request is judged by: the settings of a site, or of one of its routes, for everybody who declared keys there. */

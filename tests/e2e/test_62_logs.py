@@ -33,7 +33,7 @@ sites:
       /dead/: { root: off, proxy: dead }
 """
 NUMBERS = {"time", "connection", "request", "status", "bytes_in", "bytes_out", "total_us", "connect_us", "answer_us"}
-TEXTS = {"client", "method", "target", "protocol", "host", "reason", "site", "route", "handler", "variant", "upstream", "server",
+TEXTS = {"client", "method", "target", "protocol", "tls", "client_subject", "host", "reason", "site", "route", "handler", "variant", "upstream", "server",
          "referer", "user_agent"}
 
 

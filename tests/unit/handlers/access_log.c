@@ -136,7 +136,8 @@ static void writes_json(void **state)
 	address.v6.sin6_family = AF_INET6;
 	assert_string_equal(json(),
 		"{\"time\":1795474287.000042,\"client\":\"2001:db8::1\",\"connection\":7,\"request\":3,"
-		"\"method\":\"GET\",\"target\":\"/a?b=c\",\"protocol\":\"HTTP/1.1\",\"host\":\"example.com\","
+		"\"method\":\"GET\",\"target\":\"/a?b=c\",\"protocol\":\"HTTP/1.1\",\"tls\":\"\","
+		"\"client_subject\":\"\",\"host\":\"example.com\","
 		"\"status\":200,\"reason\":\"-\",\"bytes_in\":0,\"bytes_out\":1024,\"total_us\":T,"
 		"\"connect_us\":null,\"answer_us\":null,\"site\":\"example.com\",\"route\":\"\","
 		"\"handler\":\"static\",\"variant\":\"\",\"upstream\":\"\",\"server\":\"\","
