@@ -10,6 +10,8 @@
 #include "base/check.h"
 #include "base/ledger.h"
 
+#define SURPLUS_MS 1000 /* how long idle connections beyond `keepalive` are kept */
+
 /* --- Servers that have names. --- */
 
 bool server_down(const struct server_pool *pool)
@@ -328,8 +330,9 @@ void server_keep(struct server_conn *conn, uint64_t idle_ms)
 		server_close(conn, false);
 		return;
 	}
-	if (pool->count >= pool->upstream->keepalive)
-		server_close(container_of(pool->idle.prev, struct server_conn, link), false);
+	/* Closed at once, a surplus would be made anew by the next of the burst that it came from. */
+	if (pool->count >= pool->upstream->keepalive && idle_ms > SURPLUS_MS)
+		idle_ms = SURPLUS_MS;
 	conn->told = NULL;
 	conn->user = NULL;
 	server_watch(conn, EV_READ);

@@ -104,8 +104,8 @@ struct server_conn *server_take(
  * down. Its addresses are tried one after another, until two have not answered within the timeout. */
 struct server_conn *server_connect(
 	struct server_pool *pool, const struct server_conn_user *told, void *user);
-/* Takes a connection back for the next request: at most `idle_ms`. Closes one where there are too many, and one to an address that the
- * server's name does not have any more. */
+/* Takes a connection back for the next request: at most `idle_ms`, and a second at most where there are enough. Closes one
+ * to an address that the server's name does not have any more. */
 void server_keep(struct server_conn *conn, uint64_t idle_ms);
 /* Closes a connection in any state, also one that is being made. `reset`: the server must not take what it got for whole. */
 void server_close(struct server_conn *conn, bool reset);

@@ -282,8 +282,8 @@ static const struct option upstream_rows[] = {
 		.preset = "64",
 		.example = "16",
 		.prose =
-			"How many idle connections a thread keeps to each server. 0: every request has a "
-			"connection of its own."},
+			"How many idle connections a thread keeps to each server; those that a burst leaves beyond "
+			"are kept for a second. 0: every request has a connection of its own."},
 	{.name = "timeouts",
 		.type = OPTION_GROUP,
 		.rows = timeout_rows,

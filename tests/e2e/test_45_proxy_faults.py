@@ -305,17 +305,21 @@ upstreams: { app: { servers: ["$origin"], timeouts: { connect: 1s, response: 2s,
 sites:
   - { listen: "http://127.0.0.1:$port", proxy: app }
 """
+HELD = 64 * 1024
 TWO = ONE.replace('"$origin"', '"$first", "$second"')
 
 
 def read_head_then(how):
-    """A kept connection ends when its second request has come."""
+    """A kept connection ends when its second request has come, and of a long body more than weir holds (64 KB)."""
     counts = {}
 
     def script(peer, head):
         counts[peer] = counts.get(peer, 0) + 1
         if counts[peer] == 1:
             return plain(peer, head)
+        if int(head.get("Content-Length") or 0) > HELD:
+            for _ in peer.octets(2 * HELD):
+                pass
         getattr(peer, how)()
         return False
 
@@ -520,6 +524,27 @@ def test_an_idle_connection_is_closed(weir):
             wait_for(lambda: not origin.peers, 4, "the end of the idle connection")
             assert connection.get("/").status == 200
         assert origin.connections == 2
+
+
+def test_what_a_burst_leaves_beyond_is_kept_for_the_next(weir):
+    """Idle connections beyond `keepalive` serve the next burst, and are closed when none comes."""
+    together = threading.Barrier(6, timeout=10)
+
+    def meet(peer, head):
+        together.wait()
+        return plain(peer, head)
+
+    with Origin(default=meet) as origin:
+        server = weir(ONE.replace("timeouts:", "keepalive: 2, timeouts:"), values={"origin": origin.address})
+        clients = [Connection(server.port) for _ in range(6)]
+        for _ in range(2):
+            for client in clients:
+                client.request("/")
+            assert all(client.read().status == 200 for client in clients)
+        assert origin.connections == 6
+        wait_for(lambda: len(origin.peers) == 2, 5, "the end of those beyond")
+        for client in clients:
+            client.close()
 
 
 def test_clients_that_leave(stage):
