@@ -16,6 +16,7 @@
 #include "io/tls_load.h"
 #include "process/magic.h"
 #include "process/sandbox.h"
+#include "process/signer.h"
 #include "process/worker.h"
 #include "settings/library.h"
 
@@ -29,6 +30,16 @@ static int run_worker(
 	(void)argc;
 	(void)argv;
 	return worker_run(program);
+}
+
+static int run_signer(
+	const struct command *command, const struct program *program, int argc, char **argv)
+{
+	(void)command;
+	(void)program;
+	(void)argc;
+	(void)argv;
+	return signer_run();
 }
 
 static const struct command commands[] = {
@@ -73,6 +84,7 @@ static const struct command commands[] = {
 		"  --json    for scripts\n",
 		command_status},
 	{"worker", "", NULL, "", run_worker},
+	{"signer", "", NULL, "", run_signer},
 };
 
 static const struct command *find(const char *name)
@@ -117,7 +129,7 @@ static void version(void)
 	printf("libraries: libev %d.%d, c-ares %s, libfyaml %s, libmagic %d.%02d, libseccomp %s\n",
 		ev_version_major(), ev_version_minor(), resolve_library(), settings_library(),
 		magic_library() / 100, magic_library() % 100, seccomp);
-	printf("features: http1 static proxy logs explain\n");
+	printf("features: http1 static proxy logs explain signer\n");
 }
 
 static bool is_local(const struct upstream *upstream)

@@ -19,6 +19,7 @@ enum counter {
 	COUNTER_STATUS_4XX,
 	COUNTER_STATUS_5XX,
 	COUNTER_LOG_LINES_LOST,
+	COUNTER_SIGNATURES_FAILED, /* handshakes that the signer did not answer */
 	COUNTER_COUNT
 };
 

@@ -11,7 +11,7 @@
 
 #include "io/tls_cert.h"
 
-enum { FILE_MAX = 1 << 20 };
+enum { FILE_MAX = 1 << 20, KEY_FILE_MAX = 64 << 10 };
 
 /* What stands in a file that holds no key that can be used. */
 static const char *key_fault(struct slice text)
@@ -50,6 +50,22 @@ int tls_file_read(const char *path, struct buffer *to)
 	return error ? error : to->len > FILE_MAX ? EFBIG : 0;
 }
 
+int tls_key_read(int fd, struct buffer *to)
+{
+	struct stat st;
+	int error = fstat(fd, &st) ? errno : S_ISREG(st.st_mode) ? 0 : EINVAL;
+	buffer_reserve(to, KEY_FILE_MAX + 1); /* at once: what grows leaves copies behind */
+	while (!error && to->len <= KEY_FILE_MAX) {
+		ssize_t n = read(fd, to->ptr + to->len, KEY_FILE_MAX + 1 - to->len);
+		if (n == 0)
+			break;
+		if (n < 0 && errno != EINTR)
+			error = errno;
+		to->len += n > 0 ? (size_t)n : 0;
+	}
+	return error ? error : to->len > KEY_FILE_MAX ? EFBIG : 0;
+}
+
 static int import(gnutls_privkey_t *key, struct slice text)
 {
 	gnutls_datum_t pem = {(unsigned char *)(uintptr_t)text.ptr, (unsigned)text.len};
@@ -61,31 +77,54 @@ static int import(gnutls_privkey_t *key, struct slice text)
 	return -1;
 }
 
+int tls_key_parse(struct slice path, struct slice text, gnutls_privkey_t *key, struct buffer *fault)
+{
+	if (import(key, text) == 0)
+		return 0;
+	buffer_format(fault, "%.*s %s", (int)path.len, path.ptr, key_fault(text));
+	return -1;
+}
+
 static int key_here(
 	struct tls_keys *keys, struct slice path, gnutls_privkey_t *key, struct buffer *fault)
 {
 	struct buffer text = {0};
+	int result = -1, fd = open(path.ptr, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	(void)keys;
-	int error = tls_file_read(path.ptr, &text);
-	struct slice bytes = {text.ptr, text.len};
-	int result = error ? -1 : import(key, bytes);
+	int error = fd < 0 ? errno : tls_key_read(fd, &text);
 	if (error)
 		buffer_format(fault, "cannot read the key %s: %s", path.ptr, strerror(error));
-	else if (result)
-		buffer_format(fault, "%s %s", path.ptr, key_fault(bytes));
+	else
+		result = tls_key_parse(path, (struct slice){text.ptr, text.len}, key, fault);
+	if (fd >= 0)
+		close(fd);
 	if (text.ptr)
 		explicit_bzero(text.ptr, text.capacity);
 	buffer_free(&text);
 	return result;
 }
 
-static int fresh_here(struct tls_keys *keys, gnutls_privkey_t *key, struct buffer *fault)
+static int public_of(gnutls_privkey_t key, gnutls_pubkey_t *public)
+{
+	int result = gnutls_pubkey_init(public);
+	if (result)
+		return result;
+	result = gnutls_pubkey_import_privkey(*public, key, 0, 0);
+	if (result)
+		gnutls_pubkey_deinit(*public);
+	return result;
+}
+
+static int fresh_here(
+	struct tls_keys *keys, gnutls_privkey_t *key, gnutls_pubkey_t *public, struct buffer *fault)
 {
 	(void)keys;
 	int result = gnutls_privkey_init(key);
 	if (result == 0) {
 		result = gnutls_privkey_generate(
 			*key, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0);
+		if (result == 0)
+			result = public_of(*key, public);
 		if (result)
 			gnutls_privkey_deinit(*key);
 	}

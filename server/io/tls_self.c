@@ -81,20 +81,8 @@ static int set_identifiers(gnutls_x509_crt_t c, const struct tls_self *self)
 	return result;
 }
 
-static int set_key(gnutls_x509_crt_t c, gnutls_privkey_t key)
-{
-	gnutls_pubkey_t public;
-	int result = gnutls_pubkey_init(&public);
-	if (result)
-		return result;
-	result = gnutls_pubkey_import_privkey(public, key, 0, 0);
-	if (result == 0)
-		result = gnutls_x509_crt_set_pubkey(c, public);
-	gnutls_pubkey_deinit(public);
-	return result;
-}
-
-int tls_self_make(const struct tls_self *self, gnutls_privkey_t key, gnutls_x509_crt_t *made)
+int tls_self_make(const struct tls_self *self, gnutls_privkey_t key, gnutls_pubkey_t public,
+	gnutls_x509_crt_t *made)
 {
 	gnutls_x509_crt_t c;
 	int result = gnutls_x509_crt_init(&c);
@@ -102,7 +90,7 @@ int tls_self_make(const struct tls_self *self, gnutls_privkey_t key, gnutls_x509
 		return result;
 	result = gnutls_x509_crt_set_version(c, 3);
 	if (result == 0)
-		result = set_key(c, key);
+		result = gnutls_x509_crt_set_pubkey(c, public);
 	if (result == 0)
 		result = set_serial(c);
 	if (result == 0)

@@ -19,7 +19,8 @@ struct tls_self {
 	gnutls_privkey_t issuer_key;
 };
 
-/* Makes one for the key. 0, or an error of GnuTLS; the certificate is the caller's. */
-int tls_self_make(const struct tls_self *self, gnutls_privkey_t key, gnutls_x509_crt_t *made);
+/* Makes one for the key, that may be held by somebody else. 0, or an error of GnuTLS; the certificate is the caller's. */
+int tls_self_make(const struct tls_self *self, gnutls_privkey_t key, gnutls_pubkey_t public,
+	gnutls_x509_crt_t *made);
 
 #endif

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -342,11 +343,15 @@ void helper_reap(struct supervisor *s, struct helper *helper, int status)
 			helper_free(helper);
 		return;
 	}
-	log_error("%s %d of worker %d %s", name_of(helper), (int)helper->pid,
-		(int)helper->worker->pid, why);
+	bool clean = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	if (!clean)
+		log_error("%s %d of worker %d %s", name_of(helper), (int)helper->pid,
+			(int)helper->worker->pid, why);
 	helper->pid = 0;
 	if (helper->worker->state == WORKER_STARTING)
 		return;
+	if (clean && helper->restart_delay == 0)
+		helper->restart_delay = 100; /* its worker ends just now, as far as can be seen */
 	if (helper->locked && supervisor_now() - helper->since >= STEADY_MS)
 		helper->restart_delay = 0;
 	restart_later(helper);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The sandbox of a worker. Landlock is called by number and with structs of our own, since the headers of the system that weir is
+/* The sandbox of a process. Landlock is called by number and with structs of our own, since the headers of the system that weir is
  * built on may be older than the kernel that it runs on; rights that the kernel does not know are masked out by its version.
- * seccomp answers EPERM to what is not on the list: what a library then does without is seen in tests, and a worker lives on. */
+ * seccomp answers EPERM to what is not on the list: what a library then does without is seen in tests, and the process lives on. */
 #include "process/sandbox.h"
 
 #include <errno.h>
@@ -22,6 +22,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "process/sandbox_calls.h"
 
 /* --- What is granted. --- */
 
@@ -181,176 +182,6 @@ static int landlock(const struct grants *grants, long version)
 
 /* --- seccomp. --- */
 
-/* What a worker's threads may call, whatever the arguments. Names, since not every kernel and library knows all of them. */
-static const char *const calls[] = {
-	/* bytes */
-	"read",
-	"write",
-	"readv",
-	"writev",
-	"pread64",
-	"pwrite64",
-	"preadv",
-	"preadv2",
-	"pwritev",
-	"sendfile",
-	"splice",
-	"tee",
-	"copy_file_range",
-	"pipe2",
-	/* sockets: socket() itself is below; what is listened on was bound before */
-	"sendto",
-	"sendmsg",
-	"sendmmsg",
-	"recvfrom",
-	"recvmsg",
-	"recvmmsg",
-	"accept4",
-	"accept",
-	"connect",
-	"listen",
-	"shutdown",
-	"setsockopt",
-	"getsockopt",
-	"getsockname",
-	"getpeername",
-	"close",
-	"close_range",
-	/* waiting */
-	"epoll_create1",
-	"epoll_ctl",
-	"epoll_wait",
-	"epoll_pwait",
-	"epoll_pwait2",
-	"poll",
-	"ppoll",
-	"select",
-	"pselect6",
-	"eventfd2",
-	"timerfd_create",
-	"timerfd_settime",
-	"timerfd_gettime",
-	"futex",
-	"futex_waitv",
-	"nanosleep",
-	"clock_nanosleep",
-	"sched_yield",
-	"restart_syscall",
-	/* files */
-	"open",
-	"openat",
-	"openat2",
-	"stat",
-	"lstat",
-	"fstat",
-	"newfstatat",
-	"statx",
-	"statfs",
-	"fstatfs",
-	"access",
-	"faccessat",
-	"faccessat2",
-	"readlink",
-	"readlinkat",
-	"getdents64",
-	"getcwd",
-	"lseek",
-	"fadvise64",
-	"readahead",
-	"cachestat",
-	"dup",
-	"dup2",
-	"dup3",
-	"unlink",
-	"unlinkat",
-	"rename",
-	"renameat",
-	"renameat2",
-	"mkdir",
-	"mkdirat",
-	"fsync",
-	"fdatasync",
-	"fchmod",
-	"umask",
-	"memfd_create",
-	"inotify_init1",
-	"inotify_add_watch",
-	"inotify_rm_watch",
-	/* memory: mmap and mprotect are below */
-	"munmap",
-	"mremap",
-	"madvise",
-	"brk",
-	"mincore",
-	"mlock",
-	"munlock",
-	"membarrier",
-	/* threads and signals: no exec; clone and tgkill are below */
-	"set_robust_list",
-	"get_robust_list",
-	"rseq",
-	"set_tid_address",
-	"gettid",
-	"getpid",
-	"getppid",
-	"rt_sigaction",
-	"rt_sigprocmask",
-	"rt_sigreturn",
-	"rt_sigtimedwait",
-	"sigaltstack",
-	"exit",
-	"exit_group",
-	"sched_getaffinity",
-	"sched_getparam",
-	"sched_getscheduler",
-	"getpriority",
-	"arch_prctl",
-	/* the time, and what one may know */
-	"clock_gettime",
-	"clock_getres",
-	"gettimeofday",
-	"time",
-	"getrandom",
-	"getrusage",
-	"getrlimit",
-	"sysinfo",
-	"uname",
-	"getuid",
-	"geteuid",
-	"getgid",
-	"getegid",
-	"getgroups",
-};
-
-#define CLONE_NEW                                                                                  \
-	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |             \
-		CLONE_NEWPID | CLONE_NEWNET)
-
-/* What is allowed with certain values of one argument only: (argument & mask) == value. fcntl cannot change the flags of an open
- * file, for logs that are appended to must stay so, nor have signals sent to anybody. */
-static const struct {
-	const char *name;
-	unsigned argument;
-	uint64_t mask, value;
-} narrow_calls[] = {
-	{"socket", 0, UINT32_MAX, AF_INET},
-	{"socket", 0, UINT32_MAX, AF_INET6},
-	{"mmap", 2, PROT_EXEC, 0},
-	{"mprotect", 2, PROT_EXEC, 0},
-	{"ioctl", 1, UINT32_MAX, FIONREAD},
-	{"ioctl", 1, UINT32_MAX, FIONBIO},
-	{"ioctl", 1, UINT32_MAX, TCGETS},
-	{"prctl", 0, UINT32_MAX, PR_SET_NAME},
-	{"clone", 0, CLONE_THREAD | CLONE_NEW, CLONE_THREAD},
-	{"prlimit64", 0, UINT32_MAX, 0},
-	{"pwritev2", 5, UINT32_MAX, RWF_NOWAIT}, /* the log */
-	{"fcntl", 1, UINT32_MAX, F_DUPFD},
-	{"fcntl", 1, UINT32_MAX, F_DUPFD_CLOEXEC},
-	{"fcntl", 1, UINT32_MAX, F_GETFD},
-	{"fcntl", 1, UINT32_MAX, F_SETFD},
-	{"fcntl", 1, UINT32_MAX, F_GETFL},
-};
-
 /* Allows a call where all these hold. One that the system does not know is no error. */
 static int allow(
 	scmp_filter_ctx filter, const char *name, const struct scmp_arg_cmp *only, unsigned count)
@@ -361,7 +192,7 @@ static int allow(
 	return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, number, count, only) ? -1 : 0;
 }
 
-static int add_calls(scmp_filter_ctx filter, bool local)
+static int add_calls(scmp_filter_ctx filter, enum sandbox_kind kind, bool local)
 {
 	const struct scmp_arg_cmp local_stream[] = {
 		{0, SCMP_CMP_MASKED_EQ, UINT32_MAX, AF_UNIX},
@@ -369,12 +200,12 @@ static int add_calls(scmp_filter_ctx filter, bool local)
 	};
 	const struct scmp_arg_cmp own = {0, SCMP_CMP_MASKED_EQ, UINT32_MAX, (scmp_datum_t)getpid()};
 	int result = 0;
-	for (size_t i = 0; i < COUNT_OF(calls); i++)
-		result |= allow(filter, calls[i], NULL, 0);
-	for (size_t i = 0; i < COUNT_OF(narrow_calls); i++) {
-		struct scmp_arg_cmp only = {narrow_calls[i].argument, SCMP_CMP_MASKED_EQ,
-			narrow_calls[i].mask, narrow_calls[i].value};
-		result |= allow(filter, narrow_calls[i].name, &only, 1);
+	for (const char *const *call = sandbox_calls(kind); *call; call++)
+		result |= allow(filter, *call, NULL, 0);
+	for (const struct sandbox_narrow *narrow = sandbox_narrow(kind); narrow->name; narrow++) {
+		struct scmp_arg_cmp only = {
+			narrow->argument, SCMP_CMP_MASKED_EQ, narrow->mask, narrow->value};
+		result |= allow(filter, narrow->name, &only, 1);
 	}
 	/* The control socket and the service manager's are of other types. */
 	if (local)
@@ -387,14 +218,14 @@ static int add_calls(scmp_filter_ctx filter, bool local)
 }
 
 /* TSYNC: threads that a library may have started already are bound as well. */
-static int seccomp_enter(bool local)
+static int seccomp_enter(enum sandbox_kind kind, bool local)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
 	if (!filter)
 		return -1;
 	seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
 	seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-	int result = add_calls(filter, local);
+	int result = add_calls(filter, kind, local);
 	if (result == 0) {
 		result = seccomp_load(filter);
 		if (result < 0)
@@ -419,8 +250,7 @@ static int lacking(enum sandbox_mode mode, const char *what, const char *why)
 		log_error("sandbox: %s: %s; `sandbox: require` refuses to go on", what, why);
 		return -1;
 	}
-	log_warn(
-		"sandbox: this kernel lacks a part, the worker goes on without: %s: %s", what, why);
+	log_warn("sandbox: this kernel lacks a part, it is done without: %s: %s", what, why);
 	return 0;
 }
 
@@ -437,7 +267,7 @@ static int landlock_enter(enum sandbox_mode mode, const struct grants *grants)
 	return lacking(mode, "Landlock", why);
 }
 
-int sandbox_enter(enum sandbox_mode mode, const struct grants *grants)
+int sandbox_enter(enum sandbox_mode mode, enum sandbox_kind kind, const struct grants *grants)
 {
 	if (mode == SANDBOX_OFF || (INSTRUMENTED && mode == SANDBOX_ON))
 		return 0;
@@ -446,7 +276,7 @@ int sandbox_enter(enum sandbox_mode mode, const struct grants *grants)
 		return -1;
 	if (landlock_enter(mode, grants))
 		return -1;
-	if (seccomp_enter(grants->local) && lacking(mode, "seccomp", strerror(errno)))
+	if (seccomp_enter(kind, grants->local) && lacking(mode, "seccomp", strerror(errno)))
 		return -1;
 	return 0;
 }

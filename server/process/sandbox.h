@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* How a worker locks itself in: no new privileges, Landlock, seccomp. */
+/* How a process locks itself in: no new privileges, Landlock, seccomp. */
 #ifndef WEIR_PROCESS_SANDBOX_H
 #define WEIR_PROCESS_SANDBOX_H
 
@@ -9,7 +9,10 @@
 
 #define GRANTS_MAX 512
 
-/* What is left open to the worker. All zero is nothing. */
+/* Who is locked in: each has a list of system calls of its own (sandbox_calls.c). */
+enum sandbox_kind { SANDBOX_WORKER, SANDBOX_SIGNER };
+
+/* What is left open to the process. All zero is nothing. */
 struct grants {
 	struct {
 		char *path;
@@ -25,7 +28,7 @@ void grants_clear(struct grants *grants);
 
 /* Before any thread is started, for Landlock binds only the caller and its children to come. What the kernel lacks (Landlock before
  * version 6 lacks something) is said in the log and, with SANDBOX_REQUIRE, an error. 0 or -1. */
-int sandbox_enter(enum sandbox_mode mode, const struct grants *grants);
+int sandbox_enter(enum sandbox_mode mode, enum sandbox_kind kind, const struct grants *grants);
 
 /* The version of libseccomp that runs. */
 void sandbox_library(char to[32]);

@@ -16,6 +16,7 @@
 #include "io/tls.h"
 #include "io/tls_cred.h"
 #include "io/watch.h"
+#include "process/signer_client.h"
 
 #define EMPTY_MOST                                                                                 \
 	65536 /* connections that are taken from one socket at the end: new ones must not hold a stop up forever */
@@ -208,6 +209,8 @@ static int prepare(struct thread *thread)
 		.threads = crew->count};
 	if (crew->watch)
 		watch_attach(crew->watch, &thread->loop);
+	if (crew->signer)
+		signer_client_thread(crew->signer, thread->index + 1, thread->exchange.counters);
 	if (crew->tls) {
 		thread->exchange.tls = tls_thread_new(&thread->loop, crew->tls, crew->tickets);
 		if (!thread->exchange.tls)

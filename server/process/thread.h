@@ -12,6 +12,7 @@
 
 struct disk;
 struct line_log;
+struct signer_client;
 struct sniffer;
 struct tls_store;
 struct watch;
@@ -42,6 +43,7 @@ struct crew {
 	struct line_log *access;
 	struct tls_store *tls;        /* certificates; NULL: nobody listens for https */
 	const unsigned char *tickets; /* TLS_MASTER_SIZE octets */
+	struct signer_client *signer; /* who signs with their keys; NULL: nobody has to */
 	struct tally *tally;
 	unsigned place;
 	int bell; /* an eventfd: rung when a thread has become empty */

@@ -83,6 +83,8 @@ void worker_renewal_file(struct worker *w, uint64_t now);
 
 /* --- worker_start.c --- */
 
+/* The account that the worker will take, looked up once, where it is root's. 0, or -1 after a message. */
+int worker_account(struct worker *w);
 /* All that comes before READY. 0, or -1 after messages. */
 int worker_start(struct worker *w);
 

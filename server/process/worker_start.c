@@ -284,9 +284,16 @@ static int look_at_roots(struct worker *w)
 	return w->hello.kind == START_CRASH ? 0 : result;
 }
 
+int worker_account(struct worker *w)
+{
+	if (geteuid() != 0 || w->account.name[0])
+		return 0;
+	return account_find(w->snapshot->core.user.ptr, &w->account);
+}
+
 static int give_up_rights(struct worker *w)
 {
-	if (geteuid() == 0 && account_find(w->snapshot->core.user.ptr, &w->account))
+	if (worker_account(w))
 		return -1;
 	collect_grants(w);
 	if (geteuid() == 0 && account_take(&w->account))
@@ -294,7 +301,8 @@ static int give_up_rights(struct worker *w)
 	if (look_at_roots(w))
 		return -1;
 	w->root_watch = w->snapshot->core.sandbox == SANDBOX_OFF ? -1 : roots_watch(&w->roots);
-	return sandbox_enter((enum sandbox_mode)w->snapshot->core.sandbox, &w->grants);
+	return sandbox_enter(
+		(enum sandbox_mode)w->snapshot->core.sandbox, SANDBOX_WORKER, &w->grants);
 }
 
 /* --- Threads. --- */

@@ -11,6 +11,7 @@
 #include "process/keepsake.h"
 #include "process/registry.h"
 #include "process/renewal.h"
+#include "process/signer_client.h"
 #include "process/worker_priv.h"
 
 /* A keepsake of another length is of another weir, whose tickets mean nothing here. */
@@ -49,9 +50,36 @@ static int master(struct worker *w)
 	return taken ? 0 : make_master(w);
 }
 
+/* Any thread may say so: one packet is never mixed with another. */
+static void on_stuck(void *context)
+{
+	struct channel_count kind = {HELPER_SIGNER};
+	(void)context;
+	if (channel_send(WORKER_CHANNEL, CHANNEL_HELPER_STUCK, &kind, sizeof(kind), NULL, 0, NULL,
+		    0, false)) {
+		/* it is said again, if there is still somebody to hear it */
+	}
+}
+
+/* One end a thread, and one for all that is done on other ones. */
+static int start_signer(struct worker *w)
+{
+	struct worker_helper *helper = &w->helpers[HELPER_SIGNER];
+	if (worker_account(w) || worker_helper(w, HELPER_SIGNER, w->crew.count + 1, &w->account))
+		return -1;
+	w->crew.signer = signer_client_new(helper->ends, helper->count, on_stuck, w);
+	helper->renewed = signer_client_renewed;
+	helper->context = w->crew.signer;
+	w->keys = signer_client_keys(w->crew.signer);
+	return 0;
+}
+
 int worker_tls_load(struct worker *w, struct load *load, struct snapshot *snapshot)
 {
-	w->keys = tls_keys_here();
+	w->keys =
+		tls_keys_here(); /* where nobody listens for https keys are looked at, and let go */
+	if (tls_wanted(snapshot) && start_signer(w))
+		return -1;
 	return tls_load(load, snapshot, w->keys, &w->crew.tls);
 }
 
@@ -99,5 +127,7 @@ void worker_renewal_file(struct worker *w, uint64_t now)
 int worker_tls(struct worker *w)
 {
 	w->crew.tickets = w->tickets;
-	return w->crew.tls ? master(w) : 0;
+	if (!w->crew.tls)
+		return 0;
+	return signer_client_go(w->crew.signer) || master(w) ? -1 : 0;
 }

@@ -71,8 +71,16 @@ def new_folder():
     return folder
 
 
-def children(pid):
-    """The children of a process, by /proc."""
+def name_of(pid):
+    """What a process calls itself."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def family(pid):
+    """All children of a process, by /proc."""
     found = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         try:
@@ -80,6 +88,16 @@ def children(pid):
         except OSError:
             pass
     return found
+
+
+def children(pid):
+    """The children of a supervisor that are no helpers: its workers."""
+    return [one for one in family(pid) if not name_of(one).startswith("weir-")]
+
+
+def helpers(pid, kind="signer"):
+    """The helpers of this kind that a supervisor has."""
+    return [one for one in family(pid) if name_of(one) == f"weir-{kind}"]
 
 
 def born(pids):
@@ -217,8 +235,9 @@ class Server:
     def expect_restart(self):
         """For tests that end or replace workers themselves: what runs now is what shall run at the end."""
         for _ in range(50):
-            self.started = born(children(self.process.pid))
-            if len(self.started) == 1:
+            workers = children(self.process.pid)
+            self.started = born(family(self.process.pid))
+            if len(workers) == 1:
                 break
             time.sleep(0.02)  # children that open a file for the worker end by themselves
 
@@ -228,7 +247,7 @@ class Server:
         assert not found, f"the error log holds {found.group(0)!r}:\n{self.log()[-4000:]}"
         if self.process is None or self.process.poll() is not None:
             return
-        now = born(children(self.process.pid))
+        now = born(family(self.process.pid))
         for pid, when in self.started.items():
             assert now.get(pid) == when, f"process {pid} is gone, now {now}; log:\n{self.log()[-4000:]}"
 

@@ -52,8 +52,13 @@ void made_make(struct made *made, const struct made_wish *wish)
 	for (size_t i = 0; i < COUNT_OF(wish->names) && wish->names[i]; i++)
 		check(gnutls_x509_crt_set_subject_alt_name(c, GNUTLS_SAN_DNSNAME, wish->names[i],
 			      (unsigned)strlen(wish->names[i]), GNUTLS_FSAN_APPEND) == 0);
-	check(gnutls_x509_crt_sign2(c, wish->issuer ? wish->issuer->certificate : c,
-		      wish->issuer ? wish->issuer->key : made->key, GNUTLS_DIG_SHA256, 0) == 0);
+	gnutls_x509_privkey_t signs = wish->issuer ? wish->issuer->key : made->key;
+	gnutls_digest_algorithm_t digest =
+		gnutls_x509_privkey_get_pk_algorithm(signs) == GNUTLS_PK_EDDSA_ED25519
+			? GNUTLS_DIG_SHA512
+			: GNUTLS_DIG_SHA256;
+	check(gnutls_x509_crt_sign2(
+		      c, wish->issuer ? wish->issuer->certificate : c, signs, digest, 0) == 0);
 	check(gnutls_x509_crt_export2(c, GNUTLS_X509_FMT_PEM, &made->pem) == 0);
 	made->certificate = c;
 }

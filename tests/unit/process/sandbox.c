@@ -128,7 +128,7 @@ static void locked(int (*body)(void))
 		name(path, "temp");
 		grants_add(&grants, path, true);
 		log_open(2, LOG_LEVEL_ERROR, NULL); /* what an older kernel lacks is no news here */
-		if (sandbox_enter(SANDBOX_ON, &grants))
+		if (sandbox_enter(SANDBOX_ON, SANDBOX_WORKER, &grants))
 			_exit(100);
 		_exit(body());
 	}
@@ -364,7 +364,7 @@ static int enters(enum sandbox_mode mode, long version, char said[1024])
 	if (pid == 0) {
 		pretended = version;
 		log_open(fd, LOG_LEVEL_INFO, NULL);
-		_exit(sandbox_enter(mode, &none) ? 1 : 0);
+		_exit(sandbox_enter(mode, SANDBOX_WORKER, &none) ? 1 : 0);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	ssize_t length = pread(fd, said, 1023, 0);
