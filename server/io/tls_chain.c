@@ -143,13 +143,19 @@ unsigned tls_chain_read(struct slice pem, gnutls_privkey_t key,
 		tls_tell(telling, "certificate", false,
 			"%s is cut off: a certificate in it has a beginning and no end",
 			telling->pair->certificate_path.ptr);
+	else if (result > 0 && has(pem, "PRIVATE KEY-----"))
+		tls_tell(telling, "certificate", false,
+			"%s holds the private key as well, and is read by who must never see it: put it "
+			"in a file of its own",
+			telling->pair->certificate_path.ptr);
 	else if (result <= 0)
 		tls_tell(telling, "certificate", false, "%s %s",
 			telling->pair->certificate_path.ptr, pem_fault(pem));
 	if (result <= 0)
 		return 0;
 	count = (unsigned)result;
-	if (is_whole(pem) && leaf_first(chain, count, key, telling) == 0)
+	if (is_whole(pem) && !has(pem, "PRIVATE KEY-----") &&
+		leaf_first(chain, count, key, telling) == 0)
 		return order(chain, count, telling);
 	while (count > 0) {
 		gnutls_x509_crt_deinit(chain[0]);

@@ -81,6 +81,23 @@ static int set_identifiers(gnutls_x509_crt_t c, const struct tls_self *self)
 	return result;
 }
 
+/* What was set can be read only of one that was read: the library keeps it in two places. */
+static int read_again(gnutls_x509_crt_t written, gnutls_x509_crt_t *made)
+{
+	gnutls_datum_t der;
+	int result = gnutls_x509_crt_export2(written, GNUTLS_X509_FMT_DER, &der);
+	if (result)
+		return result;
+	result = gnutls_x509_crt_init(made);
+	if (result == 0) {
+		result = gnutls_x509_crt_import(*made, &der, GNUTLS_X509_FMT_DER);
+		if (result)
+			gnutls_x509_crt_deinit(*made);
+	}
+	gnutls_free(der.data);
+	return result;
+}
+
 int tls_self_make(const struct tls_self *self, gnutls_privkey_t key, gnutls_pubkey_t public,
 	gnutls_x509_crt_t *made)
 {
@@ -104,9 +121,8 @@ int tls_self_make(const struct tls_self *self, gnutls_privkey_t key, gnutls_pubk
 	if (result == 0)
 		result = gnutls_x509_crt_privkey_sign(c, self->issuer ? self->issuer : c,
 			self->issuer ? self->issuer_key : key, GNUTLS_DIG_SHA256, 0);
-	if (result)
-		gnutls_x509_crt_deinit(c);
-	else
-		*made = c;
+	if (result == 0)
+		result = read_again(c, made);
+	gnutls_x509_crt_deinit(c);
 	return result;
 }
