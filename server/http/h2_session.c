@@ -9,13 +9,12 @@
 #include "base/check.h"
 #include "http/request.h"
 
-#define FRAME_HEAD    9
-#define CONTINUATIONS 8   /* behind one HEADERS */
-#define ACKS_WAITING  100 /* of settings and pings, that the peer does not take */
-#define SETTINGS_MOST 32  /* in one frame */
-#define RESETS_BURST  1000
-#define RESETS_A_SECOND                                                                            \
-	100 /* the owner weighs what they cost; this is what may never be, whatever they cost */
+#define FRAME_HEAD      9
+#define CONTINUATIONS   8     /* behind one HEADERS */
+#define ACKS_WAITING    100   /* of settings and pings, that the peer does not take */
+#define SETTINGS_MOST   32    /* in one frame */
+#define RESETS_BURST    20000 /* the owner weighs what they cost; this is what may never be */
+#define RESETS_A_SECOND 1000
 #define FIELDS_ON_STACK 32
 
 struct h2_session {
@@ -31,6 +30,7 @@ struct h2_session {
 	uint8_t type;          /* of the frame under way */
 	bool block;            /* a header section goes on in the next frame */
 	bool over;
+	bool announcing;
 	int32_t stream;    /* of the frame under way */
 	int32_t last_seen; /* the highest stream that the peer began */
 	int32_t last_open; /* the highest that became one here */
@@ -220,6 +220,11 @@ bool h2_session_amid(const struct h2_session *s)
 	return s->left > 0 || s->have > 0 || s->block;
 }
 
+bool h2_session_in_head(const struct h2_session *s)
+{
+	return s->block || (s->left > 0 && (s->type == H2_HEADERS || s->type == H2_CONTINUATION));
+}
+
 /* --- nghttp2's calls. --- */
 
 static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
@@ -308,11 +313,13 @@ static int on_close(nghttp2_session *ng, int32_t id, uint32_t code, void *user)
 	return 0;
 }
 
-/* Padding is consumed by nobody else. */
 static int on_sent(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
 {
 	struct h2_session *s = user;
-	(void)ng;
+	if (frame->hd.type == NGHTTP2_GOAWAY && s->announcing) {
+		s->announcing = false;
+		nghttp2_submit_ping(ng, NGHTTP2_FLAG_NONE, NULL);
+	}
 	if (!(frame->hd.flags & NGHTTP2_FLAG_END_STREAM) ||
 		(frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS))
 		return 0;
@@ -521,8 +528,8 @@ void h2_session_end(struct h2_session *s, enum h2_code code)
 
 void h2_session_announce_end(struct h2_session *s)
 {
+	s->announcing = true; /* the ping comes behind it: it would be sent first otherwise */
 	nghttp2_submit_shutdown_notice(s->ng);
-	nghttp2_submit_ping(s->ng, NGHTTP2_FLAG_NONE, NULL);
 }
 
 void h2_session_end_gently(struct h2_session *s)

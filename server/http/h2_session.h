@@ -113,8 +113,9 @@ bool h2_session_send(
 	struct h2_session *session, struct chunks *out, uint64_t memory, uint64_t file);
 /* Nothing more will be sent or read. */
 bool h2_session_over(const struct h2_session *session);
-/* Is it in the middle of a frame, or of a header section? */
+/* Is it in the middle of a frame, or of a header section? Of a header section? */
 bool h2_session_amid(const struct h2_session *session);
+bool h2_session_in_head(const struct h2_session *session);
 
 /* --- Of a stream. --- */
 

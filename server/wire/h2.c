@@ -34,8 +34,6 @@ static uint32_t cost_of(const struct h2_frame_head *head)
 {
 	switch (head->type) {
 	case H2_HEADERS:
-	case H2_RST_STREAM: /* weighed by what it ends */
-	case H2_GOAWAY:
 		return 0;
 	case H2_DATA:
 		return head->length == 0 && !(head->flags & H2_FLAG_END_STREAM) ? H2_COST_EMPTY : 0;
@@ -56,12 +54,6 @@ static enum h2_code on_frame(void *owner, const struct h2_frame_head *head)
 	uint32_t cost = cost_of(head);
 	if (cost && h2_guard_waste(&h2->guard, cost, now_ms(h2)))
 		return H2_ENHANCE_YOUR_CALM;
-	if (head->type == H2_HEADERS || head->type == H2_CONTINUATION) {
-		if (head->flags & H2_FLAG_END_HEADERS)
-			h2->block_begun = 0;
-		else if (!h2->block_begun)
-			h2->block_begun = now_ms(h2) | 1;
-	}
 	return H2_NO_ERROR;
 }
 
@@ -105,6 +97,7 @@ static void on_section(struct h2_part *part)
 {
 	struct h2_stream *s = stream_of(part);
 	struct h2_conn *h2 = s->h2;
+	h2->block_begun = 0;
 	if (s->list_size >
 		BOMB * (size_t)h2->conn->wire->thread->snapshot->core.limits.header_size) {
 		h2_session_end(h2->session, H2_ENHANCE_YOUR_CALM);
@@ -388,6 +381,19 @@ static void sweep_stream(struct h2_stream *s, uint32_t now)
 	}
 }
 
+/* A header section that is not whole holds up all streams. */
+static bool head_expired(struct h2_conn *h2, uint32_t now)
+{
+	uint64_t most = (uint64_t)h2->conn->wire->thread->snapshot->core.limits.header_timeout;
+	if (!h2_session_in_head(h2->session))
+		h2->block_begun = 0;
+	else if (!h2->block_begun)
+		h2->block_begun = now | 1;
+	else
+		return now - h2->block_begun >= most;
+	return false;
+}
+
 static void sweep(struct deadline *deadline)
 {
 	struct h2_conn *h2 = container_of(deadline, struct h2_conn, sweep);
@@ -395,8 +401,7 @@ static void sweep(struct deadline *deadline)
 	uint32_t now = now_ms(h2);
 	list_each_safe (link, &h2->streams)
 		sweep_stream(container_of(link, struct h2_stream, link), now);
-	uint64_t most = (uint64_t)c->wire->thread->snapshot->core.limits.header_timeout;
-	if (h2->block_begun && now - h2->block_begun >= most)
+	if (head_expired(h2, now))
 		h2_session_end(h2->session, H2_ENHANCE_YOUR_CALM);
 	if (h2->drain == H2_ANNOUNCED && now - h2->announced >= PONG_WAIT_MS)
 		on_pong(h2);

@@ -33,8 +33,9 @@ struct h2_conn {
 	uint64_t waiting;      /* octets of memory in the queues of streams */
 	struct deadline sweep; /* looks at streams that wait for the peer, each for itself */
 	struct h2_guard guard;
-	uint32_t announced;   /* when a drain began, in ms of the loop's clock */
-	uint32_t block_begun; /* when a header section began that is not whole; 0: none is */
+	uint32_t announced; /* when a drain began, in ms of the loop's clock */
+	uint32_t
+		block_begun; /* when a header section that is not whole was seen first; 0: none is */
 	enum { H2_SERVING, H2_ANNOUNCED, H2_ENDING } drain;
 };
 
