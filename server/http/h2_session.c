@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* nghttp2 behind h2_session.h. What messages mean is checked by who owns the session, by the same functions as HTTP/1's, so that nghttp2's own
- * checks of them are off. It forgets closed streams: what comes for one is judged here, by the frames' heads, before it sees them. */
+ * checks of them are off. */
 #include "http/h2_session.h"
 
 #include <nghttp2/nghttp2.h>
@@ -9,8 +9,6 @@
 #include "base/check.h"
 #include "http/request.h"
 
-#define FRAME_HEAD      9
-#define CONTINUATIONS   8     /* behind one HEADERS */
 #define ACKS_WAITING    100   /* of settings and pings, that the peer does not take */
 #define SETTINGS_MOST   32    /* in one frame */
 #define RESETS_BURST    20000 /* the owner weighs what they cost; this is what may never be */
@@ -21,24 +19,10 @@ struct h2_session {
 	nghttp2_session *ng;
 	const struct h2_events *events;
 	void *owner;
-	uint32_t left;            /* of the preface, or of the frame under way */
-	uint8_t head[FRAME_HEAD]; /* what has come of a head that is not whole */
-	uint8_t have;
-	uint8_t peek[4];       /* the first octets of a payload that is looked at */
-	uint8_t peeked;        /* of them; 4 where nothing is looked for */
-	uint8_t continuations; /* of the header section under way */
-	uint8_t type;          /* of the frame under way */
-	bool block;            /* a header section goes on in the next frame */
+	struct h2_frames frames;
 	bool over;
 	bool announcing;
-	int32_t stream;    /* of the frame under way */
-	int32_t last_seen; /* the highest stream that the peer began */
-	int32_t last_open; /* the highest that became one here */
-	int32_t forgiven; /* frames of closed streams up to this one may be under way: they were reset here */
-	int32_t skipped_from, skipped_to; /* ids that were never used */
 	int32_t reset_by_peer;
-	int32_t prioritized
-		[4]; /* streams that had a PRIORITY_UPDATE before they began: the last ones */
 	/* while frames are taken out */
 	struct chunks *out;
 	struct chunk_block *tail;
@@ -51,87 +35,6 @@ static struct h2_part *part_of(const struct h2_session *session, int32_t id)
 }
 
 /* --- What comes. --- */
-
-static enum h2_code judge_closed(const struct h2_session *s, const struct h2_frame_head *head)
-{
-	if (head->stream % 2 == 0 || head->stream > s->last_open || head->stream <= s->forgiven ||
-		part_of(s, head->stream))
-		return H2_NO_ERROR;
-	if (head->type == H2_HEADERS && head->stream >= s->skipped_from &&
-		head->stream <= s->skipped_to)
-		return H2_PROTOCOL_ERROR; /* RFC 9113, 5.1.1 */
-	return H2_STREAM_CLOSED;          /* 5.1 */
-}
-
-static void note_new(struct h2_session *s, const struct h2_frame_head *head)
-{
-	if (s->last_seen > s->last_open) {
-		s->forgiven = s->last_seen;
-		s->events->refused(s->owner);
-	}
-	if (head->stream > s->last_seen + 2 || (s->last_seen == 0 && head->stream > 1)) {
-		if (!s->skipped_from)
-			s->skipped_from = s->last_seen ? s->last_seen + 2 : 1;
-		s->skipped_to = head->stream - 2;
-	}
-	s->last_seen = head->stream;
-}
-
-/* Before nghttp2 sees the frame. */
-static enum h2_code judge(struct h2_session *s, const struct h2_frame_head *head)
-{
-	enum h2_code code = s->events->frame(s->owner, head);
-	if (code)
-		return code;
-	s->peeked = 4;
-	switch (head->type) {
-	case H2_HEADERS:
-		s->continuations = 0;
-		s->block = !(head->flags & H2_FLAG_END_HEADERS);
-		if (head->stream % 2 == 1 && head->stream > s->last_seen) {
-			note_new(s, head);
-			return H2_NO_ERROR;
-		}
-		return judge_closed(s, head);
-	case H2_DATA:
-		return judge_closed(s, head);
-	case H2_CONTINUATION:
-		s->block = !(head->flags & H2_FLAG_END_HEADERS);
-		return ++s->continuations > CONTINUATIONS ? H2_ENHANCE_YOUR_CALM : H2_NO_ERROR;
-	case H2_PRIORITY:
-		if (head->stream == 0)
-			return H2_PROTOCOL_ERROR; /* 6.3 */
-		s->peeked = 0;
-		return H2_NO_ERROR;
-	case H2_PRIORITY_UPDATE:
-		s->peeked = 0;
-		return H2_NO_ERROR;
-	default:
-		return H2_NO_ERROR;
-	}
-}
-
-/* The first four octets of PRIORITY and PRIORITY_UPDATE name a stream. */
-static enum h2_code judge_peeked(struct h2_session *s)
-{
-	int32_t named = (s->peek[0] & 0x7f) << 24 | s->peek[1] << 16 | s->peek[2] << 8 | s->peek[3];
-	if (s->type == H2_PRIORITY)
-		return named == s->stream ? H2_PROTOCOL_ERROR : H2_NO_ERROR; /* RFC 7540, 5.3.1 */
-	if (named > s->last_seen)
-		s->prioritized[named / 2 % COUNT_OF(s->prioritized)] = named;
-	return H2_NO_ERROR;
-}
-
-static enum h2_code look(struct h2_session *s, const char *payload, size_t length)
-{
-	while (s->peeked < 4 && length > 0) {
-		s->peek[s->peeked++] = (uint8_t)*payload++;
-		length--;
-		if (s->peeked == 4)
-			return judge_peeked(s);
-	}
-	return H2_NO_ERROR;
-}
 
 static enum h2_code code_of(ssize_t error)
 {
@@ -152,50 +55,40 @@ static enum h2_code give(struct h2_session *s, const void *bytes, size_t length)
 }
 
 /* A frame's head is whole. */
-static enum h2_code begin_frame(struct h2_session *s, const uint8_t h[FRAME_HEAD])
+static enum h2_code begin_frame(struct h2_session *s, const struct h2_frame_head *head)
 {
-	struct h2_frame_head head = {
-		.length = (uint32_t)h[0] << 16 | (uint32_t)h[1] << 8 | h[2],
-		.type = h[3],
-		.flags = h[4],
-		.stream = (h[5] & 0x7f) << 24 | h[6] << 16 | h[7] << 8 | h[8],
-	};
-	s->have = 0;
-	s->left = head.length;
-	s->type = head.type;
-	s->stream = head.stream;
-	return judge(s, &head);
+	enum h2_code code = s->events->frame(s->owner, head);
+	if (!code)
+		code = h2_frames_judge(&s->frames, head, part_of(s, head->stream) != NULL);
+	if (s->frames.refused)
+		s->events->refused(s->owner);
+	s->frames.refused = false;
+	return code;
 }
 
-/* A head that comes in pieces is given to nghttp2 as a whole: it takes each piece of CONTINUATION's for another frame. */
-static enum h2_code gather_head(
-	struct h2_session *s, const char *bytes, size_t length, size_t *used)
-{
-	size_t missing = (size_t)(FRAME_HEAD - s->have);
-	*used = missing < length ? missing : length;
-	memcpy(s->head + s->have, bytes, *used);
-	s->have += (uint8_t)*used;
-	if (s->have < FRAME_HEAD)
-		return H2_NO_ERROR;
-	enum h2_code code = begin_frame(s, s->head);
-	return code ? code : give(s, s->head, FRAME_HEAD);
-}
-
-/* One frame, or what there is of it. */
+/* One frame, or what there is of it. A head that comes in pieces is given to nghttp2 as a whole: it takes each piece of CONTINUATION's for another
+ * frame. */
 static enum h2_code take(struct h2_session *s, const char *bytes, size_t length, size_t *used)
 {
 	size_t begun = 0;
-	if (s->left == 0) {
-		if (s->have || length < FRAME_HEAD)
-			return gather_head(s, bytes, length, used);
-		begun = FRAME_HEAD;
-		enum h2_code code = begin_frame(s, (const uint8_t *)bytes);
-		if (code)
+	if (s->frames.left == 0) {
+		struct h2_frame_head head;
+		bool pieces = s->frames.have > 0;
+		if (!h2_frames_head(&s->frames, bytes, length, &begun, &head)) {
+			*used = begun;
+			return H2_NO_ERROR;
+		}
+		enum h2_code code = begin_frame(s, &head);
+		if (!code && pieces)
+			code = give(s, s->frames.head, H2_FRAME_HEAD);
+		if (code || pieces) {
+			*used = begun;
 			return code;
+		}
 	}
-	size_t payload = length - begun < s->left ? length - begun : s->left;
-	enum h2_code code = look(s, bytes + begun, payload);
-	s->left -= (uint32_t)payload;
+	uint32_t left = s->frames.left;
+	size_t payload = length - begun < left ? length - begun : left;
+	enum h2_code code = h2_frames_payload(&s->frames, bytes + begun, payload);
 	*used = begun + payload;
 	return code ? code : give(s, bytes, *used);
 }
@@ -217,12 +110,12 @@ int h2_session_receive(struct h2_session *s, const char *bytes, size_t length)
 
 bool h2_session_amid(const struct h2_session *s)
 {
-	return s->left > 0 || s->have > 0 || s->block;
+	return h2_frames_amid(&s->frames);
 }
 
 bool h2_session_in_head(const struct h2_session *s)
 {
-	return s->block || (s->left > 0 && (s->type == H2_HEADERS || s->type == H2_CONTINUATION));
+	return h2_frames_in_head(&s->frames);
 }
 
 /* --- nghttp2's calls. --- */
@@ -232,10 +125,10 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
 	struct h2_session *s = user;
 	if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
 		return 0;
-	s->last_open = frame->hd.stream_id;
+	h2_frames_opened(&s->frames, frame->hd.stream_id);
 	struct h2_part *part = s->events->open(s->owner, frame->hd.stream_id);
 	if (!part) {
-		s->forgiven = s->last_open;
+		h2_frames_forgive(&s->frames, frame->hd.stream_id);
 		nghttp2_submit_rst_stream(
 			ng, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_REFUSED_STREAM);
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
@@ -303,8 +196,8 @@ static int on_close(nghttp2_session *ng, int32_t id, uint32_t code, void *user)
 	struct h2_session *s = user;
 	struct h2_part *part = part_of(s, id);
 	bool by_peer = s->reset_by_peer == id;
-	if (!by_peer && id > s->forgiven && (code || (part && !part->ended)))
-		s->forgiven = id;
+	if (!by_peer && (code || (part && !part->ended)))
+		h2_frames_forgive(&s->frames, id);
 	if (!part)
 		return 0;
 	nghttp2_session_set_stream_user_data(ng, id, NULL);
@@ -358,7 +251,7 @@ static int send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *h
 	(void)ng, (void)frame;
 	if (full(s))
 		return NGHTTP2_ERR_WOULDBLOCK;
-	put(s, head, FRAME_HEAD);
+	put(s, head, H2_FRAME_HEAD);
 	chunks_move_some(s->out, &part->out, length);
 	s->events->framed(part, length);
 	return 0;
@@ -500,7 +393,7 @@ void h2_session_prioritize(
 	struct h2_session *s, struct h2_part *part, const struct priority *priority, bool ours)
 {
 	nghttp2_extpri place = {priority->urgency, priority->incremental};
-	if (!ours && s->prioritized[part->id / 2 % COUNT_OF(s->prioritized)] == part->id)
+	if (!ours && h2_frames_prioritized(&s->frames, part->id))
 		return; /* a frame said so already (RFC 9218, 7) */
 	nghttp2_session_change_extpri_stream_priority(s->ng, part->id, &place, ours);
 }
@@ -553,7 +446,7 @@ static nghttp2_option *options(const struct h2_limits *limits)
 	nghttp2_option_set_stream_reset_rate_limit(o, RESETS_BURST, RESETS_A_SECOND);
 #endif
 #ifdef HAVE_NGHTTP2_OPTION_SET_MAX_CONTINUATIONS
-	nghttp2_option_set_max_continuations(o, CONTINUATIONS + 1);
+	nghttp2_option_set_max_continuations(o, H2_CONTINUATIONS + 1);
 #endif
 	return o;
 }
@@ -578,8 +471,7 @@ struct h2_session *h2_session_server(
 	struct h2_session *s = must_zalloc(sizeof *s);
 	s->events = events;
 	s->owner = owner;
-	s->left = H2_PREFACE_LENGTH;
-	s->peeked = 4;
+	h2_frames_init(&s->frames);
 	nghttp2_option *o = options(limits);
 	nghttp2_session_callbacks *c = callbacks();
 	check(nghttp2_session_server_new2(&s->ng, c, s, o) == 0);

@@ -6,52 +6,8 @@
 
 #include "base/chunk.h"
 #include "http/field.h"
+#include "http/h2_frame.h"
 #include "http/priority.h"
-
-#define H2_PREFACE        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-#define H2_PREFACE_LENGTH 24
-
-/* RFC 9113, 7. */
-enum h2_code {
-	H2_NO_ERROR,
-	H2_PROTOCOL_ERROR,
-	H2_INTERNAL_ERROR,
-	H2_FLOW_CONTROL_ERROR,
-	H2_SETTINGS_TIMEOUT,
-	H2_STREAM_CLOSED,
-	H2_FRAME_SIZE_ERROR,
-	H2_REFUSED_STREAM,
-	H2_CANCEL,
-	H2_COMPRESSION_ERROR,
-	H2_CONNECT_ERROR,
-	H2_ENHANCE_YOUR_CALM,
-	H2_INADEQUATE_SECURITY,
-	H2_HTTP_1_1_REQUIRED,
-};
-
-/* RFC 9113, 6; the others are extensions. */
-enum h2_frame_type {
-	H2_DATA,
-	H2_HEADERS,
-	H2_PRIORITY,
-	H2_RST_STREAM,
-	H2_SETTINGS,
-	H2_PUSH_PROMISE,
-	H2_PING,
-	H2_GOAWAY,
-	H2_WINDOW_UPDATE,
-	H2_CONTINUATION,
-	H2_PRIORITY_UPDATE = 16,
-};
-
-enum { H2_FLAG_END_STREAM = 1, H2_FLAG_ACK = 1, H2_FLAG_END_HEADERS = 4 };
-
-struct h2_frame_head {
-	uint32_t length;
-	uint8_t type;
-	uint8_t flags;
-	int32_t stream;
-};
 
 /* One stream as the session knows it: stands in the owner's own. */
 struct h2_part {
