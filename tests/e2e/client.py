@@ -3,6 +3,7 @@
 import re
 import select
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
@@ -77,10 +78,10 @@ def parse_fields(lines):
 class Connection:
     """A connection to weir that sends whatever it is given and reads by RFC 9112 to the letter."""
 
-    def __init__(self, port, host="127.0.0.1", source=None, seconds=5):
+    def __init__(self, port, host="127.0.0.1", source=None, seconds=5, tls=None, name="localhost"):
         self.seconds = seconds
         self.buffer = b""
-        self.ended = None  # "fin" or "reset" once it is
+        self.ended = None  # "fin" or "reset" once it is; "cut" where TLS ends without close_notify
         if isinstance(port, str):
             self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             self.socket.connect(port)
@@ -88,6 +89,8 @@ class Connection:
             self.socket = socket.create_connection((host, port), timeout=seconds,
                                                    source_address=(source, 0) if source else None)
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_hostname=name, suppress_ragged_eofs=False)
         self.socket.setblocking(False)
 
     def __enter__(self):
@@ -119,8 +122,10 @@ class Connection:
             if writable:
                 try:
                     view = view[self.socket.send(view):]
-                except BlockingIOError:
+                except (BlockingIOError, ssl.SSLWantWriteError):
                     pass
+                except ssl.SSLWantReadError:
+                    self.fill(0)
                 except OSError:
                     return False
             else:
@@ -147,23 +152,25 @@ class Connection:
 
     def fill(self, seconds):
         """Reads what comes within the time; False if nothing more did."""
-        if self.ended:
-            return False
-        readable, _, _ = select.select([self.socket], [], [], max(0, seconds))
-        if not readable:
-            return False
-        try:
-            data = self.socket.recv(1 << 18)
-        except BlockingIOError:
-            return False
-        except ConnectionError:
-            self.ended = "reset"
-            return False
-        if not data:
-            self.ended = "fin"
-            return False
-        self.buffer += data
-        return True
+        end = time.monotonic() + max(0, seconds)
+        while not self.ended:
+            held = isinstance(self.socket, ssl.SSLSocket) and self.socket.pending()
+            if not held and not select.select([self.socket], [], [], max(0, end - time.monotonic()))[0]:
+                return False
+            try:
+                data = self.socket.recv(1 << 18)
+            except (BlockingIOError, ssl.SSLWantReadError):
+                continue  # a part of a record
+            except ssl.SSLEOFError:
+                self.ended = "cut"
+            except (ConnectionError, ssl.SSLError):
+                self.ended = "reset"
+            else:
+                if data:
+                    self.buffer += data
+                    return True
+                self.ended = "fin"
+        return False
 
     def more(self, end, what):
         if not self.fill(end - time.monotonic()):

@@ -52,6 +52,20 @@ def recorder():
     running.close()
 
 
+@pytest.fixture(params=["h2c", "h2"])
+def proto_h2(request):
+    """HTTP/2 alone, in clear and over TLS."""
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def h2stage():
+    """A weir with files and two backends, for HTTP/2."""
+    from h2stage import Stage
+    with Stage() as stage:
+        yield stage
+
+
 @pytest.fixture(autouse=True)
 def health():
     """At the end of each test: no worker restarted, no check failed, no sanitizer reported."""
