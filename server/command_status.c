@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "command.h"
+#include "process/certificates.h"
 #include "process/control_client.h"
 #include "process/tally.h"
 
@@ -23,6 +24,7 @@ struct status {
 		char name[LEDGER_NAME_MAX + 1];
 		uint64_t counters[LEDGER_COUNTERS];
 	} rows[LEDGER_ROWS];
+	struct certificates *certificates; /* NULL: nothing is known */
 };
 
 static const char *state_word(uint32_t state)
@@ -74,6 +76,42 @@ static void put_rows(const struct status *status, enum ledger_kind kind, const c
 	}
 }
 
+/* "in 12d 3h", "41d 2h ago" */
+static void put_until(int64_t then)
+{
+	int64_t left = then - time(NULL);
+	if (left >= 0)
+		printf("in ");
+	put_span(left >= 0 ? left : -left);
+	if (left < 0)
+		printf(" ago");
+}
+
+static void put_certificates(const struct status *status)
+{
+	struct certificate_row row;
+	uint32_t count = status->certificates ? certificates_count(status->certificates) : 0;
+	if (count > 0)
+		printf("certificates\n");
+	for (uint32_t i = 0; i < count; i++) {
+		if (!certificates_read(status->certificates, i, &row))
+			continue;
+		printf("  %-26s %s ", row.names, row.ends > time(NULL) ? "expires" : "expired");
+		put_until(row.ends);
+		if (row.stand_in)
+			printf(", stands in for %s", row.path);
+		else if (row.self_signed)
+			printf(", signed by itself");
+		else
+			printf(", by %s", row.issuer);
+		if (row.obtained && !row.stand_in)
+			printf(", obtained by weir");
+		if (row.ocsp)
+			printf(", with an OCSP response");
+		printf("\n");
+	}
+}
+
 static void put_text(const struct status *status)
 {
 	const struct control_state *state = &status->state;
@@ -112,6 +150,7 @@ static void put_text(const struct status *status)
 				helper->restarts == 1 ? "" : "s");
 		printf("\n");
 	}
+	put_certificates(status);
 	put_rows(status, LEDGER_SITE, "sites");
 	put_rows(status, LEDGER_UPSTREAM, "upstreams");
 	if (state->restarts > 0)
@@ -155,6 +194,49 @@ static void put_json_rows(const struct status *status, enum ledger_kind kind, co
 	printf("]");
 }
 
+static void put_json_names(char *names)
+{
+	printf("[");
+	for (char *name = names, *end; *name; name = end) {
+		end = name + strcspn(name, " ");
+		bool last = *end == 0;
+		*end = 0;
+		if (name > names)
+			printf(",");
+		put_json_text(name);
+		end += !last;
+	}
+	printf("]");
+}
+
+static void put_json_certificates(const struct status *status)
+{
+	struct certificate_row row;
+	uint32_t count = status->certificates ? certificates_count(status->certificates) : 0;
+	bool first = true;
+	printf(",\"certificates\":[");
+	for (uint32_t i = 0; i < count; i++) {
+		if (!certificates_read(status->certificates, i, &row))
+			continue;
+		printf("%s{\"names\":", first ? "" : ",");
+		put_json_names(row.names);
+		printf(",\"path\":");
+		put_json_text(row.path);
+		printf(",\"issuer\":");
+		put_json_text(row.issuer);
+		printf(",\"begins\":%" PRId64 ",\"ends\":%" PRId64
+		       ",\"self_signed\":%s,\"stand_in\":%s,\"obtained\":%s,\"ocsp_ends\":",
+			row.begins, row.ends, row.self_signed ? "true" : "false",
+			row.stand_in ? "true" : "false", row.obtained ? "true" : "false");
+		if (row.ocsp)
+			printf("%" PRId64 "}", row.ocsp_ends);
+		else
+			printf("null}");
+		first = false;
+	}
+	printf("]");
+}
+
 static void put_json(const struct status *status)
 {
 	const struct control_state *state = &status->state;
@@ -185,6 +267,7 @@ static void put_json(const struct status *status)
 			status->helpers[i].worker, status->helpers[i].since,
 			status->helpers[i].restarts);
 	printf("]");
+	put_json_certificates(status);
 	put_json_rows(status, LEDGER_SITE, "sites");
 	put_json_rows(status, LEDGER_UPSTREAM, "upstreams");
 	printf("}\n");
@@ -231,13 +314,15 @@ static int read_state(struct status *status, struct channel_message *message)
 			status->workers[i].state != WORKER_STARTING)
 			live |= UINT32_C(1) << status->workers[i].place;
 	}
-	struct tally *tally = message->fd_count == 1 ? tally_map(message->fds[0], false) : NULL;
+	struct tally *tally = message->fd_count >= 1 ? tally_map(message->fds[0], false) : NULL;
 	for (int i = 0; tally && i < COUNTER_COUNT; i++)
 		status->counters[i] = tally_sum(tally, (enum counter)i, live);
 	if (tally) {
 		read_rows(status, tally, live);
 		tally_unmap(tally);
 	}
+	if (message->fd_count >= 2)
+		status->certificates = certificates_map(message->fds[1], false);
 	return 0;
 }
 

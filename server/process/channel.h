@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 /* Raised whenever a message or a struct below changes its form: a command of another version is told so. */
-#define CHANNEL_VERSION     3
+#define CHANNEL_VERSION     4
 #define CHANNEL_PAYLOAD_MAX 16384
 #define CHANNEL_FDS_MAX     64
 
@@ -50,7 +50,7 @@ enum channel_type {
 	/* Supervisor to command. */
 	CONTROL_TEXT,  /* a piece of diagnostics */
 	CONTROL_DONE,  /* struct channel_count: exit code; a sentence */
-	CONTROL_STATE, /* struct control_state, then struct control_worker for each, struct control_helper for each; the counters, if there are any */
+	CONTROL_STATE, /* struct control_state, then struct control_worker for each, struct control_helper for each; the counters and the certificates, if there are any */
 	CHANNEL_TYPE_END
 };
 

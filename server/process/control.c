@@ -305,9 +305,11 @@ static void answer_status(struct supervisor *s, struct control_client *client)
 	size_t workers_size = sizeof(tail.workers[0]) * count,
 	       helpers_size = sizeof(tail.helpers[0]) * state.helpers;
 	memmove((char *)&tail + workers_size, tail.helpers, helpers_size);
-	int counters = keepsakes_find(&s->keepsakes, KEEPSAKE_COUNTERS);
+	int fds[] = {keepsakes_find(&s->keepsakes, KEEPSAKE_COUNTERS),
+		keepsakes_find(&s->keepsakes, KEEPSAKE_CERTIFICATES)};
+	unsigned fd_count = fds[0] < 0 ? 0 : fds[1] < 0 ? 1 : 2;
 	if (channel_send(client->fd, CONTROL_STATE, &state, sizeof(state), &tail,
-		    workers_size + helpers_size, &counters, counters >= 0, false)) {
+		    workers_size + helpers_size, fds, fd_count, false)) {
 		/* it does not listen any more */
 	}
 	control_drop(client);

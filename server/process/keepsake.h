@@ -12,6 +12,8 @@
 #define KEEPSAKE_CONFIGURATION "configuration"
 /* The counters of all workers (process/tally.h): written by all of them. */
 #define KEEPSAKE_COUNTERS      "counters"
+/* What is known of the certificates in use (process/certificates.h): written by the worker that serves. */
+#define KEEPSAKE_CERTIFICATES  "certificates"
 /* A configuration that stands in no file (weir serve): a folder, a NUL, the text. */
 #define KEEPSAKE_TEXT          "text"
 

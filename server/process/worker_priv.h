@@ -3,6 +3,8 @@
 #ifndef WEIR_PROCESS_WORKER_PRIV_H
 #define WEIR_PROCESS_WORKER_PRIV_H
 
+#include <time.h>
+
 #include "io/tls.h"
 #include "process/channel.h"
 #include "process/privilege.h"
@@ -16,6 +18,7 @@ enum { WORKER_ERROR_LOG, WORKER_ACCESS_LOG, WORKER_FILE_COUNT };
 /* Milliseconds of a clock that is never set. */
 uint64_t worker_now(void);
 
+struct certificates;
 struct renewal;
 
 /* A helper of the worker: its ends, which keep their numbers when it is started again. */
@@ -40,8 +43,10 @@ struct worker {
 	struct grants roots; /* what the handlers named: looked at with the worker's rights */
 	int root_watch;      /* see roots.h; -1: none */
 	struct crew crew;
-	struct tls_keys *keys;   /* who holds private keys */
-	struct renewal *renewal; /* of certificates; NULL: there are none */
+	struct tls_keys *keys;             /* who holds private keys */
+	struct renewal *renewal;           /* of certificates; NULL: there are none */
+	struct certificates *certificates; /* what is known of them, for `weir status` */
+	time_t expiry_told;                /* when the log was told last of those that expire */
 	unsigned char tickets[TLS_MASTER_SIZE];
 	struct worker_helper helpers[HELPER_KINDS];
 	uint64_t lost_lines; /* of the access log, as far as they are counted */

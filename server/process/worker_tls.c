@@ -4,15 +4,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <gnutls/crypto.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "io/tls_load.h"
+#include "process/certificates.h"
 #include "process/keepsake.h"
 #include "process/registry.h"
 #include "process/renewal.h"
 #include "process/signer_client.h"
 #include "process/worker_priv.h"
+
+enum { AN_HOUR = 3600 };
 
 /* A keepsake of another length is of another weir, whose tickets mean nothing here. */
 static bool take_master(struct worker *w, int fd)
@@ -83,8 +87,34 @@ int worker_tls_load(struct worker *w, struct load *load, struct snapshot *snapsh
 	return tls_load(load, snapshot, w->keys, &w->crew.tls);
 }
 
+/* Also where there are none: those of the worker before are not ours. */
+static int keep_certificates(struct worker *w)
+{
+	int fd = certificates_make(w->snapshot);
+	int result = worker_keep(w, KEEPSAKE_CERTIFICATES, fd);
+	if (fd < 0)
+		return result;
+	w->certificates = certificates_map(fd, true);
+	close(fd);
+	if (w->certificates)
+		certificates_write(w->certificates, w->crew.tls);
+	return result;
+}
+
+/* Hourly is enough: what is told has steps of days. */
+static void look_at_expiry(struct worker *w)
+{
+	time_t now = time(NULL);
+	if (w->expiry_told != 0 && now >= w->expiry_told && now - w->expiry_told < AN_HOUR)
+		return;
+	certificates_warn(w->crew.tls, w->expiry_told, now);
+	w->expiry_told = now;
+}
+
 int worker_renewal(struct worker *w, uint64_t now)
 {
+	if (keep_certificates(w))
+		return -1;
 	if (!w->crew.tls)
 		return 0;
 	w->renewal = renewal_new(w->snapshot, w->keys, w->crew.tls, now);
@@ -106,6 +136,7 @@ int worker_renewal(struct worker *w, uint64_t now)
 void worker_renewal_turn(struct worker *w, uint64_t now)
 {
 	int number = renewal_next(w->renewal, now);
+	look_at_expiry(w);
 	struct channel_count wanted = {WORKER_FILE_COUNT + (uint32_t)number};
 	if (number >= 0 && channel_send(WORKER_CHANNEL, CHANNEL_OPEN, &wanted, sizeof(wanted), NULL,
 				   0, NULL, 0, false))
@@ -122,6 +153,8 @@ void worker_renewal_file(struct worker *w, uint64_t now)
 		return;
 	w->crew.tls = renewal_store(w->renewal);
 	crew_use_tls(&w->crew, w->crew.tls);
+	if (w->certificates)
+		certificates_write(w->certificates, w->crew.tls);
 }
 
 int worker_tls(struct worker *w)
