@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <gnutls/x509.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -142,6 +144,15 @@ static int shake_hands(struct tls *tls)
 	}
 }
 
+/* Nothing is sent to a client that has not asked for anything yet; one that waits for the acknowledgement of its last message before it
+ * sends a request (Nagle) would wait for the delay of that. */
+static void acknowledge(const struct tls *tls)
+{
+	int on = 1;
+	if (!tls_ahead(tls))
+		setsockopt(tls->transport->fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
+}
+
 static int tls_start(struct transport *t)
 {
 	struct tls *tls = t->state;
@@ -150,6 +161,8 @@ static int tls_start(struct transport *t)
 	int result = tls->known ? 1 : look_at_first(tls);
 	if (result == 1)
 		result = shake_hands(tls);
+	if (result == 1)
+		acknowledge(tls);
 	if (result == IO_AGAIN && tls->eof)
 		result = IO_EOF;
 	return (int)leave(tls, result);

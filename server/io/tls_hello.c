@@ -12,25 +12,31 @@
 /* --- Tickets. --- */
 
 /* A key for each set of rules, out of the one master: GnuTLS cannot even open a ticket that it gave out under others. It decrypts tickets,
- * those of TLS 1.2 and 1.3, after the hook of the hello has run. Where clients show certificates there are none: each is verified each
- * time. */
+ * those of TLS 1.2 and 1.3, after the hook of the hello has run. The hash of the suite that will be chosen belongs to it as well: of a ticket
+ * with another one GnuTLS makes an error, not a whole handshake. */
+static int make_ticket_key(struct tls_thread *thread, const struct tls_rules_id *id)
+{
+	if (thread->ticket_key_set && memcmp(&thread->id, id, sizeof(*id)) == 0)
+		return 0;
+	thread->ticket_key_set = false;
+	int error = gnutls_hmac_fast(GNUTLS_MAC_SHA512, thread->master, sizeof(thread->master), id,
+		sizeof(*id), thread->ticket_key);
+	if (error)
+		return error;
+	thread->id = *id;
+	thread->ticket_key_set = true;
+	return 0;
+}
+
+/* Where clients show certificates there are none: each is verified each time. */
 static int enable_tickets(struct tls *tls)
 {
 	struct tls_thread *thread = tls->thread;
-	const unsigned char *identity = tls->context->identity;
-	if (!thread->ticket_key_set ||
-		memcmp(thread->identity, identity, sizeof(thread->identity)) != 0) {
-		thread->ticket_key_set = false;
-		int error =
-			gnutls_hmac_fast(GNUTLS_MAC_SHA512, thread->master, sizeof(thread->master),
-				identity, sizeof(thread->identity), thread->ticket_key);
-		if (error)
-			return error;
-		memcpy(thread->identity, identity, sizeof(thread->identity));
-		thread->ticket_key_set = true;
-	}
+	struct tls_rules_id id = {.sha384 = tls->hello.sha384};
+	memcpy(id.identity, tls->context->identity, sizeof(id.identity));
+	int error = make_ticket_key(thread, &id);
 	gnutls_datum_t key = {thread->ticket_key, sizeof(thread->ticket_key)};
-	return gnutls_session_ticket_enable_server(tls->session, &key);
+	return error ? error : gnutls_session_ticket_enable_server(tls->session, &key);
 }
 
 /* --- The hello. --- */

@@ -25,6 +25,12 @@
 #define TLS_WARN_MOST  8            /* warnings and refused renegotiations of one connection */
 #define TLS_NAME_MAX   256
 
+/* What a ticket is good for: octets without holes, of which its key is made. */
+struct tls_rules_id {
+	unsigned char identity[32]; /* of struct tls_context */
+	unsigned char sha384;
+};
+
 struct tls_thread {
 	struct loop *loop;
 	struct tls_store *store;
@@ -32,7 +38,7 @@ struct tls_thread {
 		widest; /* until the name is known: nothing that any name allows is refused before */
 	unsigned char master[TLS_MASTER_SIZE];
 	/* The ticket key of the rules that were asked for last. */
-	unsigned char identity[32];
+	struct tls_rules_id id;
 	unsigned char ticket_key[TLS_MASTER_SIZE];
 	bool ticket_key_set;
 	/* What was read and not yet decrypted, of one connection while one of its calls lasts. */

@@ -11,6 +11,7 @@ enum {
 	EXTENSION_PSK_MODES = 45,
 	EXTENSION_SHARES = 51,
 };
+enum { AES_128_GCM_SHA256 = 0x1301, AES_256_GCM_SHA384 = 0x1302 };
 enum { RECORD_CHANGE = 20, RECORD_ALERT = 21 };
 /* What AEAD ciphers of TLS 1.2 put around nothing: with an explicit nonce, and without. */
 enum { EMPTY_GCM = 24, EMPTY_CHACHA = 16 };
@@ -118,6 +119,16 @@ static int read_extension(struct strict_hello *hello, size_t type, struct slice 
 
 /* --- The hello. --- */
 
+static bool has_suite(struct slice suites, unsigned wanted)
+{
+	size_t suite;
+	while (take_number(&suites, 2, &suite)) {
+		if (suite == wanted)
+			return true;
+	}
+	return false;
+}
+
 int strict_hello_read(struct strict_hello *hello, struct slice body)
 {
 	struct slice session, suites, compression, extensions, data;
@@ -127,6 +138,8 @@ int strict_hello_read(struct strict_hello *hello, struct slice body)
 	if (!take_vector(&body, 1, &session) || !take_vector(&body, 2, &suites) ||
 		!take_vector(&body, 1, &compression) || !take_vector(&body, 2, &extensions))
 		return STRICT_GOOD;
+	hello->sha384 =
+		!has_suite(suites, AES_128_GCM_SHA256) && has_suite(suites, AES_256_GCM_SHA384);
 	hello->plain = compression.len == 1 && compression.ptr[0] == 0;
 	while (extensions.len > 0) {
 		if (!take_number(&extensions, 2, &type) || !take_vector(&extensions, 2, &data))

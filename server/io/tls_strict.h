@@ -17,6 +17,7 @@ enum {
 /* A ClientHello, as far as its version does not matter. */
 struct strict_hello {
 	bool groups, shares, signatures, psk, psk_modes; /* extensions that it has */
+	bool sha384; /* of the suites of TLS 1.3 that are preferred here, the first that it has is with SHA-384 */
 	bool plain; /* its one compression method is none at all */
 };
 /* Reads the body of the message. STRICT_GOOD or the alert that it is answered with; what it lacks otherwise is GnuTLS's to say. */
