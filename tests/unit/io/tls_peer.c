@@ -12,10 +12,10 @@
 
 /* --- The stage. --- */
 
-static void no_fault(void *context, const struct tls_settings *rules, const struct tls_pair *pair,
-	bool warning, const char *text)
+void stage_fault(void *context, const struct tls_settings *rules, const struct tls_pair *pair,
+	const char *key, bool warning, const char *text)
 {
-	(void)context, (void)rules, (void)pair;
+	(void)context, (void)rules, (void)pair, (void)key;
 	if (!warning)
 		fail_msg("%s", text);
 }
@@ -56,7 +56,7 @@ void stage_begin(struct stage *stage, const char *tls, const char *sites)
 	buffer_append(&text, "", 1);
 	stage->snapshot = made_load(stage->folder, text.ptr);
 	buffer_free(&text);
-	stage->store = tls_store_make(stage->snapshot, tls_keys_here(), no_fault, NULL);
+	stage->store = tls_store_make(stage->snapshot, tls_keys_here(), stage_fault, NULL);
 	assert_non_null(stage->store);
 	assert_int_equal(loop_init(&stage->loop, 0), 0);
 	stage->thread = stage_thread(stage, 1);

@@ -35,6 +35,8 @@ void stage_begin(struct stage *stage, const char *tls, const char *sites);
 /* Another thread, with the same master key of tickets or another. */
 struct tls_thread *stage_thread(struct stage *stage, unsigned char master);
 void stage_end(struct stage *stage);
+/* For tls_store_make: fails the test, but of warnings. */
+tls_fault_fn stage_fault;
 
 struct wish {
 	const char *priorities;        /* NULL: NORMAL */

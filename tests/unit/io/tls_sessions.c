@@ -204,7 +204,8 @@ static void rules_of_the_name(void **state)
 static void other_store(void **state)
 {
 	(void)state;
-	struct tls_store *other = tls_store_make(stage.snapshot, tls_keys_here(), NULL, NULL);
+	struct tls_store *other =
+		tls_store_make(stage.snapshot, tls_keys_here(), stage_fault, NULL);
 	assert_non_null(other);
 	struct tls_thread *thread = stage_thread(&stage, 1);
 	pair_open_on(&p, &stage, thread, &(struct wish){0});
