@@ -394,6 +394,8 @@ static void test_a_file_is_read_again(void **state)
 	(void)state;
 	gnutls_privkey_t old = load(&first, &ecdsa, "a");
 	assert_int_equal(signer_client_go(stage.client), 0);
+	for (int ms = 0; ms < 10000 && !atomic_load(&stage.locked); ms++)
+		poll(NULL, 0, 1);
 	assert_int_equal(atomic_load(&stage.locked), 1);
 	gnutls_privkey_t same = load_again("a");
 	assert_non_null(same);
