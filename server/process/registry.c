@@ -97,9 +97,25 @@ static int replace_link(char path[PATH_MAX], const char *target)
 	return -1;
 }
 
+/* Whose links are followed: root's, our own, and where a file is only read one other account's, whose file it has to be then. */
+struct trust {
+	bool reads;
+	uid_t stranger; /* NOBODY: no such link was met */
+};
+
+static bool is_trusted(struct trust *trust, const struct stat *link)
+{
+	if (is_ours(link))
+		return true;
+	if (!trust->reads || (trust->stranger != NOBODY && trust->stranger != link->st_uid))
+		return false;
+	trust->stranger = link->st_uid;
+	return true;
+}
+
 /* One step from a link to where it leads, in `path`. 1: done; 0: it is one of /proc, which only the kernel can follow (/dev/stdout);
  * -1: it is gone, or somebody else's. */
-static int follow(char path[PATH_MAX])
+static int follow(char path[PATH_MAX], struct trust *trust)
 {
 	char target[PATH_MAX] = "";
 	struct stat st;
@@ -110,24 +126,25 @@ static int follow(char path[PATH_MAX])
 	bool known = readlinkat(link, "", target, sizeof(target) - 1) > 0 &&
 		     fstat(link, &st) == 0 && fstatfs(link, &system) == 0;
 	close(link);
-	if (!known || !is_ours(&st)) {
+	bool of_proc = known && system.f_type == PROC_MAGIC;
+	if (!known || !(of_proc ? is_ours(&st) : is_trusted(trust, &st))) {
 		errno = ELOOP;
 		return -1;
 	}
-	if (system.f_type == PROC_MAGIC)
+	if (of_proc)
 		return 0;
 	return replace_link(path, target) ? -1 : 1;
 }
 
 /* Whoever may write to the folder of a log, as its account often may, could put a link there to any file of root's. So links are
- * followed here, each only if root or we ourselves made it; `path` becomes what they lead to. */
-static int open_followed(char path[PATH_MAX], int flags)
+ * followed here, each only if it is trusted; `path` becomes what they lead to. */
+static int open_followed(char path[PATH_MAX], int flags, struct trust *trust)
 {
 	for (int i = 0; i < LINKS_MAX; i++) {
 		int fd = open(path, flags | O_NOFOLLOW);
 		if (fd >= 0 || errno != ELOOP)
 			return fd;
-		int step = follow(path);
+		int step = follow(path, trust);
 		if (step == 0)
 			return open(path, flags);
 		if (step < 0)
@@ -138,11 +155,14 @@ static int open_followed(char path[PATH_MAX], int flags)
 }
 
 /* A second name of a file is as good as a link to it. It is taken only where nobody else can have made it. */
-static bool is_safe(int fd, const char *path)
+static bool is_safe(int fd, const char *path, const struct trust *trust)
 {
 	char folder[PATH_MAX];
 	struct stat st;
 	if (fstat(fd, &st))
+		return false;
+	errno = ELOOP;
+	if (trust->stranger != NOBODY && st.st_uid != trust->stranger)
 		return false;
 	if (!S_ISREG(st.st_mode) || st.st_nlink <= 1)
 		return true;
@@ -185,15 +205,16 @@ int registry_open_here(const struct channel_register *entry, const char *path)
 		errno = ENAMETOOLONG;
 		return -1;
 	}
-	int fd = open_followed(real, flags & ~O_CREAT);
+	struct trust trust = {(entry->flags & O_ACCMODE) == O_RDONLY, NOBODY};
+	int fd = open_followed(real, flags & ~O_CREAT, &trust);
 	if (fd < 0 && errno == ENOENT && (entry->flags & O_CREAT)) {
 		fd = make_file(entry, real, flags);
 		if (fd < 0 && errno == EEXIST)
-			fd = open_followed(real, flags & ~O_CREAT);
+			fd = open_followed(real, flags & ~O_CREAT, &trust);
 	}
 	if (fd < 0)
 		return -1;
-	if (!is_safe(fd, real))
+	if (!is_safe(fd, real, &trust))
 		return close_failed(fd);
 	fcntl(fd, F_SETFL, entry->flags & (O_APPEND | O_ACCMODE));
 	return fd;

@@ -32,8 +32,8 @@ void registry_clear(struct registry *registry);
 pid_t registry_open(const struct registry *registry, unsigned number, int *result);
 
 /* Opens as an entry says, in the calling process: a file that has to be made gets mode and owner. Links are followed only if root or
- * the process's own account made them (ELOOP), and a file that has several names is taken only where nobody else can have made one
- * (EMLINK). A descriptor, or -1 with errno. */
+ * the process's own account made them, or, to read, the account whose file it is (ELOOP), and a file that has several names is taken
+ * only where nobody else can have made one (EMLINK). A descriptor, or -1 with errno. */
 int registry_open_here(const struct channel_register *entry, const char *path);
 
 #endif

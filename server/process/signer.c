@@ -131,7 +131,8 @@ static uint32_t read_key(struct signer *signer, int file, struct slice path, str
 	int error = fd < 0 ? errno : tls_key_read(fd, &text);
 	if (error)
 		buffer_format(fault, "cannot read the key %.*s: %s", (int)path.len, path.ptr,
-			strerror(error));
+			error == ELOOP ? "a link there is neither root's nor of the file's owner"
+				       : strerror(error));
 	else
 		key = signer_keys_add(
 			signer->keys, file, (struct slice){text.ptr, text.len}, fault);

@@ -386,6 +386,14 @@ def test_a_key_that_cannot_be_read_is_told_at_its_place(start, folder):
     assert "weir.yaml:" in run.stderr and "server.key" in run.stderr and "No such file" in run.stderr
 
 
+def test_a_signer_that_stands_still_holds_up_no_stop(start):
+    server = start()
+    pid = signer(server)
+    os.kill(pid, signal.SIGSTOP)
+    assert server.stop() == 0
+    assert not os.path.exists(f"/proc/{pid}")
+
+
 def test_helpers_end_with_their_supervisor(start):
     server = start()
     pids = [server.worker(), signer(server)]

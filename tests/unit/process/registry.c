@@ -189,6 +189,38 @@ static void test_links_of_others_are_not_followed(void **state)
 	clear_trap();
 }
 
+static int read_by_root(const char *file)
+{
+	struct channel_register entry = {.role = FILE_KEY, .flags = O_RDONLY};
+	int fd = registry_open_here(&entry, file);
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	return 0;
+}
+
+/* A key may be some other account's, with the links that lead to it (certbot's, if that is not root's); never root's by such links. */
+static void test_links_of_others_lead_to_their_own_files_when_read(void **state)
+{
+	(void)state;
+	if (geteuid() != 0)
+		return;
+	set_trap();
+	assert_int_equal(symlink(precious, path), 0);
+	assert_int_equal(symlink("a.log", link_path), 0);
+	assert_int_equal(read_by_root(link_path), 0);
+	assert_int_equal(give_to_nobody(path), 0);
+	assert_int_equal(read_by_root(path), -ELOOP);
+	assert_int_equal(read_by_root(link_path), -ELOOP);
+	assert_int_equal(give_to_nobody(precious), 0);
+	assert_int_equal(read_by_root(path), 0);
+	assert_int_equal(read_by_root(link_path), 0);
+	assert_int_equal(opened(path), -ELOOP); /* written to it is not */
+	assert_int_equal(lchown(link_path, 1, 1), 0);
+	assert_int_equal(read_by_root(link_path), -ELOOP); /* one of a third */
+	clear_trap();
+}
+
 static void test_our_own_links_are_followed(void **state)
 {
 	char other[200];
@@ -274,6 +306,7 @@ int main(void)
 		cmocka_unit_test(test_what_cannot_be_opened_says_why),
 		cmocka_unit_test(test_a_fifo_without_a_reader_is_no_wait),
 		cmocka_unit_test(test_links_of_others_are_not_followed),
+		cmocka_unit_test(test_links_of_others_lead_to_their_own_files_when_read),
 		cmocka_unit_test(test_our_own_links_are_followed),
 		cmocka_unit_test(test_standard_streams_by_their_links),
 		cmocka_unit_test(test_second_names_of_files_are_refused_where_others_can_make_them),

@@ -116,6 +116,8 @@ static int opens(const char *file, int flags)
 	return fd >= 0;
 }
 
+static enum sandbox_kind kind = SANDBOX_WORKER;
+
 /* Runs a case in a locked child, which ends with the number of the first expectation that failed. */
 static void locked(int (*body)(void))
 {
@@ -128,7 +130,7 @@ static void locked(int (*body)(void))
 		name(path, "temp");
 		grants_add(&grants, path, true);
 		log_open(2, LOG_LEVEL_ERROR, NULL); /* what an older kernel lacks is no news here */
-		if (sandbox_enter(SANDBOX_ON, SANDBOX_WORKER, &grants))
+		if (sandbox_enter(SANDBOX_ON, kind, &grants))
 			_exit(100);
 		_exit(body());
 	}
@@ -446,6 +448,53 @@ static void test_what_a_worker_does_still_works(void **state)
 	locked(threads_body);
 }
 
+static int signer_body(void)
+{
+	int fds[2];
+	char program[] = "/bin/true";
+	char *const arguments[] = {program, NULL};
+	/* also what is granted to it by mistake */
+	if (opens("releases/1/index", O_RDONLY) || opens("temp/new", O_WRONLY | O_CREAT))
+		return 1;
+	if (socket(AF_INET, SOCK_STREAM, 0) >= 0 || socket(AF_UNIX, SOCK_STREAM, 0) >= 0 ||
+		socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds) == 0 || pipe2(fds, 0) == 0)
+		return 2;
+	if (answer(new_process(by_fork)) != EPERM || execv(program, arguments) == 0)
+		return 3;
+	if (kill(getppid(), 0) == 0 || kill(getpid(), 0) == 0)
+		return 4;
+	if (mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) !=
+		MAP_FAILED)
+		return 5;
+	if (dup(2) >= 0 || syscall(SYS_process_vm_readv, (long)getppid(), 0L, 0L, 0L, 0L, 0L) == 0)
+		return 6;
+	return 0;
+}
+
+static int signer_works_body(void)
+{
+	pthread_t thread;
+	void *result = NULL;
+	char octet;
+	if (pthread_create(&thread, NULL, nothing, &octet) || pthread_join(thread, &result) ||
+		result != &octet)
+		return 1;
+	int fd = memfd_create("kept", MFD_ALLOW_SEALING | MFD_CLOEXEC);
+	if (fd < 0 || write(fd, "x", 1) != 1 || fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE))
+		return 2;
+	free(malloc(1 << 22));
+	return 0;
+}
+
+static void test_a_signer_may_do_next_to_nothing(void **state)
+{
+	(void)state;
+	kind = SANDBOX_SIGNER;
+	locked(signer_body);
+	locked(signer_works_body);
+	kind = SANDBOX_WORKER;
+}
+
 static void test_the_top_folder_is_never_granted(void **state)
 {
 	struct grants some = {0};
@@ -472,11 +521,13 @@ int main(void)
 		cmocka_unit_test(test_an_old_landlock_lacks_a_part),
 		cmocka_unit_test(test_no_port_can_be_bound),
 		cmocka_unit_test(test_what_a_worker_does_still_works),
+		cmocka_unit_test(test_a_signer_may_do_next_to_nothing),
 #endif
 		cmocka_unit_test(test_the_top_folder_is_never_granted),
 	};
 	(void)files_body, (void)test_files, (void)test_no_programs_and_no_rights,
 		(void)test_no_port_can_be_bound, (void)test_what_a_worker_does_still_works,
+		(void)test_a_signer_may_do_next_to_nothing,
 		(void)test_no_processes_and_no_namespaces, (void)test_nothing_is_done_to_others,
 		(void)test_a_log_is_appended_to_and_no_more,
 		(void)test_unix_sockets_only_where_a_backend_has_one,
