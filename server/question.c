@@ -13,6 +13,7 @@
 #include "http/explain.h"
 #include "io/disk.h"
 #include "io/loop.h"
+#include "io/tls_load.h"
 #include "process/magic.h"
 #include "process/privilege.h"
 #include "process/worker.h"
@@ -26,6 +27,7 @@ struct asking {
 	struct loop loop;
 	struct counters counters;
 	struct exchange_thread thread;
+	struct tls_store *store; /* NULL: no site listens for https */
 	bool answered;
 };
 
@@ -303,6 +305,8 @@ static void run(struct asking *a, const struct question *question, const struct 
 	} else {
 		s->peer.listener = question_listener(
 			a->thread.snapshot, asked, r->host, &r->arena, &a->explanation);
+		s->peer.tls = question_tls(
+			a->store, a->thread.snapshot, s->peer.listener, asked, &a->explanation);
 		exchange_begin(r);
 	}
 	while (!a->answered && !a->explanation.elsewhere)
@@ -339,9 +343,10 @@ static int take_account(const struct snapshot *snapshot, struct explanation *e)
 }
 
 static int ask(const struct question *question, const struct asked *asked,
-	const struct program *program, const struct snapshot *snapshot)
+	const struct program *program, const struct snapshot *snapshot, struct tls_store *store)
 {
 	struct asking *a = must_zalloc(sizeof *a);
+	a->store = store;
 	int result = EXIT_FAILED;
 	explain_init(&a->explanation);
 	if (take_account(snapshot, &a->explanation) == 0 && start(a, program, snapshot) == 0) {
@@ -355,6 +360,19 @@ static int ask(const struct question *question, const struct asked *asked,
 	return result;
 }
 
+/* What is looked at once all is read. */
+struct looking {
+	const struct option_sets *sets;
+	struct tls_store *store;
+};
+
+static int finish(struct load *load, struct snapshot *snapshot, void *context)
+{
+	struct looking *looking = context;
+	int result = looking->sets->finish(load, snapshot, looking->sets->context);
+	return tls_look(load, snapshot, &looking->store) ? -1 : result;
+}
+
 int question_ask(const struct question *question, const struct program *program)
 {
 	struct arena arena;
@@ -366,13 +384,18 @@ int question_ask(const struct question *question, const struct program *program)
 		arena_reset(&arena);
 		return EXIT_USAGE;
 	}
+	struct looking looking = {.sets = program->sets};
+	struct option_sets sets = *program->sets;
+	sets.finish = finish;
+	sets.context = &looking;
 	struct snapshot *snapshot = snapshot_load(
-		question->file, (struct slice){NULL, 0}, program->sets, geteuid() != 0, &said);
+		question->file, (struct slice){NULL, 0}, &sets, geteuid() != 0, &said);
 	if (said.len > 0)
 		fwrite(said.ptr, 1, said.len, stderr);
 	buffer_free(&said);
 	if (snapshot) {
-		result = ask(question, &asked, program, snapshot);
+		result = ask(question, &asked, program, snapshot, looking.store);
+		tls_store_put(looking.store);
 		snapshot_free(snapshot);
 	}
 	buffer_free(&asked.head);

@@ -2,8 +2,10 @@
 /* Which listener a client of a URL reaches. Names are not looked up: that would send something, and tell what another machine may see
  * differently. */
 #include <arpa/inet.h>
+#include <time.h>
 
 #include "http/route.h"
+#include "io/tls_cred.h"
 #include "question_priv.h"
 
 /* How a listener is reached by the URL. */
@@ -151,4 +153,46 @@ const struct listener_settings *question_listener(const struct snapshot *snapsho
 	}
 	explain_close(e);
 	return best ? best : all_sites(snapshot, arena);
+}
+
+/* --- TLS. --- */
+
+static void tell_certificate(void *context, const struct tls_certificate_facts *facts)
+{
+	struct explanation *e = context;
+	char day[32] = "?";
+	struct tm tm;
+	if (gmtime_r(&facts->ends, &tm))
+		strftime(day, sizeof(day), "%Y-%m-%d", &tm);
+	const char *path = facts->pair->certificate_path.ptr;
+	if (facts->stand_in)
+		explain_format(e, NULL, "%s (%s)", path,
+			facts->pair->acme ? "not obtained yet" : "its key cannot be read by you");
+	else
+		explain_format(e, NULL, "%s (%s, until %s)", path, facts->kind, day);
+}
+
+const struct tls_settings *question_tls(const struct tls_store *store,
+	const struct snapshot *snapshot, const struct listener_settings *listener,
+	const struct asked *asked, struct explanation *e)
+{
+	static const char *const words[] = {"off", "optional", "required"};
+	struct address address;
+	size_t at = (size_t)(listener - snapshot->listeners);
+	if (!store || asked->scheme != SCHEME_HTTPS || at >= snapshot->listener_count)
+		return NULL;
+	/* an address is no name that a client says */
+	struct slice name = literal(asked->host, &address) ? (struct slice){NULL, 0} : asked->host;
+	const struct tls_context *found = tls_store_find(store, listener, name);
+	explain_group(e, "tls");
+	if (name.len)
+		explain_text(e, "name", name);
+	else
+		explain_nothing(e, "name");
+	explain_list(e, "certificates");
+	tls_context_each(found, tell_certificate, e);
+	explain_close(e);
+	explain_text(e, "client_auth", slice_of(words[found->rules->client_auth]));
+	explain_close(e);
+	return found->rules;
 }

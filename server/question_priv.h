@@ -7,6 +7,8 @@
 #include "question.h"
 #include "settings/snapshot.h"
 
+struct tls_store;
+
 /* A question as it is understood. In an arena, but for the head. */
 struct asked {
 	enum scheme scheme;
@@ -24,5 +26,11 @@ int question_read(const struct question *question, struct arena *arena, struct a
  * says, by which one of several is preferred. In the arena, or the snapshot's. */
 const struct listener_settings *question_listener(const struct snapshot *snapshot,
 	const struct asked *asked, struct slice host, struct arena *arena, struct explanation *e);
+
+/* The rules by which the listener's handshake would be judged, for the name of the URL; and which certificate is shown: both are told. NULL: in
+ * clear, or nobody listens. */
+const struct tls_settings *question_tls(const struct tls_store *store,
+	const struct snapshot *snapshot, const struct listener_settings *listener,
+	const struct asked *asked, struct explanation *e);
 
 #endif

@@ -317,8 +317,7 @@ bool tls_store_covers(
 	return false;
 }
 
-static void tell_facts(const struct tls_cert *cert,
-	void (*visit)(void *context, const struct tls_certificate_facts *facts), void *context)
+static void tell_facts(const struct tls_cert *cert, tls_visit_fn *visit, void *context)
 {
 	struct tls_certificate_facts facts = {.pair = cert->pair,
 		.subject = cert->subject,
@@ -354,8 +353,14 @@ static int by_order(const void *left, const void *right)
 	return a->order < b->order ? -1 : a->order > b->order;
 }
 
-void tls_store_each(const struct tls_store *store,
-	void (*visit)(void *context, const struct tls_certificate_facts *facts), void *context)
+void tls_context_each(const struct tls_context *context, tls_visit_fn *visit, void *opaque)
+{
+	const struct context *own = (const void *)context;
+	for (size_t i = 0; i < own->count; i++)
+		tell_facts(own->certs[i], visit, opaque);
+}
+
+void tls_store_each(const struct tls_store *store, tls_visit_fn *visit, void *context)
 {
 	struct buffer list = {0};
 	size_t count = 0, kept = 0;

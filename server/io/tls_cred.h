@@ -60,7 +60,7 @@ const struct tls_context *tls_store_find(
 bool tls_store_covers(
 	const struct tls_store *store, const struct tls_settings *rules, struct slice host);
 
-/* For status and the log: each certificate in use. */
+/* What is known of a certificate. */
 struct tls_certificate_facts {
 	const struct tls_pair *pair;
 	const char *subject; /* its first name */
@@ -74,7 +74,10 @@ struct tls_certificate_facts {
 	bool ocsp;     /* a response is shown with it */
 	time_t ocsp_ends;
 };
-void tls_store_each(const struct tls_store *store,
-	void (*visit)(void *context, const struct tls_certificate_facts *facts), void *context);
+typedef void tls_visit_fn(void *context, const struct tls_certificate_facts *facts);
+/* Each certificate in use, once. */
+void tls_store_each(const struct tls_store *store, tls_visit_fn *visit, void *context);
+/* Those of one name, in the order in which they are preferred. */
+void tls_context_each(const struct tls_context *context, tls_visit_fn *visit, void *opaque);
 
 #endif

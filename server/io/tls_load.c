@@ -183,3 +183,13 @@ int tls_load(struct load *load, struct snapshot *snapshot, struct tls_keys *keys
 		tls_store_put(made);
 	return loading.result;
 }
+
+int tls_look(struct load *load, struct snapshot *snapshot, struct tls_store **store)
+{
+	*store = NULL;
+	if (lacks_any(snapshot) || !tls_wanted(snapshot) ||
+		tls_obtain(load, snapshot, tls_pem_covers))
+		return 0;
+	*store = tls_store_make_anyhow(snapshot, tls_keys_here(), NULL, NULL);
+	return 0;
+}

@@ -13,6 +13,10 @@ struct load;
 int tls_load(struct load *load, struct snapshot *snapshot, struct tls_keys *keys,
 	struct tls_store **store);
 
+/* For who only wants to know: the same without a word, with certificates of our own for those whose keys cannot be read. *store may be
+ * NULL. 0. */
+int tls_look(struct load *load, struct snapshot *snapshot, struct tls_store **store);
+
 /* Does any site listen for https? */
 bool tls_wanted(const struct snapshot *snapshot);
 
