@@ -10,8 +10,10 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "io/tls_local.h"
 #include "process/control.h"
 #include "process/supervisor.h"
+#include "settings/value.h"
 
 #define TEXTS_MAX 32
 
@@ -22,6 +24,9 @@ struct serve {
 	const char *backends[TEXTS_MAX];
 	unsigned backend_count;
 	char user[64]; /* the worker's account, when root starts it */
+	bool tls;
+	struct arena arena;
+	struct tls_local local;
 };
 
 /* --- The configuration. --- */
@@ -48,19 +53,29 @@ static bool is_number(const char *text)
 	return slice_number(slice_of(text), &number) == 0;
 }
 
-/* "8080", ":8080", "localhost:8080" and "127.0.0.1:8080" are taken with and without their scheme. */
-static void put_listen(struct buffer *to, const char *text)
+static void put_address(struct buffer *to, const char *scheme, const char *text)
 {
 	char *whole = NULL;
 	if (is_number(text)) {
-		if (asprintf(&whole, "http://localhost:%s", text) < 0)
+		if (asprintf(&whole, "%s://localhost:%s", scheme, text) < 0)
 			abort();
 	} else if (!strstr(text, "://")) {
-		if (asprintf(&whole, "http://%s", text) < 0)
+		if (asprintf(&whole, "%s://%s", scheme, text) < 0)
 			abort();
 	}
 	put_quoted(to, whole ? whole : text);
 	free(whole);
+}
+
+/* "8080", ":8080", "localhost:8080" and "127.0.0.1:8080" are taken with and without their scheme. */
+static void put_listen(struct buffer *to, const char *text)
+{
+	put_address(to, "http", text);
+}
+
+static void put_listen_tls(struct buffer *to, const char *text)
+{
+	put_address(to, "https", text);
 }
 
 /* "3000" and "localhost:3000" are on this machine. */
@@ -129,10 +144,18 @@ static void write_configuration(const struct serve *serve, struct buffer *to)
 		put_quoted(to, serve->user);
 		buffer_append(to, "\n", 1);
 	}
+	if (serve->tls) {
+		buffer_format(to, "tls: { certificates: { certificate: ");
+		put_quoted(to, serve->local.certificate.ptr);
+		buffer_format(to, ", key: ");
+		put_quoted(to, serve->local.key.ptr);
+		buffer_format(to, " } }\n");
+	}
 	buffer_format(to, "sites:\n  - root: ");
 	put_quoted(to, serve->folder);
 	buffer_append(to, "\n", 1);
-	put_list(to, "listen", serve->listen, serve->listen_count, put_listen);
+	put_list(to, "listen", serve->listen, serve->listen_count,
+		serve->tls ? put_listen_tls : put_listen);
 	if (serve->backend_count == 1) {
 		buffer_format(to, "    proxy: ");
 		put_backend(to, serve->backends[0]);
@@ -140,6 +163,46 @@ static void write_configuration(const struct serve *serve, struct buffer *to)
 	} else if (serve->backend_count > 1) {
 		put_list(to, "proxy", serve->backends, serve->backend_count, put_backend);
 	}
+}
+
+/* --- TLS. --- */
+
+/* Addresses that are listened at are hosts of the certificate. */
+static int prepare_tls(struct serve *serve)
+{
+	struct slice names[TEXTS_MAX];
+	size_t count = 0;
+	struct buffer fault = {0};
+	for (unsigned i = 0; i < serve->listen_count; i++) {
+		const char *text = strstr(serve->listen[i], "://");
+		text = text ? text + 3 : serve->listen[i];
+		struct slice host = {text, strcspn(text, "/")};
+		struct address address;
+		if (host.len > 0 && text[0] == '[')
+			host = (struct slice){text + 1, strcspn(text + 1, "]")};
+		else if (memrchr(host.ptr, ':', host.len))
+			host.len = (size_t)((const char *)memrchr(host.ptr, ':', host.len) - text);
+		if (value_ip(host, &address) == 0)
+			names[count++] = arena_slice(&serve->arena, host);
+	}
+	int result = tls_local_prepare(tls_local_folder(&serve->arena, geteuid() != 0), names,
+		count, &serve->arena, &serve->local, &fault);
+	if (result)
+		fprintf(stderr, "weir: %.*s\n", (int)fault.len, fault.ptr);
+	buffer_free(&fault);
+	return result;
+}
+
+static void tell_authority(const struct serve *serve)
+{
+	const char *path = serve->local.authority.ptr;
+	printf("its certificate is by an authority that weir has made for this machine%s: %s\n",
+		serve->local.made ? " just now" : "", path);
+	printf("  curl:      curl --cacert %s\n", path);
+	printf("  all of it: sudo cp %s /usr/local/share/ca-certificates/weir.crt && sudo "
+	       "update-ca-certificates\n",
+		path);
+	printf("  browsers:  certutil -d sql:$HOME/.pki/nssdb -A -t C,, -n weir -i %s\n", path);
 }
 
 /* --- The command. --- */
@@ -156,6 +219,8 @@ static void tell(const char *serving, void *context)
 	} else {
 		printf("what it lacks is answered with 404 (-p 127.0.0.1:3000: falls through to an application)\n");
 	}
+	if (serve->tls)
+		tell_authority(serve);
 	if (strcmp(serve->user, "root") == 0)
 		printf("as root, for nobody else may read the folder\n");
 	printf("Ctrl-C ends it\n");
@@ -185,26 +250,27 @@ static int read_arguments(const struct command *command, int argc, char **argv, 
 			command_help(command);
 			return EXIT_GOOD;
 		case 'l':
-			if (strncmp(optarg, "https:", 6) == 0) {
-				fprintf(stderr, "weir: this version has no TLS: use http://\n");
-				return EXIT_USAGE;
-			}
+			serve->tls |= strncmp(optarg, "https:", 6) == 0;
 			failed |= add_text(serve->listen, &serve->listen_count, optarg);
 			break;
 		case 'p':
 			failed |= add_text(serve->backends, &serve->backend_count, optarg);
 			break;
 		case 't':
-			fprintf(stderr, "weir: this version has no TLS: --tls is not known\n");
-			return EXIT_USAGE;
+			serve->tls = true;
+			break;
 		default:
 			return command_usage(command);
 		}
 	}
+	bool encrypted = false;
+	for (unsigned i = 0; i < serve->listen_count; i++)
+		encrypted |= strncmp(serve->listen[i], "http:", 5) != 0;
+	if (serve->listen_count == 0 || (serve->tls && !encrypted))
+		failed |= add_text(serve->listen, &serve->listen_count,
+			serve->tls ? "https://localhost:8443" : "http://localhost:8080");
 	if (failed || argc - optind > 1)
 		return command_usage(command);
-	if (serve->listen_count == 0)
-		add_text(serve->listen, &serve->listen_count, "http://localhost:8080");
 	serve->folder = control_absolute(optind < argc ? argv[optind] : ".");
 	return -1;
 }
@@ -226,6 +292,11 @@ int command_serve(
 		free(serve.folder);
 		return EXIT_FAILED;
 	}
+	arena_init(&serve.arena, NULL, 0);
+	if (serve.tls && prepare_tls(&serve)) {
+		free(serve.folder);
+		return EXIT_FAILED;
+	}
 	choose_user(&serve, &st);
 	write_configuration(&serve, &text);
 	result = supervisor_run(&(struct supervisor_options){.file = "weir serve",
@@ -235,6 +306,7 @@ int command_serve(
 		.ready = tell,
 		.context = &serve});
 	buffer_free(&text);
+	arena_reset(&serve.arena);
 	free(serve.folder);
 	return result;
 }

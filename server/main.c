@@ -48,12 +48,14 @@ static const struct command commands[] = {
 		"\nSignals: HUP reload; TERM, QUIT stop gracefully; INT, or a second TERM, stop at once;\n"
 		"USR1 open the logs anew.\n",
 		command_run},
-	{"serve", "[DIR] [-l ADDRESS]... [-p BACKEND]...",
+	{"serve", "[DIR] [-l ADDRESS]... [-p BACKEND]... [--tls]",
 		"serves a folder without a configuration",
 		"Serves DIR (the working folder if it is not given); what it lacks goes to BACKEND.\n\n"
 		"  -l ADDRESS   where to listen: 8080, localhost:8080, :8080, http://127.0.0.1:8080\n"
-		"               (http://localhost:8080 if it is not given)\n"
-		"  -p BACKEND   an application: 3000, 127.0.0.1:3000, unix:/run/app.sock\n",
+		"               (http://localhost:8080 if it is not given); https:// speaks TLS\n"
+		"  -p BACKEND   an application: 3000, 127.0.0.1:3000, unix:/run/app.sock\n"
+		"  --tls        https://localhost:8443 if -l is not given, with a certificate that weir makes\n"
+		"               for this machine; tells how to trust it\n",
 		command_serve},
 	{"check", "[-c FILE]", "tells whether a configuration is good",
 		"Reads a configuration as `weir run` would, and tells all that is wrong with it; names of\n"

@@ -36,6 +36,38 @@ static int set_subject(gnutls_x509_crt_t c, const struct tls_self *self)
 	return result;
 }
 
+static int permit(gnutls_x509_name_constraints_t constraints, const char *name)
+{
+	gnutls_datum_t text = {(unsigned char *)(uintptr_t)name, (unsigned)strlen(name)}, range;
+	if (!strchr(name, '/'))
+		return gnutls_x509_name_constraints_add_permitted(
+			constraints, GNUTLS_SAN_DNSNAME, &text);
+	int result = gnutls_x509_cidr_to_rfc5280(name, &range);
+	if (result)
+		return result;
+	result = gnutls_x509_name_constraints_add_permitted(
+		constraints, GNUTLS_SAN_IPADDRESS, &range);
+	gnutls_free(range.data);
+	return result;
+}
+
+/* RFC 5280, 4.2.1.10: whoever trusts it trusts it for these alone. */
+static int set_constraints(gnutls_x509_crt_t c, const struct tls_self *self)
+{
+	gnutls_x509_name_constraints_t constraints;
+	if (!self->authority || self->name_count == 0)
+		return 0;
+	int result = gnutls_x509_name_constraints_init(&constraints);
+	if (result)
+		return result;
+	for (size_t i = 0; result == 0 && i < self->name_count; i++)
+		result = permit(constraints, self->names[i].ptr);
+	if (result == 0)
+		result = gnutls_x509_crt_set_name_constraints(c, constraints, 1);
+	gnutls_x509_name_constraints_deinit(constraints);
+	return result;
+}
+
 static int set_times(gnutls_x509_crt_t c, const struct tls_self *self)
 {
 	time_t now = time(NULL);
@@ -116,6 +148,8 @@ int tls_self_make(const struct tls_self *self, gnutls_privkey_t key, gnutls_pubk
 		result = set_times(c, self);
 	if (result == 0)
 		result = set_uses(c, self);
+	if (result == 0)
+		result = set_constraints(c, self);
 	if (result == 0)
 		result = set_identifiers(c, self);
 	if (result == 0)
