@@ -242,7 +242,8 @@ static unsigned read_method(struct h2_stream *s)
 		if (status)
 			return status;
 	} else if (s->protocol.ptr) {
-		s->malformed = true;
+		s->malformed = true; /* RFC 8441, 4 */
+		return 400;
 	}
 	bool known = slice_equal_nocase(s->scheme, SLICE("http")) ||
 		     slice_equal_nocase(s->scheme, SLICE("https"));
@@ -290,6 +291,7 @@ bool h2_head_done(struct h2_stream *s)
 	s->list_size = 0; /* of trailers, from here on */
 	s->fields_begun = false;
 	s->status = (uint16_t)status;
+	check(status || !s->malformed);
 	return status == 0;
 }
 

@@ -91,7 +91,7 @@ void h2_stream_gone(struct h2_stream *s, enum exchange_end why)
 		s->body_wanted = false;
 		uint64_t unsent = s->part.out.length;
 		s->request.sent -= unsent < s->request.sent ? unsent : s->request.sent;
-		if (!s->aborted)
+		if (!s->aborted || s->request.output != OUTPUT_DONE)
 			exchange_gone(&s->request, s->protocol_end ? s->protocol_end : why);
 		source_cancel(&s->request.body);
 		exchange_finish(&s->request);
