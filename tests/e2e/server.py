@@ -48,6 +48,12 @@ def features():
     return found.group(1).split()
 
 
+def instrumented():
+    """Builds with sanitizers or coverage do what the sandbox forbids: they are not locked in."""
+    program = Path(WEIR).read_bytes()
+    return any(word in program for word in (b"__asan_init", b"__tsan_init", b"__gcov_exit"))
+
+
 def free_port():
     """A port that nobody uses, below the range from which the kernel gives ports to clients."""
     with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from client import Connection
 from proc_load import Load
-from server import ROOT, WEIR, Failed, children, command, free_port, new_folder, wait_for
+from server import ROOT, WEIR, Failed, children, command, free_port, instrumented, new_folder, wait_for
 
 CONFIG = """
 sites:
@@ -49,12 +49,6 @@ def field(pid, name):
         if line.startswith(name + ":"):
             return line.split(":", 1)[1].split()
     raise AssertionError(name)
-
-
-def instrumented():
-    """Builds with sanitizers or coverage do what the sandbox forbids: they are not locked in."""
-    program = Path(WEIR).read_bytes()
-    return any(word in program for word in (b"__asan_init", b"__tsan_init", b"__gcov_exit"))
 
 
 def gone(pid):

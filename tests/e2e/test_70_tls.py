@@ -13,7 +13,7 @@ import pytest
 
 import certificates
 from recorder import Recorder
-from server import Server, children, command, wait_for
+from server import Server, children, command, instrumented, wait_for
 from slow_disk import Missing, SlowDisk, content, fuse_module
 
 CONFIG = """
@@ -264,7 +264,7 @@ def test_sessions_outlive_workers(version):
 
 # --- The machine. ---
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be locked in here")
+@pytest.mark.skipif(instrumented(), reason="sanitizers are not locked in")
 def test_works_locked_in(echo):
     with serving(echo, sandbox="require") as weir:
         test_large_file_whole(weir, ssl.TLSVersion.TLSv1_3)
@@ -276,9 +276,8 @@ def resident(pid):
         return next(int(line.split()[1]) for line in file if line.startswith("Anonymous:")) * 1024
 
 
+@pytest.mark.skipif(instrumented(), reason="a sanitizer's memory is not weir's")
 def test_idle_connections_are_small():
-    if command("--version").stdout.find("sanitizers") >= 0:
-        pytest.skip("a sanitizer's memory is not weir's")
     with serving(config=CONFIG.replace("threads: 2", "threads: 1")) as weir:
         kept = []
         before = None
