@@ -9,8 +9,8 @@
 
 struct tls_keys {
 	/* The key that stands in this file now: a private key whose signing may be done elsewhere. The same path may be asked for again
-	 * after the file changed: keys that were given out before stay as they are. A path that will be asked for when the worker serves is asked
-	 * for before as well, whether or not there is a file yet: afterwards no other ones can be opened. After a crash the first answers are the
+	 * after the file changed: keys that were given out before stay as they are. When the worker serves only the
+	 * paths of the snapshot's pairs can be asked for. After a crash the first answers are the
 	 * keys of the configuration that is loaded then, whatever the files hold. The caller's, by gnutls_privkey_deinit, which any thread may
 	 * call and which never waits. Any thread may sign with it.
 	 * 0, or -1 with a sentence in *fault (what is wrong, and what to write). May wait, bounded. */

@@ -30,7 +30,6 @@ struct signer {
 	struct helper_self self;
 	struct signer_keys *keys;
 	bool started; /* all paths were named */
-	bool deaf;    /* the supervisor is gone */
 };
 
 struct packet {
@@ -64,6 +63,7 @@ static int lock_in(struct signer *signer)
 
 /* --- What is kept. --- */
 
+/* 0, or -1: then a successor has what was kept before. */
 static int keep(struct signer *signer)
 {
 	struct buffer bytes = {0};
@@ -144,34 +144,35 @@ static uint32_t read_key(struct signer *signer, int file, struct slice path, str
 	return key;
 }
 
-/* While the worker starts any path will do, and becomes one of those that can be read again. */
-static uint32_t load(struct signer *signer, struct slice path, struct buffer *fault)
+/* The number of a path. While the worker starts any will do, and becomes one of those that can be read again. -1 with a reason. */
+static int file_of(struct signer *signer, struct slice path, const char **why)
 {
 	char text[SIGNER_BYTES_MAX + 1];
-	bool known;
-	int file = signer_keys_file(signer->keys, path, !signer->started, &known);
-	if (file < 0 || path.len == 0 || path.ptr[0] != '/') {
-		buffer_format(fault, "cannot read the key %.*s: %s", (int)path.len, path.ptr,
-			signer->started ? "it was not named when weir started"
-					: "there are too many keys");
+	bool before;
+	*why = signer->started ? "it was not named when weir started" : "there are too many keys";
+	int file = signer_keys_file(signer->keys, path, !signer->started, &before);
+	if (file < 0 || before)
+		return file;
+	snprintf(text, sizeof(text), "%.*s", (int)path.len, path.ptr);
+	if (helper_self_register(&signer->self, (unsigned)file, text) == 0)
+		return file;
+	*why = strerror(errno);
+	return -1;
+}
+
+static uint32_t load(struct signer *signer, struct slice path, struct buffer *fault)
+{
+	const char *why;
+	int file = file_of(signer, path, &why);
+	if (file < 0) {
+		buffer_format(fault, "cannot read the key %.*s: %s", (int)path.len, path.ptr, why);
 		return 0;
-	}
-	if (!signer->started && !known) {
-		snprintf(text, sizeof(text), "%.*s", (int)path.len, path.ptr);
-		if (helper_self_register(&signer->self, (unsigned)file, text)) {
-			buffer_format(
-				fault, "cannot register the key %s: %s", text, strerror(errno));
-			return 0;
-		}
 	}
 	uint32_t held = signer_keys_of(signer->keys, file);
 	if (!signer->started &&
 		held != 0) /* it was kept, or it stands in the configuration twice */
 		return held;
-	uint32_t key = read_key(signer, file, path, fault);
-	if (key != 0 && signer->started && keep(signer))
-		signer->deaf = true;
-	return key;
+	return read_key(signer, file, path, fault);
 }
 
 static void give_key(struct signer *signer, const struct packet *packet)
@@ -182,6 +183,8 @@ static void give_key(struct signer *signer, const struct packet *packet)
 	uint32_t key = packet->request.operation == SIGNER_LOAD
 			       ? load(signer, path, &fault)
 			       : signer_keys_fresh(signer->keys, &fault);
+	if (key != 0 && signer->started)
+		keep(signer);
 	if (key != 0 && signer_keys_facts(signer->keys, key, &facts))
 		buffer_format(&fault, "cannot tell its public key");
 	if (fault.len > SIGNER_BYTES_MAX)
@@ -269,10 +272,14 @@ static int go(struct signer *signer)
 /* 0, or -1: it has to end. */
 static int obey(struct signer *signer, const struct packet *packet)
 {
+	const char *why;
 	switch (packet->request.operation) {
 	case SIGNER_SIGN_DATA:
 	case SIGNER_SIGN_HASH:
 		sign(signer->keys, signer->self.ends[0], packet);
+		return 0;
+	case SIGNER_NAME:
+		file_of(signer, (struct slice){packet->bytes, packet->length}, &why);
 		return 0;
 	case SIGNER_LOAD:
 	case SIGNER_FRESH:
@@ -280,6 +287,8 @@ static int obey(struct signer *signer, const struct packet *packet)
 		return 0;
 	case SIGNER_FORGET:
 		signer_keys_forget(signer->keys, packet->request.key);
+		if (signer->started)
+			keep(signer);
 		return 0;
 	case SIGNER_GO:
 		if (signer->started || go(signer))

@@ -16,6 +16,7 @@ enum signer_operation {
 	SIGNER_SIGN_DATA, /* they are what is signed, for algorithms that take no hash (Ed25519) */
 	SIGNER_FORGET,    /* nobody uses the key any more; not answered */
 	/* At the first end alone, which is the one for all threads that have none of their own. */
+	SIGNER_NAME,  /* the bytes are a path that may be loaded later; not answered */
 	SIGNER_LOAD,  /* the bytes are a path; answered by struct signer_key_facts */
 	SIGNER_FRESH, /* a key is made; likewise */
 	SIGNER_GO, /* all paths were named: no further ones can be loaded afterwards, but each of these again */

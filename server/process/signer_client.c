@@ -19,6 +19,8 @@
 #include "base/log.h"
 #include "process/signer.h"
 
+#define SIGNER_PATH_MAX (SIGNER_BYTES_MAX / 2) /* so that a sentence holds it as well */
+
 /* One thread's way to the signer. */
 struct end {
 	int fd;
@@ -330,7 +332,7 @@ static int load_key(
 	struct tls_keys *keys, struct slice path, gnutls_privkey_t *key, struct buffer *fault)
 {
 	struct signer_client *client = container_of(keys, struct signer_client, keys);
-	if (path.len > SIGNER_BYTES_MAX / 2) {
+	if (path.len > SIGNER_PATH_MAX) {
 		buffer_format(fault, "the path of a key is too long");
 		return -1;
 	}
@@ -386,6 +388,20 @@ void signer_client_free(struct signer_client *client)
 struct tls_keys *signer_client_keys(struct signer_client *client)
 {
 	return &client->keys;
+}
+
+void signer_client_name(struct signer_client *client, struct slice path)
+{
+	struct signer_request request = {.operation = SIGNER_NAME};
+	struct iovec parts[2] = {
+		{&request, sizeof(request)}, {(void *)(uintptr_t)path.ptr, path.len}};
+	struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+	pthread_mutex_lock(&client->lock);
+	if (path.len <= SIGNER_PATH_MAX &&
+		sendmsg(client->ends[0].fd, &message, MSG_NOSIGNAL) < 0) {
+		/* it is told when all have been asked for */
+	}
+	pthread_mutex_unlock(&client->lock);
 }
 
 int signer_client_go(struct signer_client *client)

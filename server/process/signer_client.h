@@ -22,7 +22,9 @@ struct signer_client *signer_client_new(
 void signer_client_free(struct signer_client *client);
 /* Asks for keys. */
 struct tls_keys *signer_client_keys(struct signer_client *client);
-/* All keys were asked for: from now on only these are read again, and threads may sign. 0, or -1 after a message. */
+/* The key of this path will be asked for when there is one. Only before all keys were asked for. */
+void signer_client_name(struct signer_client *client, struct slice path);
+/* All keys were asked for or named: from now on only these are read again, and threads may sign. 0, or -1 after a message. */
 int signer_client_go(struct signer_client *client);
 /* The calling thread has this end for itself from now on; failures are counted there. */
 void signer_client_thread(struct signer_client *client, unsigned end, struct counters *counters);

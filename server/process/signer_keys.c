@@ -13,7 +13,7 @@
 #include "base/check.h"
 #include "io/tls_keys.h"
 
-#define SLOTS 4096
+#define SLOTS 16384
 #define OF_FILE_MAX                                                                                \
 	8 /* keys of one file: the oldest is forgotten, for nobody can still begin a handshake with it */
 #define FRESH_MAX  256

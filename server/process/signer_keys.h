@@ -7,7 +7,7 @@
 
 #include "process/signer.h"
 
-#define SIGNER_FILES_MAX 1024 /* as many as the supervisor registers for one process */
+#define SIGNER_FILES_MAX 8192
 
 struct signer_keys;
 

@@ -78,13 +78,28 @@ static int start_signer(struct worker *w)
 	return 0;
 }
 
+/* Also those that are not there yet, for they cannot be named later. */
+static void name_keys(struct worker *w, const struct snapshot *snapshot)
+{
+	for (size_t i = 0; i < snapshot->tls_count; i++) {
+		const struct tls_settings *rules = &snapshot->tls[i];
+		bool inherited = i > 0 && rules->pairs == snapshot->tls[0].pairs;
+		for (size_t k = 0; !inherited && k < rules->pair_count; k++)
+			signer_client_name(w->crew.signer, rules->pairs[k].key_path);
+	}
+}
+
 int worker_tls_load(struct worker *w, struct load *load, struct snapshot *snapshot)
 {
 	w->keys =
 		tls_keys_here(); /* where nobody listens for https keys are looked at, and let go */
 	if (tls_wanted(snapshot) && start_signer(w))
 		return -1;
-	return tls_load(load, snapshot, w->keys, &w->crew.tls);
+	int result = tls_load(load, snapshot, w->keys, &w->crew.tls);
+	if (w->crew.signer &&
+		result == 0) /* by now also the pairs that are to be obtained are there */
+		name_keys(w, snapshot);
+	return result;
 }
 
 /* Also where there are none: those of the worker before are not ours. */

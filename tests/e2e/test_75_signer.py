@@ -204,8 +204,8 @@ def test_no_key_is_ever_in_a_workers_memory(start, kind):
     assert command("reload", "-c", server.file).returncode == 0
     for _ in range(20):
         assert works(server)
-    for pid in children(server.pid):
-        assert not holds(pid, needles)
+    wait_for(lambda: len(children(server.pid)) == 1, 30, "one worker")
+    assert not holds(server.worker(), needles)
 
 
 def field(pid, name):
@@ -354,6 +354,22 @@ def test_both_die(start):
     os.kill(old, signal.SIGKILL)
     another(server, old)
     assert shown(server) == before
+
+
+def test_a_renewed_key_outlives_the_signer(start):
+    server = start()
+    made = other_pair(server.folder)
+    wait_for(lambda: shown(server) == made.der, 30, "the new certificate")
+    old = signer(server)
+    os.kill(old, signal.SIGKILL)
+    another(server, old)
+    assert shown(server) == made.der
+    # and the worker: it begins with the certificates that it was started with, and finds what is new by itself
+    worker = server.worker()
+    os.kill(worker, signal.SIGKILL)
+    wait_for(lambda: [pid for pid in children(server.pid) if pid != worker], 30, "another worker")
+    wait_for(lambda: works(server), 30, "handshakes")
+    wait_for(lambda: shown(server) == made.der, 30, "the new certificate")
 
 
 def test_a_reload_takes_up_another_key(start):

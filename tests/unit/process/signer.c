@@ -426,13 +426,18 @@ static void test_no_other_file_is_read_later(void **state)
 {
 	struct made made;
 	(void)state;
+	char path[300];
 	assert_true(refuses("later", "No such file")); /* named, though it is not there yet */
+	signer_client_name(stage.client, path_of(path, "much later"));
 	assert_int_equal(signer_client_go(stage.client), 0);
 	gnutls_privkey_t key = load(&made, &ecdsa, "later");
 	assert_true(signs(key, &made, GNUTLS_SIGN_ECDSA_SHA256));
+	made_save(folder, "much later", &made);
+	gnutls_privkey_deinit(load_again("much later"));
 	made_save(folder, "other", &made);
 	assert_true(refuses("other", "not named"));
 	renew();
+	gnutls_privkey_deinit(load_again("much later"));
 	assert_true(refuses("other", "not named"));
 	assert_int_equal(stage.registered_late, 0);
 	gnutls_privkey_deinit(key);
