@@ -375,6 +375,15 @@ void helpers_orphan(struct supervisor *s, const struct child *worker)
 
 /* --- With the worker. --- */
 
+void helpers_hear(struct supervisor *s, const struct child *worker)
+{
+	list_each_safe (link, &s->helpers) {
+		struct helper *helper = container_of(link, struct helper, link);
+		if (helper->worker == worker && helper->channel >= 0)
+			receive(s, helper, HEAR_AT_DEATH);
+	}
+}
+
 /* What was kept for workers that have no such helper any more is forgotten: keys that nobody uses are not held. */
 void helpers_commit(struct supervisor *s, const struct child *worker)
 {

@@ -261,6 +261,7 @@ static struct buffer birth_text(struct child *child)
 void supervisor_child_ready(struct supervisor *s, struct child *child)
 {
 	struct child *old = s->current;
+	helpers_hear(s, child);
 	sockets_commit(&s->sockets, child->place);
 	child->since = supervisor_now();
 	child->state = WORKER_SERVING;

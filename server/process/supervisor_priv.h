@@ -193,6 +193,8 @@ void helper_reap(struct supervisor *s, struct helper *helper, int status);
 void helper_kill(struct helper *helper);
 struct helper *helper_find(struct supervisor *s, pid_t pid);
 struct asker helper_asker(const struct helper *helper);
+/* The worker is about to be READY: what its helpers said before that is heard before, for their channels are others. */
+void helpers_hear(struct supervisor *s, const struct child *worker);
 /* The worker is READY: what its helpers have kept is what the next worker's helpers find. */
 void helpers_commit(struct supervisor *s, const struct child *worker);
 /* The worker is gone: its helpers have to end. */

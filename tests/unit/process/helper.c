@@ -255,6 +255,23 @@ static void test_a_helper_that_answers_no_more_is_replaced(void **state)
 
 /* --- What each may. --- */
 
+static void register_key(struct puppet *puppet, const char *path)
+{
+	struct channel_register entry = {.number = 5, .role = FILE_KEY, .flags = O_RDONLY};
+	puppet_say(puppet, CHANNEL_REGISTER, &entry, sizeof(entry), path, NULL);
+}
+
+static int opened(struct puppet *puppet, unsigned number)
+{
+	struct channel_count wanted = {number};
+	struct channel_file file;
+	puppet_say(puppet, CHANNEL_OPEN, &wanted, sizeof(wanted), NULL, NULL);
+	hear(puppet, CHANNEL_FILE);
+	assert_int_equal(channel_head(&puppet_message, &file, sizeof(file)), 0);
+	channel_drop(&puppet_message);
+	return file.error;
+}
+
 static void test_its_keepsakes_are_shown_to_its_successors(void **state)
 {
 	struct part part, again, next;
@@ -278,6 +295,31 @@ static void test_its_keepsakes_are_shown_to_its_successors(void **state)
 	worker = show_worker();
 	ask(worker, &wants, &next);
 	assert_int_equal(next.hello.start_kind, START_CRASH);
+	assert_string_equal(shown(next.puppet, "signer"), "first");
+	close_part(&part);
+	close_part(&next);
+	show_end();
+}
+
+/* Channels are heard one after the other, whichever was spoken to first. */
+static void test_what_was_kept_before_ready_is_there(void **state)
+{
+	struct part part, next;
+	(void)state;
+	show_begin(false);
+	struct puppet *worker = show_worker();
+	ask(worker, &wants, &part);
+	show_signal(SIGSTOP);
+	register_key(part.puppet, "/proc/self/stat");
+	keep(part.puppet, "signer", "first");
+	puppet_say(part.puppet, CHANNEL_LOCKED, NULL, 0, NULL, NULL);
+	puppet_ready(worker, HOUR);
+	show_signal(SIGCONT);
+	assert_true(show_says("serves", PUPPET_MS));
+	assert_int_equal(opened(part.puppet, 5), 0);
+	kill(worker->pid, SIGKILL);
+	worker = show_worker();
+	ask(worker, &wants, &next);
 	assert_string_equal(shown(next.puppet, "signer"), "first");
 	close_part(&part);
 	close_part(&next);
@@ -308,23 +350,6 @@ static void test_keepsakes_go_with_the_last_helper(void **state)
 	assert_string_equal(shown(part.puppet, "signer"), "");
 	close_part(&part);
 	show_end();
-}
-
-static void register_key(struct puppet *puppet, const char *path)
-{
-	struct channel_register entry = {.number = 5, .role = FILE_KEY, .flags = O_RDONLY};
-	puppet_say(puppet, CHANNEL_REGISTER, &entry, sizeof(entry), path, NULL);
-}
-
-static int opened(struct puppet *puppet, unsigned number)
-{
-	struct channel_count wanted = {number};
-	struct channel_file file;
-	puppet_say(puppet, CHANNEL_OPEN, &wanted, sizeof(wanted), NULL, NULL);
-	hear(puppet, CHANNEL_FILE);
-	assert_int_equal(channel_head(&puppet_message, &file, sizeof(file)), 0);
-	channel_drop(&puppet_message);
-	return file.error;
 }
 
 static void test_registered_files_are_opened_for_it_alone(void **state)
@@ -507,6 +532,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_a_helper_that_dies_early_is_not_started_again),
 		cmocka_unit_test(test_a_helper_that_answers_no_more_is_replaced),
 		cmocka_unit_test(test_its_keepsakes_are_shown_to_its_successors),
+		cmocka_unit_test(test_what_was_kept_before_ready_is_there),
 		cmocka_unit_test(test_keepsakes_go_with_the_last_helper),
 		cmocka_unit_test(test_registered_files_are_opened_for_it_alone),
 		cmocka_unit_test(test_a_helper_that_breaks_the_rules_is_killed),
