@@ -497,13 +497,11 @@ static void test_a_signer_that_is_gone_fails_at_once(void **state)
 	gnutls_privkey_t key = load(&made, &ecdsa, "a");
 	assert_int_equal(signer_client_go(stage.client), 0);
 	kill(stage.pid, SIGKILL);
-	int status;
 	assert_int_equal(waitid(P_PID, (id_t)stage.pid, NULL, WEXITED | WNOWAIT), 0);
 	for (int i = 0; i < 100; i++)
 		assert_false(signs(key, &made, GNUTLS_SIGN_ECDSA_SHA256));
 	renew();
 	assert_true(signs(key, &made, GNUTLS_SIGN_ECDSA_SHA256));
-	(void)status;
 	gnutls_privkey_deinit(key);
 	made_free(&made);
 }
