@@ -131,7 +131,7 @@ static void version(void)
 	printf("libraries: libev %d.%d, c-ares %s, libfyaml %s, libmagic %d.%02d, libseccomp %s\n",
 		ev_version_major(), ev_version_minor(), resolve_library(), settings_library(),
 		magic_library() / 100, magic_library() % 100, seccomp);
-	printf("features: http1 static proxy logs explain signer\n");
+	printf("features: http1 static proxy logs explain tls signer\n");
 }
 
 static bool is_local(const struct upstream *upstream)

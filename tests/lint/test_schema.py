@@ -67,6 +67,10 @@ def test_shown_configurations_are_valid(name, text, tmp_path):
     config = tmp_path / "weir.yaml"
     text = re.sub(r"/srv/\w+", str(tmp_path / "www"), text)
     config.write_text(text.replace("/var/log/weir/", f"{tmp_path}/"))
+    if "example.pem" in text:
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
+                        "-subj", "/CN=example.com", "-addext", "subjectAltName=DNS:example.com", "-keyout", tmp_path / "example.key",
+                        "-out", tmp_path / "example.pem"], check=True, capture_output=True, timeout=60)
     run = subprocess.run([os.environ.get("WEIR_BIN") or BUILT / "weir", "check", "-c", config],
                          capture_output=True, text=True, timeout=60)
     assert run.returncode == 0, run.stdout + run.stderr
