@@ -10,6 +10,7 @@
 #include "wire/wire_priv.h"
 
 #define IOV_MOST 64
+#define SHORT    512 /* octets that are copied to stand beside others */
 
 size_t conn_room(const struct conn *c)
 {
@@ -72,31 +73,52 @@ static ssize_t read_file(const struct chunk *span, char *to, size_t size)
 		span->fd, span->offset, to, span->length < size ? (size_t)span->length : size);
 }
 
+/* Octets for one write: short ones and those of files stand together in the loop's scratch, so that nobody gathers them again. */
+struct mixture {
+	struct iovec iov[IOV_MOST];
+	int count;
+	char *bytes;
+	size_t used;
+};
+
+static void mix(struct mixture *m, const void *at, size_t length)
+{
+	struct iovec *last = m->count > 0 ? &m->iov[m->count - 1] : NULL;
+	if (at == m->bytes + m->used)
+		m->used += length;
+	if (last && (const char *)last->iov_base + last->iov_len == at)
+		last->iov_len += length;
+	else
+		m->iov[m->count++] = (struct iovec){(void *)(uintptr_t)at, length};
+}
+
 /* Where the transport cannot send files: what comes next of either kind, so that a head and the beginning of its body leave together.
  * What is wrong with a file, or cold, counts when it is the first. */
 static ssize_t write_mixed(struct conn *c)
 {
-	struct iovec iov[IOV_MOST];
-	char *bytes = c->wire->loop->scratch;
-	size_t used = 0;
-	int count = 0;
+	struct mixture m = {.bytes = c->wire->loop->scratch};
 	const struct chunk *span = c->out.first;
-	for (; span && count < IOV_MOST && used < LOOP_SCRATCH; span = span->next) {
-		if (span->ptr) {
-			iov[count++] = (struct iovec){(void *)(uintptr_t)span->ptr, span->length};
+	for (; span && m.count < IOV_MOST && m.used < LOOP_SCRATCH; span = span->next) {
+		char *to = m.bytes + m.used;
+		if (span->ptr && (span->length > SHORT || span->length > LOOP_SCRATCH - m.used)) {
+			mix(&m, span->ptr, (size_t)span->length);
 			continue;
 		}
-		ssize_t n = read_file(span, bytes + used, LOOP_SCRATCH - used);
-		if (n <= 0 && count == 0)
+		if (span->ptr) {
+			memcpy(to, span->ptr, (size_t)span->length);
+			mix(&m, to, (size_t)span->length);
+			continue;
+		}
+		ssize_t n = read_file(span, to, LOOP_SCRATCH - m.used);
+		if (n <= 0 && m.count == 0)
 			return n;
 		if (n <= 0)
 			break;
-		iov[count++] = (struct iovec){bytes + used, (size_t)n};
-		used += (size_t)n;
+		mix(&m, to, (size_t)n);
 		if ((uint64_t)n < span->length)
 			break;
 	}
-	return c->transport.ops->write(&c->transport, iov, count, span != NULL);
+	return c->transport.ops->write(&c->transport, m.iov, m.count, span != NULL);
 }
 
 /* --- Cold pages. --- */
