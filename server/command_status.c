@@ -353,6 +353,7 @@ int command_status(
 			channel_drop(&message);
 		close(control);
 	}
+	certificates_unmap(status->certificates);
 	free(status);
 	free(options.file);
 	return result;
