@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 # What behaviour tests run over: h1 and, as weir comes to speak them, h1s (TLS), h2 (TLS) and h2c.
-PROTOCOLS = ["h1"]
+PROTOCOLS = ["h1", "h2c"]
 CURL_OPTIONS = {
     "h1": ["--http1.1"],
     "h1s": ["--http1.1", "--insecure"],
