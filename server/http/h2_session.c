@@ -7,12 +7,15 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "http/h2_memory.h"
 #include "http/request.h"
 
 #define ACKS_WAITING    100   /* of settings and pings, that the peer does not take */
 #define SETTINGS_MOST   32    /* in one frame */
 #define RESETS_BURST    20000 /* the owner weighs what they cost; this is what may never be */
 #define RESETS_A_SECOND 1000
+#define FRAME_BUFFER    (H2_FRAME_HEAD + 1 + 16384) /* of nghttp2, in which a frame is made */
+#define COPIED_MOST     2048
 #define FIELDS_ON_STACK 32
 
 struct h2_session {
@@ -20,6 +23,7 @@ struct h2_session {
 	const struct h2_events *events;
 	void *owner;
 	struct h2_frames frames;
+	struct h2_memory memory;
 	bool over;
 	bool announcing;
 	int32_t reset_by_peer;
@@ -243,18 +247,29 @@ static bool full(const struct h2_session *s)
 	return s->out->memory >= s->memory_most || s->out->length - s->out->memory >= s->file_most;
 }
 
+/* A span of its own costs as much as copying a little. */
+static void move_body(struct h2_session *s, struct chunks *body, size_t length)
+{
+	const struct chunk *span = body->first;
+	if (length > 0 && length <= COPIED_MOST && span->ptr && span->length >= length) {
+		put(s, span->ptr, length);
+		chunks_consume(body, length);
+	} else {
+		chunks_move_some(s->out, body, length);
+	}
+}
+
 static int send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *head, size_t length,
 	nghttp2_data_source *source, void *user)
 {
 	struct h2_session *s = user;
 	struct h2_part *part = source->ptr;
 	(void)ng, (void)frame;
-	if (full(s))
-		return NGHTTP2_ERR_WOULDBLOCK;
 	put(s, head, H2_FRAME_HEAD);
-	chunks_move_some(s->out, &part->out, length);
+	move_body(s, &part->out, length);
 	s->events->framed(part, length);
-	return 0;
+	/* no frame may be left half-way in the buffer, which is not this session's alone */
+	return full(s) ? NGHTTP2_ERR_PAUSE : 0;
 }
 
 /* An array for nghttp2: on the stack where that is enough. */
@@ -474,7 +489,11 @@ struct h2_session *h2_session_server(
 	h2_frames_init(&s->frames);
 	nghttp2_option *o = options(limits);
 	nghttp2_session_callbacks *c = callbacks();
-	check(nghttp2_session_server_new2(&s->ng, c, s, o) == 0);
+	nghttp2_mem memory = {
+		&s->memory, h2_memory_alloc, h2_memory_free, h2_memory_zalloc, h2_memory_realloc};
+	s->memory.shared_size = FRAME_BUFFER;
+	check(nghttp2_session_server_new3(&s->ng, c, s, o, &memory) == 0);
+	s->memory.shared_size = 0;
 	nghttp2_session_callbacks_del(c);
 	nghttp2_option_del(o);
 	nghttp2_settings_entry settings[] = {

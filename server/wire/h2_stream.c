@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "http/h2_memory.h"
 #include "http/ready.h"
 #include "wire/wire_priv.h"
 
@@ -67,6 +68,7 @@ void h2_streams_drop(struct wire *wire)
 		free(s);
 	}
 	wire->free_h2_stream_count = 0;
+	h2_memory_trim();
 }
 
 /* --- The end. --- */

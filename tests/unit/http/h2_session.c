@@ -211,6 +211,45 @@ static void stops_where_there_is_enough(void **state)
 	stop(&o);
 }
 
+/* Whatever one session has sent in part, another writes nothing into it. */
+static void sessions_do_not_disturb_each_other(void **state)
+{
+	(void)state;
+	static char body[2][50000];
+	static const struct fields fields;
+	struct owner o[2] = {begin(), begin()};
+	struct buffer got[2] = {{0}, {0}};
+	for (int i = 0; i < 2; i++) {
+		memset(body[i], 'a' + i, sizeof body[i]);
+		start(&o[i]);
+		ask(&o[i], 1, "");
+		h2_session_respond(
+			o[i].session, &o[i].parts[0], 200, NULL, &fields, sizeof body[i], false);
+		chunks_memory(&o[i].parts[0].out, NULL, body[i], sizeof body[i]);
+		o[i].parts[0].out_end = true;
+	}
+	for (int turn = 0; turn < 20; turn++) {
+		struct chunks out;
+		chunks_init(&out);
+		h2_session_send(o[turn % 2].session, &out, 1, 1);
+		while (!chunks_empty(&out)) {
+			char octets[4096];
+			size_t n = chunks_peek(&out, octets, sizeof octets);
+			buffer_append(&got[turn % 2], octets, n);
+			chunks_consume(&out, n);
+		}
+	}
+	assert_int_equal(got[0].len, got[1].len);
+	assert_true(got[0].len > sizeof body[0] + 4 * 9);
+	for (size_t i = 0; i < got[0].len; i++) /* all but the octets of the bodies is the same */
+		assert_true(got[0].ptr[i] == got[1].ptr[i] ||
+			    (got[0].ptr[i] == 'a' && got[1].ptr[i] == 'b'));
+	for (int i = 0; i < 2; i++) {
+		buffer_free(&got[i]);
+		stop(&o[i]);
+	}
+}
+
 /* Which streams' DATA frames stand in the queue, in order. */
 static void order(struct owner *o, char *text)
 {
@@ -303,6 +342,7 @@ int main(void)
 		cmocka_unit_test(tells_what_comes),
 		cmocka_unit_test(moves_bodies_and_copies_heads),
 		cmocka_unit_test(stops_where_there_is_enough),
+		cmocka_unit_test(sessions_do_not_disturb_each_other),
 		cmocka_unit_test(keeps_to_priorities),
 		cmocka_unit_test(who_answers_knows_best),
 	};
