@@ -5,6 +5,7 @@
 #include "process/renewal.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/inotify.h>
@@ -24,6 +25,7 @@ enum {
 	LOOK_MS = 30000,
 	BLIND_A_LOOK =
 		16, /* files of which not even the times can be seen are read, so many a look */
+	LATE_SECONDS = 2,
 	FILE_MAX = 1 << 20,
 	FILES_OF_UNIT = 2,
 };
@@ -135,21 +137,41 @@ struct watching {
 	unsigned unit;
 };
 
+static int add_watch(const struct renewal *r, const char *folder)
+{
+	return inotify_add_watch(r->inotify, folder,
+		IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CLOSE_WRITE | IN_ATTRIB |
+			IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR);
+}
+
+static void add_hint(struct renewal *r, int watch, unsigned unit, const char *name)
+{
+	struct hint hint = {watch, unit, hash_of(slice_of(name), 0)};
+	const struct hint *known = (const void *)r->hints.ptr;
+	for (size_t i = 0; i < r->hints.len / sizeof(hint); i++)
+		if (known[i].watch == watch && known[i].unit == unit && known[i].name == hint.name)
+			return;
+	buffer_append(&r->hints, &hint, sizeof(hint));
+}
+
+/* A folder that is not there yet is waited for in the one above it. */
 static void watch_folder(void *context, const char *folder, const char *name)
 {
 	const struct watching *watching = context;
 	struct renewal *r = watching->renewal;
-	int watch = inotify_add_watch(r->inotify, folder,
-		IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CLOSE_WRITE | IN_ATTRIB |
-			IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR);
-	struct hint hint = {watch, watching->unit, hash_of(slice_of(name), 0)};
-	const struct hint *known = (const void *)r->hints.ptr;
+	char path[PATH_MAX];
+	int watch = add_watch(r, folder);
+	snprintf(path, sizeof(path), "%s", folder);
+	for (char *slash; watch < 0 && errno == ENOENT && (slash = strrchr(path, '/'));) {
+		*slash = 0;
+		watch = add_watch(r, path[0] ? path : "/");
+		name = folder + (slash - path) + 1;
+	}
 	if (watch < 0)
 		return; /* the look finds it */
-	for (size_t i = 0; i < r->hints.len / sizeof(hint); i++)
-		if (memcmp(&known[i], &hint, sizeof(hint)) == 0)
-			return;
-	buffer_append(&r->hints, &hint, sizeof(hint));
+	char part[NAME_MAX + 1];
+	snprintf(part, sizeof(part), "%.*s", (int)strcspn(name, "/"), name);
+	add_hint(r, watch, watching->unit, part);
 }
 
 /* The key is watched as well: it may be what comes last. */
@@ -212,6 +234,8 @@ static bool looks_changed(struct file *file, bool *blind)
 	struct stat now;
 	if (stat(file->path.ptr, &now)) {
 		*blind = errno == EACCES;
+		if (*blind)
+			return false;
 		memset(&now, 0, sizeof(now));
 	}
 	bool changed = !same_look(&now, &file->seen);
@@ -245,8 +269,20 @@ void renewal_look(struct renewal *r, uint64_t now)
 
 /* --- From without. --- */
 
+/* What was written about when the configuration was read: nobody knows which of the two was first. */
+static void look_at_late_ones(struct renewal *r, uint64_t now)
+{
+	for (unsigned i = 0; i < r->file_count; i++) {
+		struct file *file = &r->files[i];
+		if (stat(file->path.ptr, &file->seen))
+			memset(&file->seen, 0, sizeof(file->seen));
+		else if (file->seen.st_ctim.tv_sec >= r->snapshot->loaded - LATE_SECONDS)
+			make_due(&r->units[file->unit], now);
+	}
+}
+
 struct renewal *renewal_new(const struct snapshot *snapshot, struct tls_keys *keys,
-	struct tls_store *store, uint64_t now)
+	struct tls_store *store, uint64_t now, bool all)
 {
 	struct renewal *r = must_zalloc(sizeof(*r));
 	r->snapshot = snapshot;
@@ -256,8 +292,9 @@ struct renewal *renewal_new(const struct snapshot *snapshot, struct tls_keys *ke
 	collect(r);
 	for (unsigned i = 0; i < r->unit_count; i++)
 		watch_unit(r, i);
-	/* what has changed since the configuration was read, told no event */
-	renewal_look(r, now);
+	look_at_late_ones(r, now);
+	if (all)
+		renewal_look(r, now);
 	r->look_at = now + LOOK_MS;
 	return r;
 }

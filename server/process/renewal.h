@@ -8,9 +8,10 @@
 
 struct renewal;
 
-/* Begins to watch, with rights that may be gone later. Takes a count of the store. Times are milliseconds of one clock. */
+/* Begins to watch, with rights that may be gone later. Takes a count of the store. Times are milliseconds of one clock. `all`: the files may
+ * have changed long since the configuration was read. */
 struct renewal *renewal_new(const struct snapshot *snapshot, struct tls_keys *keys,
-	struct tls_store *store, uint64_t now);
+	struct tls_store *store, uint64_t now, bool all);
 void renewal_free(struct renewal *renewal);
 
 /* The files that it may want to have opened, by numbers from 0. */

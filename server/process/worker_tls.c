@@ -132,7 +132,8 @@ int worker_renewal(struct worker *w, uint64_t now)
 		return -1;
 	if (!w->crew.tls)
 		return 0;
-	w->renewal = renewal_new(w->snapshot, w->keys, w->crew.tls, now);
+	w->renewal =
+		renewal_new(w->snapshot, w->keys, w->crew.tls, now, w->hello.kind == START_CRASH);
 	tls_store_put(w->crew.tls); /* from here on it is the renewal's */
 	for (unsigned i = 0; i < renewal_file_count(w->renewal); i++) {
 		struct channel_register entry = {.number = WORKER_FILE_COUNT + i,
