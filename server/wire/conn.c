@@ -9,7 +9,6 @@
 #include "base/counters.h"
 #include "wire/wire_priv.h"
 
-
 /* --- Watching. --- */
 
 static void watch_events(struct conn *c)
@@ -239,12 +238,41 @@ static void close_or_linger(struct conn *c)
 	conn_resume(c);
 }
 
+static void linger_read(struct conn *c)
+{
+	char *bytes;
+	ssize_t n = conn_read(c, &bytes);
+	if (n == IO_ERROR || (c->lingering && (n == IO_EOF || c->rate_bytes > CONN_LINGER_MAX)))
+		conn_break(c, false);
+}
+
+/* A connection on which nothing is spoken any more: it closes. */
+static bool parted_settle(struct conn *c)
+{
+	(void)c;
+	return false;
+}
+
+static enum conn_wait parted_wait(const struct conn *c)
+{
+	(void)c;
+	return CONN_WAIT_SEND;
+}
+
+static const struct protocol parted = {
+	.name = "parted",
+	.readable = linger_read,
+	.settle = parted_settle,
+	.wait = parted_wait,
+};
+
 /* The peer was told what it did wrong: the connection closes as if that had been the answer, so that no reset overtakes it. */
 static void part(struct conn *c)
 {
 	c->told = c->broken = false;
 	if (c->state)
 		c->protocol->gone(c, c->fault ? (enum exchange_end)c->fault : END_CLIENT_GONE);
+	c->protocol = &parted;
 	conn_drop(c);
 	c->broken = false;
 	c->closing = c->linger = true;
@@ -276,14 +304,6 @@ static void settle(struct conn *c)
 		loop_defer(c->wire->loop, &c->task);
 	watch_events(c);
 	update_wait(c);
-}
-
-static void linger_read(struct conn *c)
-{
-	char *bytes;
-	ssize_t n = conn_read(c, &bytes);
-	if (n == IO_ERROR || (c->lingering && (n == IO_EOF || c->rate_bytes > CONN_LINGER_MAX)))
-		conn_break(c, false);
 }
 
 static void readable(struct conn *c)

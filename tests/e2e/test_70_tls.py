@@ -227,6 +227,31 @@ def test_plain_http_is_told(weir):
     assert answer.startswith(b"HTTP/1.1 400 ") and b"https" in answer
 
 
+def test_drained_while_parting():
+    """A connection of HTTP/2 that has heard an alert is nobody's any more, and a reload finds it so."""
+    with serving() as weir:
+        old = weir.worker()
+        with plain(weir.port) as connection:
+            into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
+            tls = certificates.context(alpn=("h2",)).wrap_bio(into, out, server_hostname="localhost")
+            while not tls.version() or not tls.selected_alpn_protocol():
+                try:
+                    tls.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    connection.sendall(out.read())
+                    into.write(connection.recv(65536))
+            tls.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0")
+            connection.sendall(out.read())
+            assert connection.recv(65536)  # its settings
+            connection.sendall(b"\x17\3\3\0\x20" + bytes(32))
+            while connection.recv(65536):  # to the alert, and the end of its half
+                pass
+            assert command("reload", "-c", weir.file).returncode == 0
+        wait_for(lambda: len(children(weir.pid)) == 1 and children(weir.pid) != [old], 10, "the old worker's end")
+        weir.expect_restart()
+
+
 # --- Sessions. ---
 
 def session_of(port, version):
