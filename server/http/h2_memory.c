@@ -71,8 +71,9 @@ void h2_memory_free(void *memory, void *context)
 {
 	struct piece *piece = memory;
 	(void)context;
-	if (!piece--)
+	if (!piece)
 		return;
+	piece--;
 	if (piece->size_class == SHARED)
 		leave_shared();
 	else if (piece->size_class == NO_CLASS)
