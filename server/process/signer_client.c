@@ -89,7 +89,7 @@ static ssize_t receive(int fd, struct reply *reply, int flags)
 
 static const char *gone(void)
 {
-	return "the signer is gone, and is started again";
+	return "the signer is gone";
 }
 
 /* While an answer is missing nothing else is asked: a thread that waited once does not wait again until that has come. NULL: it may

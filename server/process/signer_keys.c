@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/check.h"
 #include "io/tls_keys.h"
@@ -174,6 +175,9 @@ static struct key *key_make(uint32_t number, int file, struct slice text)
 	key->number = number;
 	key->file = file;
 	key->text = must_alloc(text.len + 1);
+	if (mlock(key->text, text.len + 1)) {
+		/* more than a process may have: it can be written to swap */
+	}
 	memcpy(key->text, text.ptr, text.len);
 	key->length = text.len;
 	return key;
