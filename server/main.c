@@ -14,6 +14,9 @@
 #include "io/loop.h"
 #include "io/resolve.h"
 #include "io/tls_load.h"
+#include "process/acme_check.h"
+#include "process/acme_helper.h"
+#include "process/acme_hook.h"
 #include "process/magic.h"
 #include "process/sandbox.h"
 #include "process/signer.h"
@@ -40,6 +43,24 @@ static int run_signer(
 	(void)argc;
 	(void)argv;
 	return signer_run();
+}
+
+static int run_acme(
+	const struct command *command, const struct program *program, int argc, char **argv)
+{
+	(void)command;
+	(void)program;
+	(void)argc;
+	(void)argv;
+	return acme_helper_run();
+}
+
+static int run_acme_hook(
+	const struct command *command, const struct program *program, int argc, char **argv)
+{
+	(void)command;
+	(void)program;
+	return acme_hook(argc, argv);
 }
 
 static const struct command commands[] = {
@@ -87,6 +108,11 @@ static const struct command commands[] = {
 		command_status},
 	{"worker", "", NULL, "", run_worker},
 	{"signer", "", NULL, "", run_signer},
+	{"acme", "", NULL, "", run_acme},
+	/* the hook of uacme is named by a path alone: these are the methods that it calls it with */
+	{"begin", "", NULL, "", run_acme_hook},
+	{"done", "", NULL, "", run_acme_hook},
+	{"failed", "", NULL, "", run_acme_hook},
 };
 
 static const struct command *find(const char *name)
@@ -131,7 +157,7 @@ static void version(void)
 	printf("libraries: libev %d.%d, c-ares %s, libfyaml %s, libmagic %d.%02d, libseccomp %s\n",
 		ev_version_major(), ev_version_minor(), resolve_library(), settings_library(),
 		magic_library() / 100, magic_library() % 100, seccomp);
-	printf("features: http1 static proxy logs explain tls signer\n");
+	printf("features: http1 static proxy logs explain tls acme signer\n");
 }
 
 static bool is_local(const struct upstream *upstream)
@@ -164,16 +190,25 @@ static bool has_local_backend(const struct snapshot *snapshot)
 	return false;
 }
 
-/* What `weir check` does once all is read; a worker does not ask DNS before it serves. */
+/* What follows when all is read. */
+static int prepare(struct load *load, struct snapshot *snapshot, void *context)
+{
+	int result = route_prepare(load, snapshot, context);
+	return acme_check(load, snapshot) ? -1 : result;
+}
+
+/* What `weir check` does besides; a worker does not ask DNS before it serves, and reads certificates with its own keys. */
 static int check_prepare(struct load *load, struct snapshot *snapshot, void *context)
 {
 	struct tls_store *store;
-	int result = route_prepare(load, snapshot, context);
+	int result = prepare(load, snapshot, context);
 	if (tls_load(load, snapshot, tls_keys_here(), &store))
 		result = -1;
 	tls_store_put(store);
-	if (result == 0)
+	if (result == 0) {
 		advise(load, snapshot);
+		acme_advise(load, snapshot);
+	}
 	names_check(load, snapshot, NULL);
 	return result;
 }
@@ -208,7 +243,7 @@ int main(int argc, char **argv)
 		return unknown(argv[1]);
 	route_option_sets(handler_table, sets);
 	const struct option_sets all = {
-		.sets = sets, .finish = route_prepare, .context = (void *)(uintptr_t)handler_table};
+		.sets = sets, .finish = prepare, .context = (void *)(uintptr_t)handler_table};
 	struct option_sets further = all;
 	further.finish = check_prepare;
 	const struct program program = {.table = handler_table,

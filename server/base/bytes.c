@@ -81,6 +81,17 @@ int bytes_hex_digit(unsigned char c)
 	return -1;
 }
 
+bool bytes_base64url(struct slice s)
+{
+	for (size_t i = 0; i < s.len; i++) {
+		unsigned char c = (unsigned char)s.ptr[i], letter = c | 0x20;
+		if (!(letter >= 'a' && letter <= 'z') && !(c >= '0' && c <= '9') && c != '-' &&
+			c != '_')
+			return false;
+	}
+	return s.len > 0;
+}
+
 void buffer_reserve(struct buffer *b, size_t more)
 {
 	size_t need;

@@ -67,6 +67,9 @@ size_t bytes_hex(char *to, uint64_t n);
 /* The value of a hexadecimal digit, or -1. */
 int bytes_hex_digit(unsigned char c);
 
+/* Is it base64url (RFC 4648, 5) without padding, at least one digit? */
+bool bytes_base64url(struct slice s);
+
 /* Bytes that grow. All zero is an empty one. Memory that cannot be had ends the process. */
 struct buffer {
 	char *ptr;

@@ -65,9 +65,27 @@ static void run_chain(struct request *request)
 		check(request->output == OUTPUT_WAITING);
 	}
 	request->handled_by = "";
+	if (!request->site) {
+		request->end = END_MISDIRECTED;
+		respond_builtin(request, 421);
+		return;
+	}
 	if (request->explanation)
 		explain_nobody(request);
 	respond_nothing(request);
+}
+
+/* No site has the host. */
+static void run_strays(struct request *request)
+{
+	static const struct handler *const none[] = {NULL};
+	request->x.chain = none;
+	for (const struct handler *const *h = request->thread->table; *h; h++) {
+		request->handled_by = (*h)->name;
+		if ((*h)->stray && !request->explanation && (*h)->stray(request) == TAKEN)
+			return;
+	}
+	run_chain(request);
 }
 
 static void prepare(struct request *request)
@@ -100,8 +118,7 @@ void exchange_begin(struct request *request)
 	if (request->explanation)
 		explain_site(request, pattern);
 	if (!request->site) {
-		request->end = END_MISDIRECTED;
-		respond_builtin(request, 421);
+		run_strays(request);
 		return;
 	}
 	if (request->thread->lines)

@@ -42,6 +42,9 @@ struct handler {
 	/* In place of `handle` where the request has an explanation and nothing may be sent: decides by the same functions, tells what it
 	 * would do, sets explanation->elsewhere and holds the request. NULL: `handle` itself does no more than read. */
 	enum verdict (*explain)(struct request *request);
+	/* Asked for requests whose host no site of the listener has: like `handle`, but there are no site, scope and settings. What passes
+	 * is a 421. NULL: passes. */
+	enum verdict (*stray)(struct request *request);
 	/* Offers a stage for an answer that is about to be sent; NULL: none. See stage.h. */
 	const struct stage_ops *stage;
 	/* Called once when the exchange has ended; the request is still whole. NULL: does not observe. */

@@ -43,6 +43,8 @@ enum channel_type {
 	CHANNEL_LOG,  /* one descriptor: lines go there from now on */
 	/* Helper to supervisor, beside CHANNEL_WANT_KEEPSAKE, CHANNEL_KEEP_KEEPSAKE, CHANNEL_REGISTER, CHANNEL_OPEN. */
 	CHANNEL_LOCKED, /* no payload: it has given up its rights */
+	/* Worker to helper, at its ends. */
+	CHANNEL_PLAN, /* one descriptor: what acme is to obtain (process/acme_plan.h) */
 	/* Command to supervisor. */
 	CONTROL_RELOAD, /* no payload; answered by CONTROL_TEXT… and CONTROL_DONE */
 	CONTROL_STOP,   /* no payload; answered by CONTROL_DONE, then the supervisor ends */

@@ -180,6 +180,28 @@ static int landlock(const struct grants *grants, long version)
 	return result;
 }
 
+int sandbox_writes(enum sandbox_mode mode, const char *const *paths)
+{
+	const uint64_t writes = FS_WRITE_FILE | FS_REMOVE_FILE | FS_REMOVE_DIR | FS_MAKE_REG |
+				FS_MAKE_DIR | FS_TRUNCATE | FS_REFER;
+	if (mode == SANDBOX_OFF)
+		return 0;
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	long version = syscall(LANDLOCK_CREATE, NULL, 0, LANDLOCK_VERSION);
+	struct ruleset set = handled(version);
+	set.fs &= ~(uint64_t)(FS_EXECUTE | FS_READ_FILE | FS_READ_DIR | FS_IOCTL_DEV);
+	int ruleset =
+		version < 1 ? -1 : (int)syscall(LANDLOCK_CREATE, &set, ruleset_size(version), 0);
+	int result = ruleset < 0 ? -1 : 0;
+	for (; *paths && result == 0; paths++)
+		result = add_rule(ruleset, *paths, writes & set.fs);
+	if (result == 0)
+		result = (int)syscall(LANDLOCK_ENTER, ruleset, 0);
+	if (ruleset >= 0)
+		close(ruleset);
+	return mode == SANDBOX_REQUIRE ? result : 0;
+}
+
 /* --- seccomp. --- */
 
 /* Allows a call where all these hold. One that the system does not know is no error. */

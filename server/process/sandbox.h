@@ -30,6 +30,10 @@ void grants_clear(struct grants *grants);
  * version 6 lacks something) is said in the log and, with SANDBOX_REQUIRE, an error. 0 or -1. */
 int sandbox_enter(enum sandbox_mode mode, enum sandbox_kind kind, const struct grants *grants);
 
+/* For a program that is about to be run in a process of its own, and does not take root's rights: it may write beneath these paths alone (ended by NULL),
+ * listen nowhere, and signal nobody outside. Nothing is said; 0, or -1 with errno where SANDBOX_REQUIRE wants more than the kernel has. */
+int sandbox_writes(enum sandbox_mode mode, const char *const *paths);
+
 /* The version of libseccomp that runs. */
 void sandbox_library(char to[32]);
 

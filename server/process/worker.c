@@ -69,6 +69,7 @@ static void drain(struct worker *w, struct life *life, bool all, uint64_t ms, st
 	if (life->draining)
 		return;
 	life->draining = true;
+	worker_acme_end(w);
 	struct buffer copy = {0};
 	buffer_slice(&copy, removed);
 	w->crew.order = (struct drain_order){all, {copy.ptr, copy.len}};
@@ -201,6 +202,7 @@ int worker_run(const struct program *program)
 	if (hear_hello(w) || worker_start(w))
 		return 1;
 	crew_listen(&w->crew);
+	worker_acme_begin(w);
 	serve(w);
 	end(w);
 	return 0;

@@ -49,6 +49,8 @@ struct worker {
 	time_t expiry_told;                /* when the log was told last of those that expire */
 	unsigned char tickets[TLS_MASTER_SIZE];
 	struct worker_helper helpers[HELPER_KINDS];
+	int acme_plan;       /* what its helper is told; -1: nothing */
+	bool acme_over;      /* the next worker's does it */
 	uint64_t lost_lines; /* of the access log, as far as they are counted */
 	struct channel_message message;
 };
@@ -85,6 +87,16 @@ int worker_renewal(struct worker *w, uint64_t now);
 void worker_renewal_turn(struct worker *w, uint64_t now);
 /* A file came that was asked for. */
 void worker_renewal_file(struct worker *w, uint64_t now);
+
+/* --- worker_acme.c --- */
+
+/* Makes the folders of the state and has the helper started, where certificates are to be obtained. Before the rights go. 0, or -1 after a
+ * message. */
+int worker_acme_start(struct worker *w);
+/* This worker serves: its helper may begin. */
+void worker_acme_begin(struct worker *w);
+/* It does not take new connections any more. */
+void worker_acme_end(struct worker *w);
 
 /* --- worker_start.c --- */
 

@@ -295,6 +295,8 @@ static int give_up_rights(struct worker *w)
 {
 	if (worker_account(w))
 		return -1;
+	if (worker_acme_start(w))
+		return -1;
 	collect_grants(w);
 	if (geteuid() == 0 && account_take(&w->account))
 		return -1;

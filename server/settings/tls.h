@@ -67,5 +67,8 @@ const struct node *tls_node(
 typedef bool tls_covers_fn(struct slice certificate, struct slice host);
 /* Once all is read, before nodes become invalid: adds the pairs that weir is to obtain by itself (acme). 0, or -1 after load_error. */
 int tls_obtain(struct load *load, struct snapshot *snapshot, tls_covers_fn *covers);
+#define TLS_NAMES_MAX 100 /* of a certificate that is obtained: what Let's Encrypt takes */
+/* Is it a name that an authority certifies? Letters, digits, hyphens, a dot within: also the name of a folder. */
+bool tls_obtainable(struct slice name);
 
 #endif

@@ -75,6 +75,25 @@ static bool has_https(const struct snapshot *snapshot, const struct site *site)
 	return false;
 }
 
+/* RFC 8555, 7.1.3 leaves it to the authority; none certifies what no other machine could look up, and a name is a folder here. */
+bool tls_obtainable(struct slice name)
+{
+	bool dot = false, letter = false;
+	if (name.len == 0 || name.len > 253)
+		return false;
+	for (size_t i = 0; i < name.len; i++) {
+		char c = name.ptr[i], small = (char)(c | 0x20);
+		bool first = i == 0 || name.ptr[i - 1] == '.', digit = c >= '0' && c <= '9';
+		if (c == '.' && (first || i + 1 == name.len))
+			return false;
+		dot |= c == '.';
+		letter |= small >= 'a' && small <= 'z';
+		if (c != '.' && !digit && !(small >= 'a' && small <= 'z') && (c != '-' || first))
+			return false;
+	}
+	return dot && letter;
+}
+
 /* All hosts of the site that no certificate covers. */
 static int obtain_for(struct acme *acme, const struct site *site)
 {
@@ -91,12 +110,18 @@ static int obtain_for(struct acme *acme, const struct site *site)
 				"80 of each name; write the names one by one under host, or a "
 				"certificate under certificates",
 				host.ptr);
+		else if (!tls_obtainable(host))
+			load_warn(acme->load, node,
+				"no certificate for \"%s\" is obtained: authorities certify names with "
+				"a dot, of letters, digits and hyphens",
+				host.ptr);
 		else
 			buffer_append(&list, &host, sizeof(host));
 	}
 	size_t count = list.len / sizeof(struct slice);
-	if (count > 0)
-		add_pair(acme, (const struct slice *)(const void *)list.ptr, count);
+	for (size_t at = 0; at < count; at += TLS_NAMES_MAX)
+		add_pair(acme, (const struct slice *)(const void *)list.ptr + at,
+			count - at < TLS_NAMES_MAX ? count - at : TLS_NAMES_MAX);
 	buffer_free(&list);
 	if (acme->rules->pair_count == 0)
 		result = load_error(acme->load, site->scope.node,
