@@ -105,11 +105,7 @@ static struct tls_cert *cert_renew(
 		return tls_cert_get(old);
 	struct tls_bytes_of from = {pair, certificate ? certificate->bytes : pair->certificate,
 		ocsp ? ocsp->bytes : pair->ocsp};
-	struct tls_cert *cert = tls_cert_make(&from, making->keys, &making->telling);
-	/* one of our own is kept until there is a better one */
-	if (!cert && old->stand_in)
-		return tls_cert_get(old);
-	return cert;
+	return tls_cert_make(&from, making->keys, &making->telling);
 }
 
 static struct tls_cert *cert_anyhow(struct making *making, const struct tls_bytes_of *from)
