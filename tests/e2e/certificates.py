@@ -152,7 +152,7 @@ class Authority(Certificate):
             cert_status=getattr(ocsp.OCSPCertStatus, status.upper()), this_update=now() + begins * DAY,
             next_update=None if ends is None else now() + ends * DAY,
             revocation_time=now() - DAY if status == "revoked" else None, revocation_reason=None)
-        made = made.responder_id(ocsp.OCSPResponderEncoding.HASH, self.x509)
+        made = made.responder_id(ocsp.OCSPResponderEncoding.HASH, self.x509).certificates([self.x509])
         return made.sign(self.key, digest(self.key)).public_bytes(DER)
 
     def revocations(self, *revoked, begins=-1, ends=30):
