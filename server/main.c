@@ -10,6 +10,7 @@
 #include "handlers/proxy/names_check.h"
 #include "handlers/proxy/upstream.h"
 #include "handlers/table.h"
+#include "http/h2_session.h"
 #include "http/route.h"
 #include "io/loop.h"
 #include "io/resolve.h"
@@ -154,10 +155,12 @@ static void version(void)
 	char seccomp[32];
 	sandbox_library(seccomp);
 	printf("weir %s\n", PACKAGE_VERSION);
-	printf("libraries: libev %d.%d, c-ares %s, libfyaml %s, libmagic %d.%02d, libseccomp %s\n",
+	printf("libraries: libev %d.%d, c-ares %s, libfyaml %s, libmagic %d.%02d, libseccomp %s, "
+	       "nghttp2 %s\n",
 		ev_version_major(), ev_version_minor(), resolve_library(), settings_library(),
-		magic_library() / 100, magic_library() % 100, seccomp);
-	printf("features: http1 static proxy logs explain tls acme signer\n");
+		magic_library() / 100, magic_library() % 100, seccomp, h2_session_library());
+	printf("features: http1 static proxy logs explain tls acme h2 signer
+");
 }
 
 static bool is_local(const struct upstream *upstream)

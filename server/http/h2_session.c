@@ -509,6 +509,11 @@ struct h2_session *h2_session_server(
 	return s;
 }
 
+const char *h2_session_library(void)
+{
+	return nghttp2_version(0)->version_str;
+}
+
 void h2_session_free(struct h2_session *s)
 {
 	nghttp2_session_del(s->ng);

@@ -56,6 +56,9 @@ struct h2_limits {
 
 struct h2_session;
 
+/* The version of nghttp2, for --version. */
+const char *h2_session_library(void);
+
 struct h2_session *h2_session_server(
 	const struct h2_events *events, void *owner, const struct h2_limits *limits);
 /* Streams that are not closed yet are forgotten without a word. */

@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define HELD_LITTLE (128 * 1024)
+
 /* A file system that cannot say whether it would block is read as it comes: asking for the pages first would never
  * change its answer. */
 ssize_t transport_file_bytes(int fd, off_t offset, void *to, size_t size)
@@ -22,6 +24,12 @@ ssize_t transport_file_bytes(int fd, off_t offset, void *to, size_t size)
 	if (got >= 0)
 		return got;
 	return errno == EAGAIN ? IO_AGAIN : IO_ERROR;
+}
+
+void transport_hold_little(const struct transport *t)
+{
+	int value = HELD_LITTLE;
+	setsockopt(t->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, sizeof(value));
 }
 
 uint32_t transport_acked(const struct transport *t)

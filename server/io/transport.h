@@ -59,6 +59,9 @@ void plain_init(struct transport *t, int fd, bool paced);
  * > 0, IO_EOF at the end of the file, IO_AGAIN when the pages are not in memory (ask io/disk to read them), IO_ERROR. */
 ssize_t transport_file_bytes(int fd, off_t offset, void *to, size_t size);
 
+/* Lets the kernel hold little that is not yet on its way: where what is queued first need not be what is to be sent first. */
+void transport_hold_little(const struct transport *t);
+
 /* How many bytes the peer has acknowledged so far, modulo 2^32: the kernel may hold megabytes that were written but that nobody
  * has taken. 0 where it does not say (Unix sockets). */
 uint32_t transport_acked(const struct transport *t);

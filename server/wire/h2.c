@@ -457,6 +457,7 @@ void h2_start(struct conn *c)
 			.connection_window = H2_WINDOWS,
 			.table = H2_TABLE,
 		});
+	transport_hold_little(&c->transport); /* priorities would not count in the kernel's queue */
 	c->protocol = &h2_protocol;
 	c->state = h2;
 	if (c->wire->thread->draining)

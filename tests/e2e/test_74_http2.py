@@ -6,23 +6,32 @@ import time
 
 import pytest
 
+import certificates
 from client import Connection, curl
-from origin import Origin
+from h2client import H2, Ended
+from origin import Origin, websocket
 from server import Server, wait_for
 
 CONFIG = """
 threads: 1
 log: { access: { path: $folder/access.log, format: combined } }
+tls: { certificates: [{ certificate: $folder/server.pem, key: $folder/server.key }] }
 upstreams:
   app: { servers: ["$origin"] }
 sites:
-  - { listen: "http://127.0.0.1:$port", root: $root, routes: { /app/: { root: off, proxy: app } } }
+  - { listen: ["http://127.0.0.1:$port", "https://127.0.0.1:$port2"], root: $root, routes: { /websocket: { root: off, proxy: app }, /plain: { root: off, proxy: app } } }
 """
+
+
+def secured(origin):
+    made = Server(CONFIG, values={"origin": origin.address})
+    certificates.lay_out(made.folder)
+    return made
 
 
 @pytest.fixture(scope="module")
 def server():
-    with Origin() as origin, Server(CONFIG, values={"origin": origin.address}) as running:
+    with Origin({"websocket": websocket}) as origin, secured(origin) as running:
         (running.root / "small.txt").write_bytes(b"small")
         (running.root / "empty.txt").write_bytes(b"")
         (running.root / "large.bin").write_bytes(bytes(range(256)) * 40000)
@@ -84,3 +93,42 @@ def test_the_preface_in_pieces(server):
         connection.send(b"PRI * HTTP/2.0\r\n\r\n")
         connection.send(b"XX\r\n\r\n")
         assert connection.read().status == 505
+
+
+def connect(server, proto):
+    if proto == "h2":
+        return H2(server.ports["port2"], tls=certificates.context(alpn=["h2"]))
+    return H2(server.port)
+
+
+@pytest.mark.parametrize("proto", ["h2c", "h2"])
+def test_websocket(server, proto):
+    """RFC 8441: the backend sees the upgrade of HTTP/1.1, its 101 becomes a 200, and both directions end by themselves."""
+    with connect(server, proto) as client:
+        fields = [(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", client.scheme), (":path", "/websocket"),
+                  (":authority", "localhost"), ("sec-websocket-version", "13")]
+        number = client.headers(fields, end=False)
+        stream = client.streams[number]
+        client.until(lambda: stream.head is not None, what="the head")
+        assert stream.head.status == 200
+        assert not stream.head.all("sec-websocket-accept") and not stream.head.all("upgrade")
+        for count in range(1, 100):
+            client.data(number, b"ping", end=False)
+            client.until(lambda count=count: len(stream.body) == 4 * count, what="the echo")
+        other = client.get("/small.txt")
+        assert other.body == b"small"
+        client.data(number, b"", end=True)
+        client.until(lambda: stream.over, what="the end")
+        assert bytes(stream.body) == b"ping" * 99 + b"bye" and stream.reset is None
+
+
+@pytest.mark.parametrize("path", ["/small.txt", "/plain"])
+def test_no_websocket(server, path):
+    """A 200 would say that there is a tunnel: files open none, nor does an application that answers as usual."""
+    with connect(server, "h2c") as client:
+        fields = [(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "http"), (":path", path),
+                  (":authority", "localhost")]
+        number = client.headers(fields, end=False)
+        with pytest.raises(Ended):
+            client.response(number)
+        assert client.get("/small.txt").body == b"small"
