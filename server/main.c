@@ -159,8 +159,7 @@ static void version(void)
 	       "nghttp2 %s\n",
 		ev_version_major(), ev_version_minor(), resolve_library(), settings_library(),
 		magic_library() / 100, magic_library() % 100, seccomp, h2_session_library());
-	printf("features: http1 static proxy logs explain tls acme h2 signer
-");
+	printf("features: http1 static proxy logs explain tls acme h2 signer\n");
 }
 
 static bool is_local(const struct upstream *upstream)
