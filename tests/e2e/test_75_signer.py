@@ -139,6 +139,18 @@ def test_every_thread_has_its_way_to_the_signer(start):
     server.check()
 
 
+def test_more_keys_than_a_message_or_a_table_of_old_held(start, folder):
+    names = [f"h{i}.example.test" for i in range(150)]
+    for number, name in enumerate(names):
+        authority().issue(name, number=number % 3).write(folder, name)
+    pairs = ", ".join(f"{{ certificate: {name}.pem, key: {name}.key }}" for name in ["server", *names])
+    server = start(CONFIG.replace("{ certificate: server.pem, key: server.key }", pairs))
+    for name in names[::10]:
+        raw = socket.create_connection(("127.0.0.1", server.port), timeout=20)
+        with context().wrap_socket(raw, server_hostname=name) as connection:
+            assert connection.getpeercert()["subjectAltName"] == (("DNS", name),)
+
+
 def test_without_tls_there_is_no_signer(mortal):
     server = mortal('sites:\n  - { listen: "http://127.0.0.1:$port", root: $root }\n')
     assert helpers(server.pid) == []
