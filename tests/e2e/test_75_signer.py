@@ -11,6 +11,7 @@ import socket
 import ssl
 import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -99,6 +100,18 @@ def shown(server):
 def signer(server):
     """The only signer: one of a worker that is gone ends soon."""
     return wait_for(lambda: len(helpers(server.pid)) == 1 and helpers(server.pid), 30, "one signer")[0]
+
+
+def freeze(pid):
+    """Lets a process stand still, with all its threads: the signal alone takes effect when it does."""
+    os.kill(pid, signal.SIGSTOP)
+
+    def stands():
+        states = [path.read_text(encoding="ascii").rpartition(")")[2].split()[0]
+                  for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+        return states and set(states) == {"T"}
+
+    wait_for(stands, 30, "a process that stands still")
 
 
 def another(server, old):
@@ -304,7 +317,7 @@ def test_a_signer_that_stands_still_fails_handshakes_alone(start):
     worker, old = server.worker(), signer(server)
     with connected(server) as kept:
         assert ask(kept) == (200, b"hello\n")
-        os.kill(old, signal.SIGSTOP)
+        freeze(old)
         with pytest.raises(ssl.SSLError) as failed:
             connected(server)
         assert "INTERNAL_ERROR" in failed.value.reason
@@ -324,7 +337,7 @@ def test_a_signer_that_stands_still_fails_handshakes_alone(start):
 def test_a_signer_that_never_answers_again_is_replaced(start):
     server = start("threads: 1\n" + CONFIG)
     old = signer(server)
-    os.kill(old, signal.SIGSTOP)
+    freeze(old)
     assert not works(server)
     wait_for(lambda: works(server), 60, "another signer")  # each of these asks whether there is an answer by now
     assert signer(server) != old
@@ -417,7 +430,7 @@ def test_a_key_that_cannot_be_read_is_told_at_its_place(start, folder):
 def test_a_signer_that_stands_still_holds_up_no_stop(start):
     server = start()
     pid = signer(server)
-    os.kill(pid, signal.SIGSTOP)
+    freeze(pid)
     assert server.stop() == 0
     assert not os.path.exists(f"/proc/{pid}")
 

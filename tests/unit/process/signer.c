@@ -514,6 +514,7 @@ static void test_late_answers_are_dropped(void **state)
 	gnutls_privkey_t key = load(&made, &ecdsa, "a");
 	assert_int_equal(signer_client_go(stage.client), 0);
 	kill(stage.pid, SIGSTOP);
+	assert_int_equal(waitpid(stage.pid, NULL, WUNTRACED), stage.pid); /* all its threads */
 	for (int i = 0; i < 50; i++)
 		assert_false(signs(key, &made, GNUTLS_SIGN_ECDSA_SHA256));
 	kill(stage.pid, SIGCONT);
@@ -525,8 +526,6 @@ static void test_late_answers_are_dropped(void **state)
 	gnutls_privkey_deinit(key);
 	made_free(&made);
 }
-
-/* --- Threads. --- */
 
 struct hand {
 	pthread_t thread;
