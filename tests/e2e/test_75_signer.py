@@ -309,7 +309,6 @@ def test_it_is_killed_under_handshakes(start):
             one.join()
     wait_for(lambda: works(server), 30, "handshakes")
     assert len(children(server.pid)) == 1
-    assert status(server)["counters"]["signatures_failed"] >= 0
 
 
 def test_a_signer_that_stands_still_fails_handshakes_alone(start):
