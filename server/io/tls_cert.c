@@ -112,12 +112,14 @@ int tls_cert_key(struct tls_cert *cert, gnutls_privkey_t *key)
 	return result;
 }
 
-static void add_name(struct tls_cert *cert, const char *text)
+static void add_name(struct tls_cert *cert, struct buffer *names, const char *text)
 {
 	char lower[256];
 	const char *expected;
-	if (value_host(slice_of(text), lower, &expected) == 0)
-		cert->names[cert->name_count++] = arena_slice(&cert->arena, slice_of(lower));
+	if (value_host(slice_of(text), lower, &expected))
+		return;
+	struct slice name = arena_slice(&cert->arena, slice_of(lower));
+	buffer_append(names, &name, sizeof(name));
 }
 
 enum { NAMES_MAX = 1000, STAND_IN_DAYS = 30 };
@@ -126,7 +128,7 @@ static void read_names(struct tls_cert *cert)
 {
 	char text[512];
 	size_t size;
-	cert->names = arena_alloc(&cert->arena, (NAMES_MAX + 1) * sizeof(cert->names[0]));
+	struct buffer names = {0};
 	for (unsigned i = 0; i < NAMES_MAX; i++) {
 		size = sizeof(text) - 1;
 		int type = gnutls_x509_crt_get_subject_alt_name(cert->leaf, i, text, &size, NULL);
@@ -134,12 +136,17 @@ static void read_names(struct tls_cert *cert)
 			break;
 		text[size < sizeof(text) ? size : 0] = 0;
 		if (type == GNUTLS_SAN_DNSNAME)
-			add_name(cert, text);
+			add_name(cert, &names, text);
 	}
 	size = sizeof(text);
-	if (cert->name_count == 0 && gnutls_x509_crt_get_dn_by_oid(cert->leaf,
-					     GNUTLS_OID_X520_COMMON_NAME, 0, 0, text, &size) == 0)
-		add_name(cert, text);
+	if (names.len == 0 && gnutls_x509_crt_get_dn_by_oid(cert->leaf, GNUTLS_OID_X520_COMMON_NAME,
+				      0, 0, text, &size) == 0)
+		add_name(cert, &names, text);
+	cert->name_count = names.len / sizeof(cert->names[0]);
+	cert->names = arena_alloc(&cert->arena, names.len + 1);
+	if (names.len > 0)
+		memcpy(cert->names, names.ptr, names.len);
+	buffer_free(&names);
 	gnutls_datum_t dn = {NULL, 0};
 	cert->subject = cert->issuer = "";
 	if (gnutls_x509_crt_get_dn3(cert->leaf, &dn, 0) == 0) {

@@ -110,27 +110,47 @@ static int credentials_make(
 	return -1;
 }
 
+enum { CANDIDATES_MAX = 64 };
+
 /* What clients can compute fastest comes first. */
 static int rank(const struct tls_cert *cert)
 {
 	return cert->algorithm == GNUTLS_PK_ECDSA ? 0 : cert->algorithm == GNUTLS_PK_RSA ? 2 : 1;
 }
 
-/* Those that cover the name: exactly, then by a star; in each the better kind first, then as they are written. */
+struct candidate {
+	struct tls_cert *cert;
+	int rank;
+	enum tls_cover cover;
+	size_t order;
+};
+
+static int preference(const void *left, const void *right)
+{
+	const struct candidate *a = left, *b = right;
+	if (a->rank != b->rank)
+		return a->rank - b->rank;
+	if (a->cover != b->cover)
+		return (int)b->cover - (int)a->cover;
+	return a->order < b->order ? -1 : a->order > b->order;
+}
+
+/* Those that cover the name: the better kind first, in each exactly before by a star, then as they are written. */
 static size_t choose(
 	const struct rules *rules, struct slice name, struct tls_cert *chosen[CERTS_PER_NAME])
 {
+	struct candidate found[CANDIDATES_MAX];
 	size_t count = 0;
-	for (int kind = 0; kind < 3; kind++) {
-		for (enum tls_cover cover = TLS_COVER_EXACT; cover > TLS_COVER_NOT; cover--) {
-			for (size_t i = 0; i < rules->settings->pair_count; i++) {
-				struct tls_cert *cert = rules->certs[i];
-				if (rank(cert) == kind && count < CERTS_PER_NAME &&
-					tls_cert_covers(cert, name) == cover)
-					chosen[count++] = cert;
-			}
-		}
+	for (size_t i = 0; i < rules->settings->pair_count && count < CANDIDATES_MAX; i++) {
+		struct tls_cert *cert = rules->certs[i];
+		enum tls_cover cover = tls_cert_covers(cert, name);
+		if (cover != TLS_COVER_NOT)
+			found[count++] = (struct candidate){cert, rank(cert), cover, i};
 	}
+	qsort(found, count, sizeof(found[0]), preference);
+	count = count < CERTS_PER_NAME ? count : CERTS_PER_NAME;
+	for (size_t i = 0; i < count; i++)
+		chosen[i] = found[i].cert;
 	return count;
 }
 

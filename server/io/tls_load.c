@@ -11,24 +11,31 @@ struct loading {
 	struct load *load;
 	struct snapshot *snapshot;
 	const struct tls_store *store;
+	bool *https; /* by site: does it listen for https? */
 	int result;
 };
 
+static void find_https(struct loading *loading, struct arena *arena)
+{
+	const struct snapshot *snapshot = loading->snapshot;
+	loading->https = arena_zalloc(arena, snapshot->site_count + 1);
+	for (size_t i = 0; i < snapshot->listener_count; i++) {
+		const struct listener_settings *listener = &snapshot->listeners[i];
+		for (size_t k = 0; listener->scheme == SCHEME_HTTPS && k < listener->site_count;
+			k++)
+			loading->https[listener->sites[k] - snapshot->sites] = true;
+	}
+}
+
 /* The sites that have the rules and listen for https, one after the other. */
 static const struct site *next_site(
-	const struct snapshot *snapshot, const struct tls_settings *rules, const struct site *after)
+	const struct loading *loading, const struct tls_settings *rules, const struct site *after)
 {
-	const struct site *end = snapshot->sites + snapshot->site_count;
-	for (const struct site *site = after ? after + 1 : snapshot->sites; site < end; site++) {
-		for (size_t i = 0; site->tls == rules && i < snapshot->listener_count; i++) {
-			const struct listener_settings *listener = &snapshot->listeners[i];
-			if (listener->scheme != SCHEME_HTTPS)
-				continue;
-			for (size_t k = 0; k < listener->site_count; k++)
-				if (listener->sites[k] == site)
-					return site;
-		}
-	}
+	const struct snapshot *snapshot = loading->snapshot;
+	size_t i = after ? (size_t)(after - snapshot->sites) + 1 : 0;
+	for (; i < snapshot->site_count; i++)
+		if (snapshot->sites[i].tls == rules && loading->https[i])
+			return &snapshot->sites[i];
 	return NULL;
 }
 
@@ -75,7 +82,7 @@ static bool covers_any(const struct loading *loading, const struct tls_settings 
 	struct tls_cert names = {
 		.names = (struct slice *)(uintptr_t)facts->names, .name_count = facts->name_count};
 	bool any = false;
-	for (const struct site *site = NULL; (site = next_site(loading->snapshot, rules, site));) {
+	for (const struct site *site = NULL; (site = next_site(loading, rules, site));) {
 		for (size_t i = 0; i < site->host_count; i++)
 			if (tls_cert_covers(&names, site->hosts[i]) != TLS_COVER_NOT)
 				return true;
@@ -117,7 +124,7 @@ static const struct node *host_node(const struct site *site, size_t index)
 /* A host for which clients would be shown a certificate of another one. */
 static void look_at_hosts(struct loading *loading, const struct tls_settings *rules)
 {
-	for (const struct site *site = NULL; (site = next_site(loading->snapshot, rules, site));) {
+	for (const struct site *site = NULL; (site = next_site(loading, rules, site));) {
 		for (size_t i = 0; i < site->host_count; i++)
 			if (!tls_store_covers(loading->store, rules, site->hosts[i]))
 				load_warn(loading->load, host_node(site, i),
@@ -175,8 +182,10 @@ int tls_load(struct load *load, struct snapshot *snapshot, struct tls_keys *keys
 		loading.result =
 			load_error(load, load_root(load), "the certificates cannot be used");
 	loading.store = made;
-	if (!load_is_replay(load))
+	if (!load_is_replay(load)) {
+		find_https(&loading, load_arena(load));
 		look_around(&loading);
+	}
 	if (loading.result == 0 && tls_wanted(snapshot))
 		*store = made;
 	else
