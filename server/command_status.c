@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "command.h"
+#include "process/acme_state.h"
 #include "process/certificates.h"
 #include "process/control_client.h"
 #include "process/tally.h"
@@ -87,6 +88,24 @@ static void put_until(int64_t then)
 		printf(" ago");
 }
 
+static void put_attempt(const struct certificate_row *row)
+{
+	struct acme_record record;
+	if (!row->obtained || !acme_record_of(row->path, &record))
+		return;
+	if (record.failures > 0) {
+		printf("    attempt %u failed ", record.failures);
+		put_until(record.last);
+		printf(": %s; the next one is due ", record.text);
+		put_until(record.next);
+		printf("\n");
+	} else if (record.next > time(NULL)) {
+		printf("    renewed ");
+		put_until(record.next);
+		printf("\n");
+	}
+}
+
 static void put_certificates(const struct status *status)
 {
 	struct certificate_row row;
@@ -109,6 +128,7 @@ static void put_certificates(const struct status *status)
 		if (row.ocsp)
 			printf(", with an OCSP response");
 		printf("\n");
+		put_attempt(&row);
 	}
 }
 
@@ -209,6 +229,20 @@ static void put_json_names(char *names)
 	printf("]");
 }
 
+static void put_json_attempt(const struct certificate_row *row)
+{
+	struct acme_record record;
+	printf(",\"acme\":");
+	if (!row->obtained || !acme_record_of(row->path, &record)) {
+		printf("null");
+		return;
+	}
+	printf("{\"last\":%" PRId64 ",\"next\":%" PRId64 ",\"failures\":%u,\"text\":", record.last,
+		record.next, record.failures);
+	put_json_text(record.text);
+	printf("}");
+}
+
 static void put_json_certificates(const struct status *status)
 {
 	struct certificate_row row;
@@ -229,9 +263,11 @@ static void put_json_certificates(const struct status *status)
 			row.begins, row.ends, row.self_signed ? "true" : "false",
 			row.stand_in ? "true" : "false", row.obtained ? "true" : "false");
 		if (row.ocsp)
-			printf("%" PRId64 "}", row.ocsp_ends);
+			printf("%" PRId64, row.ocsp_ends);
 		else
-			printf("null}");
+			printf("null");
+		put_json_attempt(&row);
+		printf("}");
 		first = false;
 	}
 	printf("]");

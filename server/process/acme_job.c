@@ -143,7 +143,8 @@ static int trust(const char *ca)
 	char map[64];
 	uid_t uid = geteuid();
 	gid_t gid = getegid();
-	prctl(PR_SET_DUMPABLE, 1); /* else its own files in /proc are root's, since it took another account */
+	prctl(PR_SET_DUMPABLE,
+		1); /* else its own files in /proc are root's, since it took another account */
 	if (uid == 0 ? unshare(CLONE_NEWNS) : unshare(CLONE_NEWNS | CLONE_NEWUSER))
 		return -1;
 	if (uid != 0) {

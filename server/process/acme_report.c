@@ -12,12 +12,14 @@
 
 /* --- Lines. --- */
 
-/* Keeps a text that is longer than its place as far as it goes; controls become spaces. */
+/* Keeps a text that is longer than its place as far as it goes; controls become spaces, what is no ASCII "?". */
 static void keep(char *to, size_t room, struct slice text)
 {
 	size_t length = text.len < room - 1 ? text.len : room - 1;
-	for (size_t i = 0; i < length; i++)
-		to[i] = (unsigned char)text.ptr[i] < ' ' || text.ptr[i] == 0x7f ? ' ' : text.ptr[i];
+	for (size_t i = 0; i < length; i++) {
+		unsigned char c = (unsigned char)text.ptr[i];
+		to[i] = (char)(c < ' ' || c == 0x7f ? ' ' : c > 0x7f ? '?' : c);
+	}
 	to[length] = 0;
 }
 

@@ -205,3 +205,49 @@ int acme_record_write(int state, const char *name, const struct acme_record *rec
 	}
 	return 0;
 }
+
+/* An account that is held back, whichever. */
+static bool failing_account(int state, struct acme_record *record)
+{
+	DIR *folder = open_folder(state, ACME_OWN);
+	struct dirent *entry;
+	bool found = false;
+	while (folder && !found && (entry = readdir(folder)) != NULL) {
+		char name[64];
+		size_t length = strlen(entry->d_name);
+		if (strncmp(entry->d_name, "account@", 8) != 0 || length < 15 ||
+			length - 6 >= sizeof(name) ||
+			strcmp(entry->d_name + length - 6, ".state") != 0)
+			continue;
+		memcpy(name, entry->d_name, length - 6);
+		name[length - 6] = 0;
+		acme_record_read(state, name, 0, record);
+		found = record->failures > 0;
+	}
+	if (folder)
+		closedir(folder);
+	return found;
+}
+
+bool acme_record_of(const char *certificate_path, struct acme_record *record)
+{
+	char path[PATH_MAX];
+	int length = snprintf(path, sizeof(path), "%s", certificate_path);
+	char *slash = strrchr(path, '/');
+	if (length < 0 || (size_t)length >= sizeof(path) || !slash || slash == path)
+		return false;
+	*slash = 0;
+	char *name = strrchr(path, '/');
+	if (!name || name == path)
+		return false;
+	*name++ = 0;
+	int state = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (state < 0)
+		return false;
+	struct acme_record account;
+	acme_record_read(state, name, 0, record);
+	if (record->failures == 0 && failing_account(state, &account))
+		*record = account;
+	close(state);
+	return record->last != 0;
+}

@@ -8,6 +8,8 @@
 #ifndef WEIR_PROCESS_ACME_STATE_H
 #define WEIR_PROCESS_ACME_STATE_H
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "process/acme_plan.h"
@@ -38,6 +40,9 @@ struct acme_record {
 /* Of a certificate, or of an account: by the name of its file. A record that is not there or of something else is all zero but for `about`;
  * 0 asks for one of whatever it may be. */
 void acme_record_read(int state, const char *name, uint64_t about, struct acme_record *record);
+/* What was tried last for the certificate at this path (STATE/NAME/cert.pem), or for the account where that is what fails. False: nothing is known,
+ * or it may not be read. */
+bool acme_record_of(const char *certificate_path, struct acme_record *record);
 /* 0, or -1 with errno. */
 int acme_record_write(int state, const char *name, const struct acme_record *record);
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Certificates obtained and renewed by weir itself (issue 5): from pebble, by uacme, answered by weir."""
+import json
 import os
 import re
 import signal
@@ -95,6 +96,12 @@ def record(server, name="a.test", acme=None):
     return dict(line.split(" ", 1) for line in text.splitlines()[:5])
 
 
+def status(server):
+    """What is told of the first certificate."""
+    told = subprocess.run([WEIR, "status", "--json", "-c", server.file], capture_output=True, text=True, timeout=20)
+    return json.loads(told.stdout)["certificates"][0]
+
+
 def test_obtained_at_start_while_serving(serve, pebble):
     root_text = "served"
     pebble.pause()
@@ -113,6 +120,9 @@ def test_obtained_at_start_while_serving(serve, pebble):
     assert re.search(r"certificate for a\.test, www\.a\.test obtained from https://localhost:\d+/dir", log)
     assert pebble.issued() == 1
     assert not list((server.folder / "acme" / "challenge").iterdir())
+    told = status(server)
+    assert told["obtained"] and told["acme"]["failures"] == 0 and told["acme"]["next"] > time.time() + 59 * 86400
+    assert "renewed in" in subprocess.run([WEIR, "status", "-c", server.file], capture_output=True, text=True, timeout=20).stdout
     # who may read what
     folder = server.folder / "acme"
     for path in [folder, folder / "private", folder / "private" / "a.test" / "key.pem"]:
@@ -164,6 +174,8 @@ def test_failure_is_told_and_remembered(weir):
         assert re.search(r"attempt 1\): .*connection refused.*at port 80.*Next attempt after", log)
         assert int(record(server)["next"]) >= before + 60
         assert pebble.orders() == 1
+        told = status(server)
+        assert told["stand_in"] and told["acme"]["failures"] == 1 and "connection refused" in told["acme"]["text"]
         # a new worker knows of it
         assert subprocess.run([WEIR, "reload", "-c", server.file], timeout=30).returncode == 0
         helper(server)

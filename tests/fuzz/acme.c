@@ -12,7 +12,7 @@ static void check_text(const char *text, size_t room)
 	size_t length = strnlen(text, room);
 	check(length < room);
 	for (size_t i = 0; i < length; i++)
-		check((unsigned char)text[i] >= ' ' && text[i] != 0x7f);
+		check(text[i] >= ' ' && text[i] < 0x7f);
 }
 
 static void check_report(const char *bytes, size_t size)
