@@ -14,6 +14,7 @@
 #include "http/route.h"
 #include "io/loop.h"
 #include "io/resolve.h"
+#include "io/tls.h"
 #include "io/tls_load.h"
 #include "process/acme_check.h"
 #include "process/acme_helper.h"
@@ -156,9 +157,10 @@ static void version(void)
 	sandbox_library(seccomp);
 	printf("weir %s\n", PACKAGE_VERSION);
 	printf("libraries: libev %d.%d, c-ares %s, libfyaml %s, libmagic %d.%02d, libseccomp %s, "
-	       "nghttp2 %s\n",
+	       "GnuTLS %s, nghttp2 %s\n",
 		ev_version_major(), ev_version_minor(), resolve_library(), settings_library(),
-		magic_library() / 100, magic_library() % 100, seccomp, h2_session_library());
+		magic_library() / 100, magic_library() % 100, seccomp, tls_library(),
+		h2_session_library());
 	printf("features: http1 static proxy logs explain tls acme h2 signer\n");
 }
 

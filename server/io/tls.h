@@ -42,4 +42,7 @@ struct tls_facts {
 };
 const struct tls_facts *tls_facts(const struct transport *t);
 
+/* GnuTLS's version: "3.7.9". */
+const char *tls_library(void);
+
 #endif

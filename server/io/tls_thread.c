@@ -46,3 +46,8 @@ void tls_thread_free(struct tls_thread *thread)
 	buffer_free(&thread->out);
 	free(thread);
 }
+
+const char *tls_library(void)
+{
+	return gnutls_check_version(NULL);
+}

@@ -49,7 +49,7 @@ def test_version_tells_libraries_and_features():
     assert run.returncode == 0
     lines = run.stdout.splitlines()
     assert re.fullmatch(r"weir \d+\.\d+\.\d+", lines[0])
-    assert re.search(r"libev \d.*libfyaml \d.*libseccomp \d", lines[1])
+    assert re.search(r"libev \d.*libfyaml \d.*libseccomp \d.*GnuTLS \d.*nghttp2 \d", lines[1])
     assert re.fullmatch(r"features: http1 static proxy( .*)?", lines[2])
 
 
