@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Clients: a raw socket with a strict reader of HTTP/1 responses, for bytes that no library would send, and curl."""
+import functools
 import re
 import select
 import socket
@@ -10,8 +11,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# What behaviour tests run over: h1 and, as weir comes to speak them, h1s (TLS), h2 (TLS) and h2c.
-PROTOCOLS = ["h1", "h2c"]
+# What behaviour tests run over: HTTP/1.1 and HTTP/2, in clear and with TLS.
+PROTOCOLS = ["h1", "h1s", "h2", "h2c"]
 CURL_OPTIONS = {
     "h1": ["--http1.1"],
     "h1s": ["--http1.1", "--insecure"],
@@ -297,6 +298,38 @@ def exchange(port, data, methods=(), seconds=5, half_close=False, source=None):
         return connection.drain(methods, seconds)
 
 
+# --- Any protocol ---
+
+class Spoken:
+    """What the test at hand runs over: its fixture `proto` says."""
+
+    proto = "h1"
+
+
+@functools.lru_cache(None)
+def trusting(*alpn):
+    """The context of a client that trusts the tests' authority."""
+    import certificates  # not all that speak plainly have what it needs
+    return certificates.context(alpn=alpn)
+
+
+def tls_port(port):
+    from server import Server
+    return Server.tls_ports[port]
+
+
+def connect(port, proto=None, **options):
+    """A connection over the protocol of the test, for whole requests and responses (request, read, get): Connection or H2. What the
+    HTTP/1.1 connection alone knows of (Connection, Host, framing) does not go over HTTP/2. The server was started `secure`."""
+    proto = proto or Spoken.proto
+    if proto in ("h1s", "h2"):
+        port, options["tls"] = tls_port(port), trusting("h2" if proto == "h2" else "http/1.1")
+    if proto in ("h2", "h2c"):
+        from h2client import H2
+        return H2(port, **options)
+    return Connection(port, **options)
+
+
 # --- curl ---
 
 @dataclass
@@ -309,7 +342,9 @@ class Transfer(Response):
 
 
 def curl(url, *options, proto="h1", seconds=20):
-    """One transfer by curl over a protocol; never a proxy, never a configuration file."""
+    """One transfer by curl over a protocol; never a proxy, never a configuration file. The URL is the plain one."""
+    if proto in ("h1s", "h2"):
+        url = re.sub(r"^http://127\.0\.0\.1:(\d+)", lambda found: f"https://127.0.0.1:{tls_port(int(found[1]))}", url)
     with tempfile.TemporaryDirectory(prefix="weir-curl-") as folder:
         body, head = Path(folder, "body"), Path(folder, "head")
         run = subprocess.run(

@@ -7,15 +7,17 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from client import PROTOCOLS  # noqa: E402
+from client import PROTOCOLS, Spoken  # noqa: E402
 from recorder import Recorder  # noqa: E402
 from server import Server, starter  # noqa: E402
 
 
 @pytest.fixture(params=PROTOCOLS)
 def proto(request):
-    """Each behaviour test runs once over every protocol that weir speaks."""
-    return request.param
+    """Each behaviour test runs once over every protocol that weir speaks: what connect() speaks meanwhile."""
+    Spoken.proto = request.param
+    yield request.param
+    Spoken.proto = "h1"
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import time
 import urllib.parse
 from html.parser import HTMLParser
 
-from client import Connection
+from client import connect
 from server import Server, command, new_folder
 
 PAST = 1700000000
@@ -51,7 +51,7 @@ def put(base, name, content=b"", when=PAST, ns=None):
 def ask(server, target, method="GET", fields=(), port="port", seconds=5, **options):
     """One request on a connection of its own."""
     pairs = list(fields.items() if isinstance(fields, dict) else fields)
-    with Connection(server.ports[port], seconds=seconds) as connection:
+    with connect(server.ports[port], seconds=seconds) as connection:
         return connection.get(target, method=method, fields=pairs + [("Connection", "close")], **options)
 
 

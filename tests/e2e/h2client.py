@@ -212,12 +212,15 @@ class H2(Connection):
         return self.opened(self.next, method)
 
     def headers(self, fields, stream=None, end=True, flags=END_HEADERS, before=b"", behind=b"", packed=None):
-        """A HEADERS frame on a stream (number), by default a new one: its number."""
+        """A header block on a stream (number), by default a new one: its number. It is one frame where it fits into one."""
         method = dict((octets(name), octets(value)) for name, value in fields).get(b":method", b"GET").decode("latin-1")
         stream = self.opened(stream if stream is not None else self.next, method)
         stream.sent |= end
-        payload = block(fields) if packed is None else packed
-        self.frame(HEADERS, flags | (END_STREAM if end else 0), stream.number, before + payload + behind)
+        payload = before + (block(fields) if packed is None else packed) + behind
+        pieces = [payload[at:at + self.largest] for at in range(0, len(payload), self.largest)] or [b""]
+        self.frame(HEADERS, (flags if len(pieces) == 1 else flags & ~END_HEADERS) | (END_STREAM if end else 0), stream.number, pieces[0])
+        for number, piece in enumerate(pieces[1:], 2):
+            self.frame(CONTINUATION, flags & END_HEADERS if number == len(pieces) else 0, stream.number, piece)
         return stream.number
 
     def data(self, stream, payload=b"", end=True, flags=0):
@@ -484,8 +487,9 @@ class H2(Connection):
 
     def start(self, target="/", method="GET", fields=(), body=b"", host="localhost", **more):
         """Sends one well-formed request: its stream's number."""
-        more_fields = [(name.lower(), value) for name, value in (fields.items() if isinstance(fields, dict) else fields)
-                       if name.lower() not in ("connection", "host")]
+        more_fields = [(name.lower(), value.strip(" \t") if isinstance(value, str) else value)
+                       for name, value in (fields.items() if isinstance(fields, dict) else fields)
+                       if name.lower() not in ("connection", "host", "transfer-encoding")]
         if body and "content-length" not in dict(more_fields):
             more_fields.append(("content-length", len(body)))
         number = self.headers(head(method, target, *more_fields, scheme=self.scheme, authority=host), end=not body, **more)

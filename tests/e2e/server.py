@@ -26,6 +26,10 @@ FAULTS = re.compile(
     re.IGNORECASE,
 )
 
+# For `secure`: listeners of which there is one with TLS beside.
+LISTEN = re.compile(r'\blisten: "http://127\.0\.0\.1:\$(port\d*)"')
+CERTIFICATES = "{ certificates: [{ certificate: $folder/server.pem, key: $folder/server.key }] }"
+
 # Keys that every configuration gets unless it says them itself.
 BASE = {
     "threads": "2",
@@ -135,11 +139,13 @@ class Failed(AssertionError):
 
 
 class Server:
-    """One weir. In `config`: $folder, $root ($folder/root), $port, $port2 … (free ports) and the names given as `values`."""
+    """One weir. In `config`: $folder, $root ($folder/root), $port, $port2 … (free ports) and the names given as `values`.
+    `secure`: beside each listener of a site that is written `listen: "http://127.0.0.1:$port"` there is one with TLS ($port_tls)."""
 
     alive = []
+    tls_ports = {}  # of all servers: the port with TLS beside a plain one
 
-    def __init__(self, config, folder=None, base=True, env=None, values=None, command=None):
+    def __init__(self, config, folder=None, base=True, env=None, values=None, command=None, secure=False):
         self.folder = Path(folder) if folder else new_folder()
         self.own_folder = folder is None
         self.root = self.folder / "root"
@@ -148,7 +154,10 @@ class Server:
         temp.mkdir(exist_ok=True)
         temp.chmod(0o777)
         self.file = self.folder / "weir.yaml"
-        self.template, self.base, self.values = config, base, dict(values or {})
+        self.template, self.base, self.values, self.secure = config, base, dict(values or {}), secure
+        if secure:
+            import certificates  # not all that start a server have what it needs
+            certificates.lay_out(self.folder)
         self.env = dict(os.environ, **(env or {}))
         self.command = command or [WEIR, "run", "-c", str(self.file)]
         self.ports = {}
@@ -164,12 +173,15 @@ class Server:
 
     def expand(self, template):
         """The template as weir gets to see it."""
-        lines = []
+        lines, base = [], dict(BASE)
+        if self.secure:
+            template = LISTEN.sub(r'listen: ["http://127.0.0.1:$\1", "https://127.0.0.1:$\1_tls"]', template)
+            base["tls"] = CERTIFICATES
         if self.base:
             said = set(re.findall(r"^(\w+):", template, re.MULTILINE))
-            lines = [f"{key}: {value}" for key, value in BASE.items() if key not in said]
+            lines = [f"{key}: {value}" for key, value in base.items() if key not in said]
         text = "\n".join(lines + [template.strip("\n")]) + "\n"
-        for name in re.findall(r"\$(port\d*)", text):
+        for name in re.findall(r"\$(port\d*(?:_tls)?)", text):
             if name not in self.ports:
                 self.ports[name] = free_port()
         values = {"folder": self.folder, "root": self.root, **self.ports, **self.values}
@@ -191,6 +203,7 @@ class Server:
             self.write()
             try:
                 self.spawn()
+                Server.tls_ports.update({self.ports[name.removesuffix("_tls")]: port for name, port in self.ports.items() if name.endswith("_tls")})
                 return self
             except Failed:
                 text = self.log()

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from client import Connection, curl, exchange
+from client import Connection, connect, curl, exchange
 from server import Server
 
 CONFIG = """
@@ -94,7 +94,7 @@ TYPES = {"a.html": "text/html; charset=utf-8", "a.htm": "text/html; charset=utf-
 
 @pytest.fixture(scope="module")
 def server(recorder):
-    made = Server(CONFIG, values={"backend": recorder.port})
+    made = Server(CONFIG, values={"backend": recorder.port}, secure=True)
     build(made.folder, made.root)
     with made:
         yield made
@@ -103,7 +103,7 @@ def server(recorder):
 
 def get(server, target, method="GET", port="port", seconds=5, **fields):
     """One request on a connection of its own; fields as If_Range=…"""
-    with Connection(server.ports[port], seconds=seconds) as connection:
+    with connect(server.ports[port], seconds=seconds) as connection:
         return connection.get(target, method=method, fields={name.replace("_", "-"): value for name,
             value in fields.items()} | {"Connection": "close"})
 
@@ -131,7 +131,7 @@ def test_files_by_curl(server, proto):
     ("/" + "x" * 250 + ".txt", b"long"), ("/" + "d/" * 40 + "deep.txt", b"deep"),
     ("/.well-known/security.txt", b"contact"), ("/inside.txt", TEN),
     ("/indir/", b"<!doctype html><title>sub</title>"), ("/sub/back.txt", TEN), ("/chain", TEN),])
-def test_found(server, target, content):
+def test_found(server, target, content, proto):
     response = get(server, target)
     assert (response.status, response.body) == (200, content)
 
@@ -140,13 +140,13 @@ def test_found(server, target, content):
     "/noindex", "/index-is-a-folder/", "/.hidden", "/.git/config", "/.git/", "/.git", "/sub/.env",
     "/dangling", "/" + "y" * 256, "/" + "y" * 255, "/" + "z" * 4000, "/" + "d/" * 300, "/TEN.TXT",
     "/ten.txt%20", "/ten.txt.", "/%20ten.txt", "/ten", "/a%2fb.txt", "/sub%2findex.html",    "/%2ehidden", "/%2Egit/config", "/%252e%252e/secret.txt", "/...." , "/index.htm", "/types",])
-def test_not_found(server, target):
+def test_not_found(server, target, proto):
     response = get(server, target)
     assert response.status == 404, response
     assert SECRET not in response.body
 
 
-def test_passes_to_the_backend(server, recorder):
+def test_passes_to_the_backend(server, recorder, proto):
     """What the root does not hold falls through; what it holds does not; what cannot be read never does (DESIGN §3)."""
     recorder.take()
     for target, method in (("/missing?a=b", "GET"), ("/noindex/", "GET"), ("/.hidden", "GET"),
@@ -162,7 +162,7 @@ def test_passes_to_the_backend(server, recorder):
 
 @pytest.mark.parametrize("target, location", [("/sub", "/sub/"), ("/sub?a=b&c", "/sub/?a=b&c"),
     ("/indir", "/indir/"), ("/./sub", "/sub/"), ("/%73ub", None)])
-def test_folder_gets_its_slash(server, target, location):
+def test_folder_gets_its_slash(server, target, location, proto):
     """308, by a relative reference or for this host, the query kept."""
     response = get(server, target)
     assert response.status == 308
@@ -179,7 +179,7 @@ def test_folder_gets_its_slash(server, target, location):
                                     "/%09/evil.test", "/%0d%0aLocation:%20http:%2f%2fevil.test",
                                     "/sub%0d%0aX-Evil:1", "/sub?%0d%0aX-Evil:1", "/sub?\\evil",
                                     "//evil.test//sub/.."])
-def test_no_open_redirect(server, target):
+def test_no_open_redirect(server, target, proto):
     """Whatever is asked, a Location stays on this host, and no field is injected."""
     response = get(server, target)
     location = response.get("Location")
@@ -216,7 +216,7 @@ TRAVERSALS = ["/../secret.txt", "/../../secret.txt", "/..//secret.txt", "/./../s
 
 @pytest.mark.parametrize("target", TRAVERSALS)
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_no_traversal(server, target, method):
+def test_no_traversal(server, target, method, proto):
     """Links out of the root are not followed (symlinks: inside), and no spelling of a way up is one."""
     response = get(server, target, method)
     if target.startswith("/?"):
@@ -229,13 +229,13 @@ def test_no_traversal(server, target, method):
 @pytest.mark.parametrize("target", ["/../secret.txt", "/sub/../../secret.txt", "/%2e%2e/secret.txt",
     "/ten.txt%00", "/ten.txt%00.html", "/%", "/%2", "/%zz", "/ten.txt%", "/%u0041",
     "/sub/..%2f..%2fsecret.txt", "/..;/secret.txt", "/..%5csecret.txt"])
-def test_no_name_at_all(server, target):
+def test_no_name_at_all(server, target, proto):
     """DESIGN §3: 400 for NUL, a way above the root, bad percent-encoding, and what two readers would split differently."""
     assert get(server, target).status == 400
 
 
 @pytest.mark.parametrize("target", ["/loop", "/loop/x", "/loop-a", "/fifo", "/socket", "/fifo/"])
-def test_no_regular_file(server, target):
+def test_no_regular_file(server, target, proto):
     """A FIFO is not opened, a loop is not followed: an answer at once."""
     begin = time.monotonic()
     assert get(server, target, seconds=3).status in (403, 404)
@@ -257,13 +257,13 @@ def test_fifos_do_not_stop_others(server):
 
 
 @pytest.mark.parametrize("target", ["/unreadable.txt", "/closed/a.txt"])
-def test_unreadable_is_forbidden(server, target):
+def test_unreadable_is_forbidden(server, target, proto):
     """403, and never the backend's (run as nobody when started as root)."""
     assert get(server, target).status == 403
     assert get(server, target, port="port2").status == 403
 
 
-def test_hidden_names_pass_as_missing(server):
+def test_hidden_names_pass_as_missing(server, proto):
     """A hidden name is as if it were not there: the same page as for a missing one."""
     assert get(server, "/.hidden").body == get(server, "/.missing").body
 
@@ -271,7 +271,7 @@ def test_hidden_names_pass_as_missing(server):
 # --- Types ---
 
 @pytest.mark.parametrize("name", TYPES)
-def test_media_type(server, name):
+def test_media_type(server, name, proto):
     wanted = TYPES[name]
     response = get(server, "/types/" + name)
     assert response.get("Content-Type") in (wanted if isinstance(wanted, tuple) else (wanted,))
@@ -280,7 +280,7 @@ def test_media_type(server, name):
 
 # --- Validators and conditions (RFC 9110, 8.8, 13) ---
 
-def test_validators(server):
+def test_validators(server, proto):
     response = get(server, "/ten.txt")
     etag = response.get("ETag")
     assert etag.startswith('"') and etag.endswith('"') and len(etag) > 4, "a strong tag"
@@ -289,7 +289,7 @@ def test_validators(server):
     assert get(server, "/one.txt").get("ETag") != etag
 
 
-def test_last_modified_is_never_in_the_future(server):
+def test_last_modified_is_never_in_the_future(server, proto):
     """RFC 9110, 8.8.2.1."""
     path = server.root / "future.txt"
     path.write_bytes(b"future")
@@ -304,7 +304,7 @@ def date(offset):
 
 
 @pytest.mark.parametrize("target", ["/ten.txt", "/big.bin", "/"])
-def test_not_modified(server, target):
+def test_not_modified(server, target, proto):
     full = get(server, target)
     etag = full.get("ETag")
     for fields in ({"If_None_Match": etag}, {"If_None_Match": "*"}, {"If_None_Match": f'"x", {etag}'},
@@ -326,13 +326,13 @@ def test_not_modified(server, target):
     {"If_Modified_Since": "yesterday"}, {"If_Modified_Since": ""},
     {"If_Modified_Since": date(0) + ", " + date(0)}, {"If_Modified_Since": "0"},
     {"If_Modified_Since": "Tue, 31 Feb 2026 00:00:00 GMT"}])
-def test_modified(server, fields):
+def test_modified(server, fields, proto):
     """If-None-Match beats If-Modified-Since; a date that is none is ignored."""
     response = get(server, "/ten.txt", **fields)
     assert (response.status, response.body) == (200, TEN)
 
 
-def test_conditions_do_not_turn_errors(server):
+def test_conditions_do_not_turn_errors(server, proto):
     assert get(server, "/missing", If_None_Match="*").status == 404
     assert get(server, "/missing", If_Modified_Since=date(0)).status == 404
 

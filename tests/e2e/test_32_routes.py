@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from client import Connection, curl
+from client import Connection, connect, curl
 from recorder import Recorder
 from server import WEIR, Server, free_port, new_folder
 
@@ -36,7 +36,7 @@ sites:
 @pytest.fixture(scope="module")
 def server():
     recorder = Recorder()
-    made = Server(CONFIG, values={"backend": recorder.port, "dead": free_port()})
+    made = Server(CONFIG, values={"backend": recorder.port, "dead": free_port()}, secure=True)
     files = {"root/start.html": "start", "root/index.html": "index", "root/both/index.html": "only index",
         "root/a.txt": "a", "root/404.html": "own 404", "root/50x.html": "own 50x",
         "root/api/a.txt": "not this one",
@@ -53,7 +53,7 @@ def server():
 
 
 def get(server, target, port="port", **options):
-    with Connection(server.ports[port]) as connection:
+    with connect(server.ports[port]) as connection:
         return connection.get(target, **options)
 
 
@@ -64,19 +64,19 @@ def backend(response):
 
 @pytest.mark.parametrize("target", ["/api/", "/api/a.txt", "/api/b/c?d", "/x.php", "/y/z.php", "/apix",
     "/missing", "/api", "/API/a.txt", "/old", "/old2/"])
-def test_goes_to_the_backend(server, target):
+def test_goes_to_the_backend(server, target, proto):
     response = get(server, target)
     assert response.status == 200 and backend(response) == target
 
 
 @pytest.mark.parametrize("target, content", [("/", "start"), ("/both/", "only index"), ("/a.txt", "a"),
     ("/files/b.txt", "b")])
-def test_is_a_file(server, target, content):
+def test_is_a_file(server, target, content, proto):
     response = get(server, target)
     assert (response.status, response.body.decode()) == (200, content)
 
 
-def test_root_of_a_route(server):
+def test_root_of_a_route(server, proto):
     """The path under a route's root is the whole path, as everywhere (one path for all, DESIGN §3)."""
     for target, letter in (("/api/static/c.txt", b"c"), ("/plain/d.txt", b"d")):
         response = get(server, target)
@@ -84,7 +84,7 @@ def test_root_of_a_route(server):
 
 
 @pytest.mark.parametrize("target", ["/files/missing", "/api/static/missing", "/plain/missing"])
-def test_route_without_proxy(server, target):
+def test_route_without_proxy(server, target, proto):
     response = get(server, target)
     assert (response.status, response.body) == (404, b"own 404")
 
@@ -92,7 +92,7 @@ def test_route_without_proxy(server, target):
 @pytest.mark.parametrize("target, status, location", [("/old/", 308, "/new/"), ("/gone", 301, "/new/gone"),
     ("/api/exact", 307, "https://example.com/exact")])
 @pytest.mark.parametrize("method", ["GET", "POST", "HEAD"])
-def test_redirect(server, target, status, location, method):
+def test_redirect(server, target, status, location, method, proto):
     response = get(server, target, method=method)
     assert response.status == status
     assert response.get("Location").removeprefix("http://localhost") == location
@@ -100,14 +100,14 @@ def test_redirect(server, target, status, location, method):
 
 @pytest.mark.parametrize("target", ["/old/%0d%0aX-Evil:%201", "/old//evil.test", "/old/..%2f",
     "/old/\\evil.test", "/old/?a=b%0d%0aX-Evil:1"])
-def test_redirect_injects_nothing(server, target):
+def test_redirect_injects_nothing(server, target, proto):
     response = get(server, target)
     assert response.get("X-Evil") is None
     location = response.get("Location", "/new/").removeprefix("http://localhost")
     assert location.startswith("/new/"), location
 
 
-def test_dots_do_not_leave_a_route(server):
+def test_dots_do_not_leave_a_route(server, proto):
     """Routing sees the normalized path: policy cannot be walked around."""
     assert get(server, "/api/../a.txt").body == b"a"
     assert backend(get(server, "/files/../api/a.txt")) == "/api/a.txt"
@@ -115,26 +115,26 @@ def test_dots_do_not_leave_a_route(server):
     assert get(server, "/%6fld/").status in (200, 308)
 
 
-def test_dead_backend(server):
+def test_dead_backend(server, proto):
     """502 with the site's page; and quickly."""
     response = get(server, "/dead/x")
     assert (response.status, response.body) == (502, b"own 50x")
     assert get(server, "/dead/x", method="HEAD").status == 502
 
 
-def test_error_page_that_is_missing(server):
+def test_error_page_that_is_missing(server, proto):
     """An error page's error is the built-in page."""
     response = get(server, "/missing", port="port2")
     assert response.status == 404 and b"404" in response.body
     assert response.get("Content-Type").startswith("text/html")
 
 
-def test_error_page_of_a_post(server):
+def test_error_page_of_a_post(server, proto):
     response = get(server, "/files/missing", method="POST")
     assert (response.status, response.body) == (404, b"own 404")
 
 
-def test_fields_are_set_and_removed(server):
+def test_fields_are_set_and_removed(server, proto):
     for target in ("/a.txt", "/missing", "/files/missing", "/old/", "/dead/x"):
         response = get(server, target)
         assert response.get("X-Frame-Options") == "DENY", target
@@ -157,6 +157,7 @@ def test_unix_socket(weir):
     assert server.access_lines(3)
 
 
+@pytest.mark.parametrize("proto", ["h1", "h2c"])
 def test_serve(proto):
     """weir serve DIR -l ADDRESS -p BACKEND: no configuration, a folder, a backend behind it."""
     recorder = Recorder()

@@ -33,7 +33,7 @@ def sidecars(root, name, codings, content=PAGE, when=PAST):
 
 @pytest.fixture(scope="module")
 def server():
-    server = made(CONFIG)
+    server = made(CONFIG, secure=True)
     root = server.root
     for name in ("page.html", "index.html", "style.css", "404.html", "sub/index.html"):
         sidecars(root, name, "zstd br gzip")
@@ -85,7 +85,7 @@ PREFERENCES = [
 
 
 @pytest.mark.parametrize("header, wanted", PREFERENCES)
-def test_preferred_coding(server, header, wanted):
+def test_preferred_coding(server, header, wanted, proto):
     """RFC 9110, 12.5.3; on equal quality zst, br, gz. What is labelled is what is sent, with its own length and the page's type."""
     response = get(server, "/page.html", header)
     assert response.status == 200
@@ -100,7 +100,7 @@ MALFORMED = ["gzip;q=2", "gzip;q=-1", "gzip;q=x", "gzip;q=", "gzip;q", "gzip;;q=
              "gzip;q=1.001", "gzip;level=9", 'gzip;q="1"', "gzip;q=1;q=0", "gzip=1", "gzip, gzip;q=0", "\xff", "gzip/br"]
 
 
-def test_malformed_preference(server):
+def test_malformed_preference(server, proto):
     """RFC 9110, 12.5.3: nothing obliges to refuse it; whatever is made of it, an answer that is what it says."""
     for header in MALFORMED:
         response = get(server, "/page.html", header)
@@ -112,7 +112,7 @@ def test_malformed_preference(server):
     "br"),
     ("gz-zst", "gzip, br, zstd", "zstd"), ("gz-zst", "br, gzip;q=0.9, zstd;q=0.8", "gzip"), ("gz-br", "identity;q=0, *", "br"),
     ("gz", "identity;q=0, *;q=0.1", "gzip"), ("none", "gzip, br, zstd", "-")])
-def test_what_is_there(server, name, header, wanted):
+def test_what_is_there(server, name, header, wanted, proto):
     """DESIGN §3: a sidecar answers where it is preferred among those that there are."""
     assert coding_of(get(server, f"/{name}.html", header)) == wanted
 
@@ -120,7 +120,7 @@ def test_what_is_there(server, name, header, wanted):
 @pytest.mark.parametrize("target, header", [("/page.html", "identity;q=0, gzip;q=0, br;q=0, zstd;q=0"), ("/page.html", "*;q=0"),
     ("/none.html", "identity;q=0"), ("/none.html", "identity;q=0, gzip, br, zstd"), ("/gz.html", "identity;q=0, br"),
     ("/gz.html", "br, *;q=0"), ("/page.html", "identity;q=0, deflate")])
-def test_nothing_is_acceptable(server, target, header):
+def test_nothing_is_acceptable(server, target, header, proto):
     """RFC 9110, 12.5.3, 15.5.7: 406 where identity is forbidden and nothing else is acceptable; for HEAD as for GET."""
     for method in ("GET", "HEAD"):
         response = get(server, target, header, method, If_None_Match="*")
@@ -131,13 +131,13 @@ def test_nothing_is_acceptable(server, target, header):
 @pytest.mark.parametrize("target, method, status", [("/missing.html", "GET", 404), ("/sub", "GET", 308), ("/page.html", "POST",
     405),
                                                     ("/%zz", "GET", 400), ("/page.html", "OPTIONS", (200, 204))])
-def test_not_acceptable_is_about_files(server, target, method, status):
+def test_not_acceptable_is_about_files(server, target, method, status, proto):
     """RFC 9110, 15.5.7: what has no representation to choose is answered as ever."""
     response = get(server, target, "identity;q=0", method)
     assert response.status in (status if isinstance(status, tuple) else (status,))
 
 
-def test_index_and_error_pages_have_variants(server):
+def test_index_and_error_pages_have_variants(server, proto):
     """DESIGN §3: a directory's index is a file as others are; an error page too, or it is sent as it is."""
     for target in ("/", "/sub/"):
         assert coding_of(get(server, target, "gzip")) == "gzip"
@@ -154,7 +154,7 @@ def test_curl_decodes(server, proto, coding):
 
 # --- Validators, Vary, ranges ---
 
-def test_tags_are_the_variants_own(server):
+def test_tags_are_the_variants_own(server, proto):
     """RFC 9110, 8.8.3.3: a strong tag differs between codings; it is the same each time."""
     tags = {coding: get(server, "/page.html", coding).get("ETag") for coding in (None, *SUFFIX)}
     assert len(set(tags.values())) == 4 and all(tag.startswith('"') for tag in tags.values())
@@ -163,7 +163,7 @@ def test_tags_are_the_variants_own(server):
         assert get(server, "/style.css", coding).get("ETag") == tag, "DESIGN §3: tags come from content"
 
 
-def test_tags_follow_the_content(server):
+def test_tags_follow_the_content(server, proto):
     """DESIGN §3: unchanged by a rebuild that changed nothing; what changes the sidecar changes its tag and no other."""
     sidecars(server.root, "tags.html", "gzip br")
     before = {coding: get(server, "/tags.html", coding).get("ETag") for coding in (None, "gzip", "br")}
@@ -175,7 +175,7 @@ def test_tags_follow_the_content(server):
 
 
 @pytest.mark.parametrize("target, name, field", [("/page.html", "Accept-Encoding", "gzip"), ("/photo.jpg", "Accept", "image/avif")])
-def test_vary_wherever_it_could_differ(server, target, name, field):
+def test_vary_wherever_it_could_differ(server, target, name, field, proto):
     """DESIGN §3, RFC 9110, 12.5.5: on 200, 206 and 304, with a variant and without, for GET and HEAD."""
     for chosen in ([], [(name, field)]):
         etag = ask(server, target, fields=chosen).get("ETag")
@@ -188,7 +188,7 @@ def test_vary_wherever_it_could_differ(server, target, name, field):
 
 
 @pytest.mark.parametrize("coding", SUFFIX)
-def test_ranges_of_a_variant(server, coding):
+def test_ranges_of_a_variant(server, coding, proto):
     """DESIGN §3, RFC 9110, 14.2: positions are those of the coded octets; 416 tells their number."""
     data = CODED[coding]
     tag = get(server, "/page.html", coding).get("ETag")
@@ -201,14 +201,14 @@ def test_ranges_of_a_variant(server, coding):
     assert (response.status, response.get("Content-Range")) == (416, f"bytes */{len(data)}")
 
 
-def test_head_of_a_variant(server):
+def test_head_of_a_variant(server, proto):
     """RFC 9110, 9.3.2."""
     for coding in (None, *SUFFIX):
         got, head = get(server, "/page.html", coding), get(server, "/page.html", coding, "HEAD")
         assert [field for field in got.fields if field[0] != "Date"] == [field for field in head.fields if field[0] != "Date"]
 
 
-def test_last_modified_of_a_variant(server):
+def test_last_modified_of_a_variant(server, proto):
     """RFC 9110, 8.8.2: a valid date that is not in the future, and not from before the file itself."""
     put(server.root, "dated.html", PAGE, PAST)
     put(server.root, "dated.html.gz", CODED["gzip"], int(time.time()) + 86400)
@@ -218,7 +218,7 @@ def test_last_modified_of_a_variant(server):
         assert PAST <= seconds_of(response.get("Last-Modified")) <= seconds_of(response.get("Date"))
 
 
-def test_max_age_of_a_variant(server):
+def test_max_age_of_a_variant(server, proto):
     """DESIGN §2, max_age: *.css is the name that was asked for, whatever file answers for it."""
     for coding in (None, *SUFFIX):
         response = get(server, "/style.css", coding)
@@ -235,7 +235,7 @@ AGES = [(0, 0, True), (0, 5 * SECOND, True), (0, -SECOND, False), (0, -1, False)
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".br", ".zst", ".avif", ".webp"])
-def test_older_sidecar(server, suffix):
+def test_older_sidecar(server, suffix, proto):
     """DESIGN §3: variants answer where they are not older than the file: (the file's age, the sidecar's, whether it is used)."""
     coded = suffix in SUFFIX.values()
     content, variant = (PAGE, b"of any kind") if coded else (JPEG, AVIF)
@@ -251,7 +251,7 @@ def test_older_sidecar(server, suffix):
     assert not faults
 
 
-def test_a_fresh_one_behind_a_stale_one(server):
+def test_a_fresh_one_behind_a_stale_one(server, proto):
     """DESIGN §3: a sidecar that is passed over leaves the next to answer."""
     sidecars(server.root, "mixed.html", "zstd br gzip")
     os.utime(server.root / "mixed.html.zst", (PAST - 10, PAST - 10))
@@ -298,7 +298,7 @@ def test_sidecars_come_and_go(server):
         connection.close()
 
 
-def test_sidecar_written_in_place(server):
+def test_sidecar_written_in_place(server, proto):
     """DESIGN §3: a tag is of the content: other octets of the same length and time have another."""
     put(server.root, "place.html", PAGE)
     tags = set()
@@ -347,7 +347,7 @@ def test_age_of_a_link(server):
     assert coding_of(get(server, "/aged.html", "gzip")) == "gzip"
 
 
-def test_unreadable_file_with_a_sidecar(server):
+def test_unreadable_file_with_a_sidecar(server, proto):
     """DESIGN §3: a file that cannot be read is a 403, whatever stands beside it."""
     sidecars(server.root, "closed.html", "gzip")
     os.chmod(server.root / "closed.html", 0)
@@ -355,14 +355,14 @@ def test_unreadable_file_with_a_sidecar(server):
 
 
 @pytest.mark.parametrize("target", ["/lost.html", "/lost.jpg"])
-def test_sidecar_alone(server, target):
+def test_sidecar_alone(server, target, proto):
     """DESIGN §3: variants stand beside a name; without it there is nothing."""
     put(server.root, "lost.html.gz", CODED["gzip"])
     put(server.root, "lost.jpg.avif", AVIF)
     assert ask(server, target, fields=[("Accept-Encoding", "gzip"), ("Accept", "image/avif")]).status == 404
 
 
-def test_sidecars_by_their_own_names(server):
+def test_sidecars_by_their_own_names(server, proto):
     """RFC 9110, 8.4: a file named .gz is a gzip file, not a page that is coded."""
     for coding, types in (("gzip", ("application/gzip", "application/x-gzip")), ("br", None), ("zstd", ("application/zstd",))):
         response = get(server, "/page.html" + SUFFIX[coding], "gzip, br, zstd")
@@ -392,7 +392,7 @@ CHROME = "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8"
     "jpeg"),
     ('text/x;a="image/avif", */*', "jpeg"), ('text/x;a=",image/avif,", */*', "jpeg"),
 ])
-def test_preferred_image(server, accept, wanted):
+def test_preferred_image(server, accept, wanted, proto):
     """DESIGN §3: by Accept, avif before webp, only where it is named, and not where the original has the higher quality."""
     response = ask(server, "/photo.jpg", fields=fields(Accept=accept))
     assert (response.status, response.get("Content-Type"), response.body) == (200, "image/" + wanted, IMAGES["image/" + wanted])
@@ -403,7 +403,7 @@ ODD = ["text/html", "image/avif;q=0", "image/jpeg;q=0", "", "image/avif;q=x, */*
        "image/avif/webp", "image/avif q=1", 'image/avif;x="', "*", "*/avif"]
 
 
-def test_odd_accept(server):
+def test_odd_accept(server, proto):
     """RFC 9110, 12.5.1: where nothing fits, or nothing is meant, a right answer that is what it says; or 406."""
     for accept in ODD:
         response = ask(server, "/photo.jpg", fields={"Accept": accept})
@@ -413,19 +413,19 @@ def test_odd_accept(server):
 
 @pytest.mark.parametrize("name, accept, wanted", [("only-webp", CHROME, "webp"), ("only-avif", "image/webp,*/*;q=0.8", "jpeg"),
                                                   ("only-webp", "image/avif,*/*;q=0.8", "jpeg"), ("no", CHROME, "jpeg")])
-def test_which_images_are_there(server, name, accept, wanted):
+def test_which_images_are_there(server, name, accept, wanted, proto):
     """DESIGN §3: beside `name`."""
     response = ask(server, f"/{name}.jpg", fields={"Accept": accept})
     assert (response.get("Content-Type"), response.body) == ("image/" + wanted, IMAGES["image/" + wanted])
 
 
-def test_accept_on_two_lines(server):
+def test_accept_on_two_lines(server, proto):
     """RFC 9110, 5.3: lines of a list are one list."""
     response = ask(server, "/photo.jpg", fields=[("Accept", "image/*;q=0.5"), ("Accept", "image/webp")])
     assert response.get("Content-Type") == "image/webp"
 
 
-def test_an_image_variant_is_an_entity(server):
+def test_an_image_variant_is_an_entity(server, proto):
     """DESIGN §3: a tag, a length and ranges of its own."""
     tags = set()
     for kind, data in IMAGES.items():
@@ -439,7 +439,7 @@ def test_an_image_variant_is_an_entity(server):
     assert len(tags) == 3 and all(tag.startswith('"') for tag in tags)
 
 
-def test_both_kinds_of_variants(server):
+def test_both_kinds_of_variants(server, proto):
     """DESIGN §3: a file that has both says what came, and both names in Vary."""
     for name, content in (("chart.png", b"\x89PNG\r\n\x1a\n chart"), ("chart.png.webp", WEBP), ("chart.png.gz", CODED["gzip"])):
         put(server.root, name, content)
@@ -451,7 +451,7 @@ def test_both_kinds_of_variants(server):
         assert {"accept", "accept-encoding"} <= words(response, "Vary")
 
 
-def test_a_page_is_no_photograph(server):
+def test_a_page_is_no_photograph(server, proto):
     """DESIGN §3 names photographs: a page beside which a picture stands stays a page, also for a browser that would take AVIF."""
     put(server.root, "shot.html", PAGE)
     put(server.root, "shot.html.webp", WEBP)

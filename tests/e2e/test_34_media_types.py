@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from client import Connection
+from client import Connection, connect
 from fileroot import ask, made, max_age, parts, put
 
 CONFIG = """
@@ -44,7 +44,7 @@ UTF8 = "charset=utf-8"
 
 @pytest.fixture(scope="module")
 def server():
-    server = made(CONFIG)
+    server = made(CONFIG, secure=True)
     root = server.root
     for name in ("a.css", "a.js", "a.css.txt", "page", "zero.txt", "a.txt", "own.html", "here/index.html", "assets/b.png",
                  "assets/a.css", "assets/a.js", "assets/404.html", "assets/index.html", "page.css/x.zzz", "sub/page"):
@@ -89,7 +89,7 @@ EXTENSIONS = {
 }
 
 
-def test_by_extension(server):
+def test_by_extension(server, proto):
     """DESIGN §3: the web's own table over the system's mime.types (CASES: nginx has octet-stream for a dozen common kinds)."""
     faults = {}
     for extension, wanted in EXTENSIONS.items():
@@ -104,7 +104,7 @@ def test_by_extension(server):
 @pytest.mark.parametrize("name, wanted", [("A.CSS", "text/css"), ("a.HtMl", "text/html"), ("a.html.txt", "text/plain"),
     ("a.txt.html", "text/html"), ("a.min.js", "text/javascript"), ("x.css/y.txt", "text/plain"), ("a b.css", "text/css"),
     ("ä.css", "text/css"), ("a..css", "text/css")])
-def test_which_extension(server, name, wanted):
+def test_which_extension(server, name, wanted, proto):
     """DESIGN §3: the last extension of the last name, in whatever letters."""
     put(server.root, "ext/" + name, b"content")
     target = "/ext/" + "".join(c if c.isascii() and c != " " else "".join(f"%{o:02X}" for o in c.encode()) for c in name)
@@ -112,7 +112,7 @@ def test_which_extension(server, name, wanted):
 
 
 @pytest.mark.parametrize("name", ["css", "x.css.", "page.css/x.zzz", "acss", "a.css~", "a.cssx", "x.html_"])
-def test_no_extension_of_that_kind(server, name):
+def test_no_extension_of_that_kind(server, name, proto):
     """DESIGN §3: what only looks like an extension makes nothing active."""
     put(server.root, "none/" + name, b"p { color: red }\n")
     assert ask(server, "/none/" + name).get("Content-Type", "").split(";")[0] not in ("text/css", "text/html")
@@ -126,7 +126,7 @@ PNG = (b"\x89PNG\r\n\x1a\n" + b"\0\0\0\x0dIHDR\0\0\0\x01\0\0\0\x01\x08\x02\0\0\0
 @pytest.mark.parametrize("name, content, wanted", [("h.png", HTML, "image/png"), ("h.txt", HTML, "text/plain"), ("p.html", PNG,
     "text/html"),
     ("h.json", HTML, "application/json"), ("p.css", PNG, "text/css"), ("h.jpg", b"", "image/jpeg")])
-def test_extension_beats_content(server, name, content, wanted):
+def test_extension_beats_content(server, name, content, wanted, proto):
     """DESIGN §3: libmagic is asked only where the extension tells nothing."""
     assert kind_of(server, "beats/" + name, content).split(";")[0] == wanted
 
@@ -169,18 +169,18 @@ SAMPLES = {
 
 
 @pytest.mark.parametrize("sample", SAMPLES)
-def test_by_content(server, sample):
+def test_by_content(server, sample, proto):
     """DESIGN §3: no extension, or an unknown one: libmagic."""
     content, wanted = SAMPLES[sample]
     for name in (f"magic/{sample}", f"magic/a.{sample}-unheard-of"):
         assert kind_of(server, name, content) in wanted.split(), name
 
 
-def test_by_content_of_a_database(server, tmp_path):
+def test_by_content_of_a_database(server, tmp_path, proto):
     assert kind_of(server, "magic/db", database(tmp_path)) in ("application/vnd.sqlite3", "application/x-sqlite3")
 
 
-def test_nothing_known(server):
+def test_nothing_known(server, proto):
     """RFC 9110, 8.3: octets of no kind, and none at all, are octet-stream or have no type; never a name of libmagic's own."""
     assert kind_of(server, "magic/noise", bytes((n * 151 + 7) % 256 for n in range(999))) == "application/octet-stream"
     assert kind_of(server, "magic/empty", b"") in ("", "application/octet-stream", "text/plain", f"text/plain; {UTF8}")
@@ -210,14 +210,14 @@ ACTIVE = re.compile(r"text/html|application/xhtml|.*[/+]xml\b|image/svg|.*(java|
 
 
 @pytest.mark.parametrize("sample", ACTIVE_CONTENT)
-def test_never_active_by_content(server, sample):
+def test_never_active_by_content(server, sample, proto):
     """DESIGN §3: never HTML, SVG, XML or JS from content alone: an upload without an extension runs nowhere."""
     for name in (f"up/{sample}", f"up/{sample}.unheard-of", f"up/{sample}."):
         kind = kind_of(server, name, ACTIVE_CONTENT[sample])
         assert not ACTIVE.match(kind), name
 
 
-def test_type_is_of_the_version(server):
+def test_type_is_of_the_version(server, proto):
     """DESIGN §3: once a file version; another file under the same name, as old and as long, is another kind."""
     contents = [(PNG.ljust(200, b"\0"), "image/png"), (SAMPLES["pdf"][0].ljust(200, b"\0"), "application/pdf"),
                 (b"words\n".ljust(200, b"."), f"text/plain; {UTF8}")]
@@ -256,7 +256,7 @@ TEXTS = {  # octets → whether they are UTF-8
 
 
 @pytest.mark.parametrize("sample", TEXTS)
-def test_charset(server, sample):
+def test_charset(server, sample, proto):
     """DESIGN §3: text says charset=utf-8 where it is; RFC 9110, 8.3.2. Never where the octets are none."""
     content, is_utf8 = TEXTS[sample]
     for extension in ("txt", "html"):
@@ -265,7 +265,7 @@ def test_charset(server, sample):
 
 
 @pytest.mark.parametrize("extension", ["css", "js", "csv", "vtt", "ics"])
-def test_charset_of_all_text(server, extension):
+def test_charset_of_all_text(server, extension, proto):
     for sample in ("utf-8", "latin-1"):
         content, is_utf8 = TEXTS[sample]
         kind = kind_of(server, f"text/{sample}.{extension}", content)
@@ -273,7 +273,7 @@ def test_charset_of_all_text(server, extension):
 
 
 @pytest.mark.parametrize("sample", ["ascii", "utf-8", "bom", "latin-1", "utf-16", "long"])
-def test_charset_by_content(server, sample):
+def test_charset_by_content(server, sample, proto):
     """DESIGN §3: text that libmagic knows as text says charset=utf-8 where it is, too."""
     content, is_utf8 = TEXTS[sample]
     kind = kind_of(server, "text/" + sample, content)
@@ -281,12 +281,12 @@ def test_charset_by_content(server, sample):
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.svg", "a.json", "a.wasm", "a.mp4"])
-def test_no_charset_on_others(server, name):
+def test_no_charset_on_others(server, name, proto):
     """RFC 8259, 11 and others: these types have no such parameter, or one that only harms."""
     assert "charset" not in kind_of(server, "other/" + name, b"{}")
 
 
-def test_the_same_type_everywhere(server):
+def test_the_same_type_everywhere(server, proto):
     """RFC 9110, 9.3.2, 14.4, 14.6: HEAD, a part, and each of many parts."""
     content = "Grüße\n".encode() * 20000
     for name in ("every.txt", "every"):
@@ -298,7 +298,7 @@ def test_the_same_type_everywhere(server):
         assert [part[3] for part in several] == [kind, kind]
 
 
-def test_a_real_program(server):
+def test_a_real_program(server, proto):
     """DESIGN §3, libmagic: a compiled program is a program, or octets."""
     content = Path("/bin/true").read_bytes()
     assert re.match(r"application/(x-(pie-)?executable|x-sharedlib|x-elf|octet-stream)\Z", kind_of(server, "magic/true", content))
@@ -311,7 +311,7 @@ def test_a_real_program(server):
     ("/closed.txt", {}, 403), ("/a.txt", {"method": "POST"}, 405), ("/a.txt", {"fields": {"Range": "bytes=99-"}}, 416),
     ("/a.txt", {"fields": {"If-Match": '"x"'}}, 412), ("/%zz", {}, 400), ("/a.txt", {"fields": {"Accept-Encoding": "identity;q=0"}},
     406)])
-def test_nosniff_on_all(server, target, options, status):
+def test_nosniff_on_all(server, target, options, status, proto):
     """DESIGN §3: nosniff on all, whatever the status."""
     response = ask(server, target, **options)
     assert (response.status, response.get("X-Content-Type-Options")) == (status, "nosniff")
@@ -324,7 +324,7 @@ def test_nosniff_on_all(server, target, options, status):
     ("/a.js", 5400), ("/a.txt", None), ("/a.css.txt", None), ("/page", 30), ("/sub/page", 30), ("/here/", None), ("/assets/",
     31536000),
     ("/a.css?v=1", 604800), ("/./assets/../a.js", 5400), ("/%61.css", 604800)])
-def test_max_age(server, target, wanted):
+def test_max_age(server, target, wanted, proto):
     """Durations by pattern, the first that fits counts; with a / at its beginning it is held against the whole path."""
     for _ in range(2):
         response = ask(server, target, port="port2")
@@ -333,13 +333,13 @@ def test_max_age(server, target, wanted):
         assert max_age(ask(server, target)) is None, "another site on the same files says nothing"
 
 
-def test_max_age_zero(server):
+def test_max_age_zero(server, proto):
     """0 asks caches to check each time."""
     control = ask(server, "/zero.txt", port="port2").get("Cache-Control")
     assert re.search(r"max-age=0\b|no-cache", control)
 
 
-def test_max_age_with_other_statuses(server):
+def test_max_age_with_other_statuses(server, proto):
     """RFC 9110, 15.4.5: 304 repeats Cache-Control; 206 and HEAD have it. Errors and redirects are no files: nothing keeps them for a year."""
     etag = ask(server, "/a.css", port="port2").get("ETag")
     for method, more in (("HEAD", {}), ("GET", {"If-None-Match": etag}), ("GET", {"Range": "bytes=0-1"})):
@@ -352,7 +352,7 @@ def test_max_age_with_other_statuses(server):
         assert (response.status, max_age(response) or 0) == (status, 0), target
 
 
-def test_headers_win_over_max_age(server):
+def test_headers_win_over_max_age(server, proto):
     """DESIGN §2, headers: what is set stands in place of others of that name."""
     for more, status in (({}, 200), ({"If-None-Match": "*"}, 304)):
         response = ask(server, "/a.txt", fields=more, port="port3")

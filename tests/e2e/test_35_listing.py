@@ -37,7 +37,7 @@ NOT_UTF8 = [b"latin\xe9.txt", b"\xff\xfe", b"\xc0\xae", b"\xed\xa0\x80", b"cut\x
 
 @pytest.fixture(scope="module")
 def server(recorder):
-    server = made(CONFIG, values={"backend": recorder.port})
+    server = made(CONFIG, secure=True, values={"backend": recorder.port})
     root = server.root
     for name, size, age in (("aa.txt", 30, 3), ("bb.txt", 5, 9), ("cc.txt", 200, 1), ("dd.txt", 0, 5), ("zz-folder/x.txt", 1, 0),
             ("yy-folder/x", 1, 7)):
@@ -89,7 +89,7 @@ def listed(server, target, port="port"):
     ("/missing/", "port", 404), ("/plain/missing/", "port", 404), ("/plain/aa.txt/", "port", 404), ("/inlink/", "port", 200),
     ("/plain/./", "port", 200),
     ("/names/../plain/", "port", 200), ("/%70lain/", "port", 200), ("/plain/?anything=else&x", "port", 200)])
-def test_where(server, target, port, status):
+def test_where(server, target, port, status, proto):
     """DESIGN §2: off unless said; a route may change it; only for what is a folder without an index."""
     response = ask(server, target, port=port)
     assert response.status == status
@@ -100,21 +100,21 @@ def test_where(server, target, port, status):
 
 
 @pytest.mark.parametrize("port", ["port", "port3", "port4"])
-def test_an_index_is_no_listing(server, port):
+def test_an_index_is_no_listing(server, port, proto):
     """DESIGN §3: a directory with an index is its index."""
     assert ask(server, "/indexed/", port=port).body == INDEX
 
 
 @pytest.mark.parametrize("target, location", [("/plain", "/plain/"), ("/plain?sort=size", "/plain/?sort=size"), ("/indexed",
     "/indexed/"), ("/inlink", "/inlink/")])
-def test_folder_gets_its_slash(server, target, location):
+def test_folder_gets_its_slash(server, target, location, proto):
     """DESIGN §3: a folder that would be answered gets its slash by a 308, for the links of the listing are relative to it or not."""
     response = ask(server, target)
     assert response.status == 308
     assert response.get("Location").removeprefix("http://localhost") == location
 
 
-def test_comes_before_the_backend_and_the_fallback(server, recorder):
+def test_comes_before_the_backend_and_the_fallback(server, recorder, proto):
     """DESIGN §3: static, then proxy, then fallback."""
     recorder.take()
     for port in ("port3", "port4"):
@@ -126,7 +126,7 @@ def test_comes_before_the_backend_and_the_fallback(server, recorder):
 
 @pytest.mark.parametrize("port", ["port", "port3", "port4"])
 @pytest.mark.parametrize("target", ["/closed/", "/no-reading/", "/closed-index/", "/outlink/"])
-def test_what_may_not_be_read(server, recorder, target, port):
+def test_what_may_not_be_read(server, recorder, target, port, proto):
     """DESIGN §3: what exists and cannot be read is a 403 and never passes; symlinks: inside, a folder outside is not shown."""
     recorder.take()
     response = ask(server, target, port=port, fields={"Accept": "text/html"})
@@ -134,13 +134,13 @@ def test_what_may_not_be_read(server, recorder, target, port):
     assert not recorder.take()
 
 
-def test_files_of_a_folder_without_listing(server):
+def test_files_of_a_folder_without_listing(server, proto):
     """POSIX: who may pass through a folder but not read it may have its files by name."""
     assert ask(server, "/no-reading/a.txt").body == b"inside"
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
-def test_other_methods(server, method):
+def test_other_methods(server, method, proto):
     """DESIGN §3: static answers GET and HEAD."""
     response = ask(server, "/plain/", method)
     assert response.status in (404, 405) and b"aa.txt" not in response.body
@@ -148,7 +148,7 @@ def test_other_methods(server, method):
 
 
 @pytest.mark.parametrize("target", ["/plain/", "/names/", "/empty/", "/plain/?sort=size&order=desc", "/closed/"])
-def test_head(server, target):
+def test_head(server, target, proto):
     """RFC 9110, 9.3.2: the same fields, no body."""
     got, head = ask(server, target), ask(server, target, "HEAD")
     assert (head.status, head.body) == (got.status, b"")
@@ -161,7 +161,7 @@ def test_by_curl(server, proto):
     assert (got.exit, got.status) == (0, 200) and b"aa.txt" in got.body
 
 
-def test_a_part_of_a_listing(server):
+def test_a_part_of_a_listing(server, proto):
     """RFC 9110, 14.2: the whole, or the right part of it."""
     whole, part = ask(server, "/plain/"), ask(server, "/plain/", fields={"Range": "bytes=5-14"})
     assert part.status in (200, 206)
@@ -170,12 +170,12 @@ def test_a_part_of_a_listing(server):
 
 # --- What it holds ---
 
-def test_every_name_leads_to_its_file(server):
+def test_every_name_leads_to_its_file(server, proto):
     """RFC 3986, 2.1, 4.2, HTML, 13.1.2.3: whatever octets are in a name, its link is understood by a browser and gives that file."""
     assert follow(server, "/names/") == {name.encode(): str(number).encode() for number, name in enumerate(NAMES)}
 
 
-def test_names_that_are_no_utf8(server):
+def test_names_that_are_no_utf8(server, proto):
     """RFC 3986, 2.5: such octets are links like others; and what says charset=utf-8 is UTF-8 (DESIGN §3)."""
     response = ask(server, "/octets/")
     if "utf-8" in response.get("Content-Type"):
@@ -198,7 +198,7 @@ def follow(server, folder):
     return found
 
 
-def test_names_inject_nothing(server):
+def test_names_inject_nothing(server, proto):
     """HTML, 13.1.2.4: a name is text, in what is shown and in attributes."""
     page = Links(ask(server, "/names/").body.decode("utf-8"))
     assert "weirdtag" not in page.tags and "onmouseover" not in page.attributes
@@ -207,7 +207,7 @@ def test_names_inject_nothing(server):
 
 
 @pytest.mark.parametrize("name", ["<weirdtag> & co", "a?b#c", "100%", 'quo"te', "new\nline", "ümläut"])
-def test_folders_of_odd_names(server, name):
+def test_folders_of_odd_names(server, name, proto):
     """RFC 3986: a folder is linked with its slash; its page is about it, and its links work."""
     assert name + "/" in listed(server, "/folders/")
     target = "/folders/" + urllib.parse.quote(name) + "/"
@@ -221,7 +221,7 @@ def test_folders_of_odd_names(server, name):
 
 @pytest.mark.parametrize("target", ["/plain/", "/names/", "/", "//plain/", "///plain//", "/plain/?sort=size", "/empty/", "/plain//",
     "/./plain/"])
-def test_links_stay_here(server, target):
+def test_links_stay_here(server, target, proto):
     """RFC 3986, 4.2: no link leads to another host, whatever was asked; one goes up at most one folder."""
     response = ask(server, target)
     assert response.status in (200, 308, 404)
@@ -233,14 +233,14 @@ def test_links_stay_here(server, target):
 
 @pytest.mark.parametrize("query", ['sort="><weirdtag>', "page=%22%3E%3Cweirdtag%3E", "order=<weirdtag>", "%3Cweirdtag%3E",
     "sort=name%0d%0aX-Evil:1"])
-def test_queries_inject_nothing(server, query):
+def test_queries_inject_nothing(server, query, proto):
     """HTML, 13.1.2.4: what was asked for is no part of the page, or is text in it."""
     response = ask(server, "/plain/?" + query)
     assert response.status in (200, 308, 400, 404) and response.get("X-Evil") is None
     assert "weirdtag" not in Links(response.body.decode("utf-8")).tags
 
 
-def test_hidden_names(server):
+def test_hidden_names(server, proto):
     """DESIGN §2, hidden_files: names that begin with a dot are in no listing, .well-known apart, unless they are served."""
     assert [name for name in listed(server, "/dots/") if name != ".well-known/"] == ["visible.txt"]
     assert b"hidden" not in ask(server, "/dots/").body and ask(server, "/dots/.git/").status == 404
@@ -248,7 +248,7 @@ def test_hidden_names(server):
     assert listed(server, "/dots/.git/", "port3") == ["config"]
 
 
-def test_links_in_a_folder(server):
+def test_links_in_a_folder(server, proto):
     """DESIGN §2, symlinks: what a listing links to is served; where a link leads is not told."""
     response = ask(server, "/links/")
     found = [name.rstrip("/") for name in listed(server, "/links/")]
@@ -260,7 +260,7 @@ def test_links_in_a_folder(server):
     assert ask(server, "/links/indir/").status == 200
 
 
-def test_special_files(server):
+def test_special_files(server, proto):
     """CASES: a FIFO in the root hangs others."""
     begin = time.monotonic()
     assert "a.txt" in listed(server, "/special/")
@@ -280,7 +280,7 @@ BY = {"name": ["aa.txt", "bb.txt", "cc.txt", "dd.txt"], "size": ["dd.txt", "bb.t
     ("?sort=size&order=desc", "size", True), ("?order=desc&sort=size", "size", True), ("?sort=time&order=asc", "time", False),
     ("?sort=time&order=desc", "time", True), ("?page=1&sort=time&order=desc", "time", True), ("?x=y&sort=size&order=desc&", "size",
     True)])
-def test_order(server, query, key, turned):
+def test_order(server, query, key, turned, proto):
     """Folders first, always; then by name, size or time, ascending unless said."""
     found = listed(server, "/plain/" + query)
     assert set(found[:2]) == {"yy-folder/", "zz-folder/"}
@@ -289,7 +289,7 @@ def test_order(server, query, key, turned):
         assert found[:2] == ["yy-folder/", "zz-folder/"][::-1 if turned else 1]
 
 
-def test_order_of_large_sizes(server):
+def test_order_of_large_sizes(server, proto):
     """Sizes beyond 32 bits are numbers as others are; one of them is no reason to show none."""
     sizes = {"a": 5 << 30, "b": (1 << 32) + 1, "c": 1 << 31, "d": 10, "e": 9}
     for name, size in sizes.items():
@@ -299,7 +299,7 @@ def test_order_of_large_sizes(server):
     shutil.rmtree(server.root / "sizes")
 
 
-def test_order_of_odd_times(server):
+def test_order_of_odd_times(server, proto):
     """Files from before 1970 and after 2038."""
     for name, when in (("a", 2**33), ("b", -86400 * 365), ("c", 0), ("d", PAST)):
         try:
@@ -318,7 +318,7 @@ ODD = ["page=0", "page=-1", "page=x", "page=", "page=99999999999999999999999", "
        "page=18446744073709551617", "page=9223372036854775807", "%", "%zz=%", "a" * 2000]
 
 
-def test_odd_queries(server):
+def test_odd_queries(server, proto):
     """Users of any server expect it: what no listing understands is ignored or refused; nothing breaks, no name comes twice."""
     faults = []
     for query in ODD:
@@ -351,7 +351,7 @@ def many(server):
 
 @pytest.mark.parametrize("query, turned", [("", False), ("&sort=name&order=desc", True), ("&sort=size", None),
     ("&sort=size&order=desc", None)])
-def test_pages(server, many, query, turned):
+def test_pages(server, many, query, turned, proto):
     """At most 1000 entries a page; together the pages hold all, each once, in one order, folders on the first."""
     pages = [listed(server, f"/many/?page={page}{query}") for page in (1, 2, 3)]
     assert [len(page) for page in pages] == [1000, 1000, 303]
@@ -361,13 +361,13 @@ def test_pages(server, many, query, turned):
         assert together[3:] == many[::-1 if turned else 1]
 
 
-def test_first_page_is_what_comes(server, many):
+def test_first_page_is_what_comes(server, many, proto):
     assert listed(server, "/many/") == listed(server, "/many/?page=1")
     assert len(many) == 2300
 
 
 @pytest.mark.parametrize("query", ["", "?page=1&sort=size&order=desc"])
-def test_pages_are_linked(server, many, query):
+def test_pages_are_linked(server, many, query, proto):
     """Who reads the first page can reach the others, in the order that was asked for."""
     assert many
     pages, target = [], "/many/" + query
@@ -387,7 +387,7 @@ def test_pages_are_linked(server, many, query):
     assert len(set(pages)) == len(pages) == 2303
 
 
-def test_edge_of_a_page(server, many):
+def test_edge_of_a_page(server, many, proto):
     assert len(many) == 2300
     assert len(listed(server, "/k1000/")) == 1000 and len(listed(server, "/k1001/")) == 1000
     assert listed(server, "/k1001/?page=2") == ["1000.txt"]
@@ -455,7 +455,7 @@ def test_validators_of_a_listing(server, change):
             assert ask(server, f"/{folder}/", fields={name: value}).status == 200, name
 
 
-def test_conditions_on_a_listing(server):
+def test_conditions_on_a_listing(server, proto):
     """RFC 9110, 13.1: a tag that was given counts; a listing exists, so * matches it where conditions count at all."""
     etag = ask(server, "/plain/").get("ETag")
     assert etag is None or ask(server, "/plain/", fields={"If-None-Match": etag}).status == 304

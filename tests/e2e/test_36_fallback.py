@@ -35,7 +35,7 @@ FIREFOX = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
 @pytest.fixture(scope="module")
 def server(recorder):
-    server = made(CONFIG, values={"backend": recorder.port, "dead": free_port()})
+    server = made(CONFIG, secure=True, values={"backend": recorder.port, "dead": free_port()})
     root = server.root
     put(root, "index.html", PAGE)
     for coding, suffix in (("gzip", ".gz"), ("br", ".br"), ("zstd", ".zst")):
@@ -71,7 +71,7 @@ def is_page(response, page=PAGE):
 # --- Who asks for a page ---
 
 @pytest.mark.parametrize("dest", ["document", "iframe", "frame", "embed", "object"])
-def test_destinations_of_pages(server, dest):
+def test_destinations_of_pages(server, dest, proto):
     """Fetch, 2.2.7 (navigations); DESIGN §3: Sec-Fetch-Dest decides, whatever Accept says."""
     for accept in (None, CHROME, "*/*", "application/json"):
         assert is_page(get(server, "/some/route", dest, accept)), accept
@@ -82,7 +82,7 @@ OTHERS = ["script", "style", "image", "font", "empty", "worker", "sharedworker",
           "audioworklet", "paintworklet", "json", "webidentity", "nonsense", "documents", "doc", "document, script"]
 
 
-def test_other_destinations(server):
+def test_other_destinations(server, proto):
     """DESIGN §3: a missing script is a 404, never HTML with 200."""
     pages = [(dest, accept, target) for dest in OTHERS for accept in (None, CHROME, "*/*") for target in ("/some/route",
         "/some/route.html")
@@ -93,7 +93,7 @@ def test_other_destinations(server):
 @pytest.mark.parametrize("accept", [CHROME, FIREFOX, "text/html", "application/xhtml+xml", "text/html;q=0.5", "TEXT/HTML",
     "application/json, text/html;q=0.1",
     "text/html;charset=utf-8", "text/html ;q=0.9", "image/webp,text/html"])
-def test_accept_names_a_page(server, accept):
+def test_accept_names_a_page(server, accept, proto):
     """DESIGN §3, RFC 9110, 12.5.1: without Sec-Fetch-Dest, text/html or application/xhtml+xml asks for one."""
     for target in ("/", "/route", "/some/route", "/user.name", "/v1.2", "/route/", "/a.html", "/a.js/route"):
         assert is_page(get(server, target, accept=accept)), target
@@ -104,7 +104,7 @@ def test_accept_names_a_page(server, accept):
     "text/plain", "image/*", "application/xml", "text/htmlx", "xtext/html", "application/xhtml", "text/html;q=0",
     "text/html;q=0.000, */*", "text/event-stream",
     'text/x;a="text/html"', "application/signed-exchange;v=b3", "htm", "html"])
-def test_accept_names_none(server, accept):
+def test_accept_names_none(server, accept, proto):
     """DESIGN §3: what lists other types, or forbids these, asks for no page."""
     for target in ("/route", "/some/route", "/data.json"):
         assert not is_page(get(server, target, accept=accept)), target
@@ -118,7 +118,7 @@ def test_accept_names_none(server, accept):
     False), ("/favicon.ico", False),
     ("/x.unheard-of", False), ("/deep/x.js", False), ("/x.js?page", False), ("/x.min.js", False), ("/x.%6as", False), ("/x.txt",
     False), ("/x.html.js", False)])
-def test_any_type_or_none(server, target, wanted):
+def test_any_type_or_none(server, target, wanted, proto):
     """DESIGN §3: Accept is */* or absent: the last segment has no extension, or that of a page."""
     for accept in (None, "*/*"):
         assert is_page(get(server, target, accept=accept)) == wanted, accept
@@ -127,7 +127,7 @@ def test_any_type_or_none(server, target, wanted):
 ASSETS = "js mjs css map json png jpg jpeg gif svg webp avif ico woff woff2 ttf mp4 webm mp3 wasm pdf xml zip".split()
 
 
-def test_a_known_asset_is_no_page(server):
+def test_a_known_asset_is_no_page(server, proto):
     """DESIGN §3: a known asset's extension is never a page, unless the browser says that it opens a document."""
     for extension in ASSETS + ["JS", "Css"]:
         target = f"/assets/x.{extension}"
@@ -138,7 +138,7 @@ def test_a_known_asset_is_no_page(server):
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND"])
-def test_other_methods(server, method):
+def test_other_methods(server, method, proto):
     """DESIGN §3: fallback answers GET and HEAD."""
     response = get(server, "/some/route", "document", CHROME, method)
     assert PAGE not in response.body
@@ -148,7 +148,7 @@ def test_other_methods(server, method):
 @pytest.mark.parametrize("dest, accept, target", [("document", None, "/route"), (None, CHROME, "/route"), (None, None, "/route"),
     ("script", None, "/route"),
                                                   (None, "application/json", "/route"), ("document", CHROME, "/x.js")])
-def test_head(server, dest, accept, target):
+def test_head(server, dest, accept, target, proto):
     """RFC 9110, 9.3.2."""
     got, head = get(server, target, dest, accept), get(server, target, dest, accept, "HEAD")
     assert head.status == got.status and head.body == b""
@@ -164,7 +164,7 @@ def test_by_curl(server, proto):
 
 
 @pytest.mark.parametrize("values", [["text/css", "text/html"], ["*/*;q=0.1", "text/html;q=0.2"]])
-def test_accept_on_two_lines(server, values):
+def test_accept_on_two_lines(server, values, proto):
     """RFC 9110, 5.3: lines of a list are one list."""
     assert is_page(ask(server, "/route", fields=[("Accept", value) for value in values]))
 
@@ -176,7 +176,7 @@ def test_accept_on_two_lines(server, values):
     ("script", CHROME, "/route", {"sec-fetch-dest"}), (None, CHROME, "/route", {"sec-fetch-dest", "accept"}), (None,
     "application/json", "/route", {"sec-fetch-dest", "accept"}),
     (None, None, "/route", {"sec-fetch-dest", "accept"})])
-def test_vary(server, dest, accept, target, names):
+def test_vary(server, dest, accept, target, names, proto):
     """A cache between must not give the page to who wants a script, nor the 404 to who wants the page."""
     response = get(server, target, dest, accept)
     control = " ".join(response.all("Cache-Control")).lower()
@@ -190,7 +190,7 @@ def test_vary(server, dest, accept, target, names):
     ("/closed.txt", 403, None), ("/outside", 403, None), ("/%zz", 400, None), ("/x%00", 400, None), ("/../x", 400, None),
     ("/..%2fx", 400, None),
     ("/noindex/a.txt", 200, b"a file")])
-def test_what_comes_first(server, target, status, content):
+def test_what_comes_first(server, target, status, content, proto):
     """DESIGN §3: static first; what cannot be read, or names nothing that could be a file, is an error as ever."""
     response = get(server, target, "document", CHROME)
     assert response.status == status and PAGE not in response.body and SECRET not in response.body
@@ -198,14 +198,14 @@ def test_what_comes_first(server, target, status, content):
 
 
 @pytest.mark.parametrize("target", ["/.git/config", "/.git/", "/.env"])
-def test_hidden_names_are_missing(server, target):
+def test_hidden_names_are_missing(server, target, proto):
     """DESIGN §3: a hidden name passes, as one that is not there."""
     response = get(server, target, "document", CHROME)
     missing = get(server, target.replace(".git", ".gix").replace(".env", ".enx"), "document", CHROME)
     assert (response.status, response.body) == (missing.status, missing.body) and b"a file" not in response.body
 
 
-def test_backend_comes_first(server, recorder):
+def test_backend_comes_first(server, recorder, proto):
     """DESIGN §3: static, cache, proxy, fallback: what the backend answers is the answer."""
     recorder.take()
     assert get(server, "/some/route", "document", CHROME, port="port3").body != PAGE
@@ -215,13 +215,13 @@ def test_backend_comes_first(server, recorder):
 
 @pytest.mark.parametrize("target, page", [("/app/x", SHELL), ("/app/x/y", SHELL), ("/plain/x", None), ("/other", PAGE), ("/app",
     PAGE), ("/plain/", None)])
-def test_routes(server, target, page):
+def test_routes(server, target, page, proto):
     """DESIGN §2: a route inherits its site's keys and may change them."""
     response = get(server, target, "document", CHROME, port="port2")
     assert (response.status, response.body) == ((200, page) if page else (404, OWN["404"]))
 
 
-def test_off_unless_said(server):
+def test_off_unless_said(server, proto):
     """DESIGN §2."""
     assert not is_page(get(server, "/some/route", "document", CHROME, port="port5"))
 
@@ -229,14 +229,14 @@ def test_off_unless_said(server):
 # --- The page is a file ---
 
 @pytest.mark.parametrize("coding", ["gzip", "br", "zstd"])
-def test_variants_of_the_page(server, coding):
+def test_variants_of_the_page(server, coding, proto):
     """DESIGN §3: sidecars answer for it as for any file."""
     response = get(server, "/some/route", "document", CHROME, Accept_Encoding=coding)
     assert (response.status, response.get("Content-Encoding"), response.body) == (200, coding, encode(PAGE, coding))
     assert "accept-encoding" in words(response, "Vary")
 
 
-def test_conditions_on_the_page(server):
+def test_conditions_on_the_page(server, proto):
     """RFC 9110, 13.1: where the page has validators they count; what matches none gets it whole."""
     etag = get(server, "/some/route", "document").get("ETag")
     response = get(server, "/some/route", "document", If_None_Match='"other"', If_Modified_Since=date(100))
@@ -246,14 +246,14 @@ def test_conditions_on_the_page(server):
         assert (response.status, response.body) == (304, b"") and response.get("ETag") == etag
 
 
-def test_parts_of_the_page(server):
+def test_parts_of_the_page(server, proto):
     """RFC 9110, 14.2."""
     response = get(server, "/some/route", "document", Range="bytes=2-9")
     assert response.status in (200, 206)
     assert response.body == PAGE if response.status == 200 else [part[4] for part in parts(response)] == [PAGE[2:10]]
 
 
-def test_page_that_went(server):
+def test_page_that_went(server, proto):
     """DESIGN §3: at last a 404; the fallback has no fallback."""
     path = server.root / "goes.html"
     assert is_page(get(server, "/some/route", "document", CHROME, port="port4"))
@@ -265,7 +265,7 @@ def test_page_that_went(server):
     os.rename(server.root / "gone.html", path)
 
 
-def test_page_that_may_not_be_read(server):
+def test_page_that_may_not_be_read(server, proto):
     """DESIGN §3: 403, never passed on; no loop, no 200."""
     path = server.root / "goes.html"
     os.chmod(path, 0)
@@ -292,7 +292,7 @@ ERRORS = [("/x.js", "GET", {}, 404, "404"), ("/closed.txt", "GET", {}, 403, "403
 
 
 @pytest.mark.parametrize("target, method, more, status, page", ERRORS)
-def test_error_pages(server, target, method, more, status, page):
+def test_error_pages(server, target, method, more, status, page, proto):
     """The page of the status, else of its class, with the status kept, and the fields that belong to it (RFC 9110, 15.5)."""
     response = ask(server, target, method, more, port="port2")
     assert (response.status, response.body) == (status, OWN[page])
@@ -309,7 +309,7 @@ def test_error_pages(server, target, method, more, status, page):
 @pytest.mark.parametrize("more", [{"Range": "bytes=0-4"}, {"If-None-Match": "*"}, {"If-Match": '"x"'}, {"If-Match": "*"},
     {"If-Unmodified-Since": date(-9999)},
     {"If-Modified-Since": date(9999)}, {"Range": "bytes=99999-"}, {"Range": "bytes=0-1,3-4"}, {"If-None-Match": "the page's own"}])
-def test_conditions_and_ranges_leave_errors_alone(server, more):
+def test_conditions_and_ranges_leave_errors_alone(server, more, proto):
     """RFC 9110, 13.2.1, 14.2: preconditions and ranges are about what would be a 2xx."""
     if "the page's own" in more.values():
         more = {"If-None-Match": ask(server, "/404.html", port="port2").get("ETag")}
@@ -318,14 +318,14 @@ def test_conditions_and_ranges_leave_errors_alone(server, more):
         assert (response.status, response.body, response.get("Content-Range")) == (status, OWN[page], None)
 
 
-def test_errors_are_not_kept_like_their_pages(server):
+def test_errors_are_not_kept_like_their_pages(server, proto):
     """DESIGN §2, max_age is Cache-Control of files: a missing script is not missing for a week."""
     assert max_age(ask(server, "/404.html", port="port2")) == 604800
     for target in ("/x.js", "/closed.txt"):
         assert not max_age(ask(server, target, port="port2"))
 
 
-def test_error_page_by_its_own_name(server):
+def test_error_page_by_its_own_name(server, proto):
     """It is a file like others: 200."""
     response = ask(server, "/404.html", port="port2")
     assert (response.status, response.body) == (200, OWN["404"])

@@ -28,7 +28,7 @@ TARGETS = {"plain": ("/text.txt", [], TEXT), "large": ("/large.bin", [], LARGE),
 
 @pytest.fixture(scope="module")
 def server():
-    server = made(CONFIG)
+    server = made(CONFIG, secure=True)
     root = server.root
     put(root, "text.txt", TEXT)
     put(root, "large.bin", LARGE)
@@ -135,7 +135,7 @@ LISTS = [("{0}", True), ("W/{0}", None), ('"x", {0}', True), ('{0}, "x"', True),
          ('"x{1}"', False), ('"{2}"', False), ('"a, {1} ,b"', False), ('"*"', False), ('"{1} "', False), ('" {1}"', False)]
 
 
-def test_lists_of_tags(target):
+def test_lists_of_tags(target, proto):
     """Strong comparison for If-Match, weak (None) for If-None-Match; a tag is an opaque string between quotes, commas and all."""
     bare = target.tag.strip('"')
     for form, matches in LISTS:
@@ -144,7 +144,7 @@ def test_lists_of_tags(target):
         assert target.ask(If_None_Match=value).status == (200 if matches is False else 304), value
 
 
-def test_lists_over_several_lines(target):
+def test_lists_over_several_lines(target, proto):
     """RFC 9110, 5.3: lines of a list are one list."""
     for first, second in (('"x"', target.tag), (target.tag, '"x"')):
         for name, status in (("If-None-Match", 304), ("If-Match", 200)):
@@ -155,7 +155,7 @@ MALFORMED = ["{1}", "'{1}'", "w/{0}", "W{0}", "W/ {0}", '"{1}', '{1}"', '"x" {0}
     '"x"; {0}', ",", ""]
 
 
-def test_malformed_tags(target):
+def test_malformed_tags(target, proto):
     """RFC 9110, 13.1: what is no list of tags matches, or matches nothing, or is a 400; a whole answer of its own in each case."""
     bare = target.tag.strip('"')
     for form in MALFORMED:
@@ -169,7 +169,7 @@ def test_malformed_tags(target):
 
 
 @pytest.mark.parametrize("in_place", [False, True])
-def test_tags_of_large_files(server, in_place):
+def test_tags_of_large_files(server, in_place, proto):
     """RFC 9110, 8.8.1: beyond the size up to which tags come from content (DESIGN §3) one changes with each version all the same, be it
     of the same length and of the same second."""
     tags, size = [], (4 << 20) + 1
@@ -190,7 +190,7 @@ def test_tags_of_large_files(server, in_place):
 # --- Dates (RFC 9110, 5.6.7, 13.1.3, 13.1.4) ---
 
 @pytest.mark.parametrize("form", ["imf", "rfc850", "asctime"])
-def test_forms_of_dates(server, form):
+def test_forms_of_dates(server, form, proto):
     """RFC 9110, 5.6.7: a recipient must accept all three."""
     def value(offset):
         return date(offset) if form == "imf" else obsolete(offset, form)
@@ -213,7 +213,7 @@ NO_DATES = ["junk", "", "0", "1700000000", "Tue, 14 Nov 2023", "2023-11-14T22:13
     "{0}, {0}", "{0} junk", "junk {0}", '"{0}"', "{0};"]
 
 
-def test_what_is_no_date(server):
+def test_what_is_no_date(server, proto):
     """RFC 9110, 13.1.3, 13.1.4: a value that is not one HTTP-date MUST be ignored."""
     faults = []
     for form in NO_DATES:
@@ -230,13 +230,13 @@ def test_what_is_no_date(server):
     ("Fri, 31 Dec 9999 23:59:59 GMT", False),
     ("Tue, 19 Jan 2038 03:14:08 GMT", False), ("Sun, 07 Feb 2106 06:28:16 GMT", False), ("Thu, 29 Feb 2024 00:00:00 GMT", False),
     ("Wed, 31 Dec 1969 23:59:59 GMT", True)])
-def test_far_dates(server, value, past):
+def test_far_dates(server, value, past, proto):
     """RFC 9110, 5.6.7: dates beyond 32 bits, before 1970 and in leap years are dates."""
     assert ask(server, "/ten.txt", fields={"If-Unmodified-Since": value}).status == (412 if past else 200)
     assert ask(server, "/ten.txt", fields={"If-Modified-Since": value}).status == (200 if past else 304)
 
 
-def test_fractions_of_a_second(server):
+def test_fractions_of_a_second(server, proto):
     """RFC 9110, 8.8.2: a date has whole seconds; a file's fraction makes it neither newer nor older than its own Last-Modified."""
     for fraction in (1, 500_000_000, 999_999_999):
         put(server.root, "fraction.txt", b"0123456789", ns=PAST * SECOND + fraction)
@@ -264,7 +264,7 @@ def if_range_value(target, kind):
 
 
 @pytest.mark.parametrize("kind", IF_RANGES)
-def test_if_range(targets, kind):
+def test_if_range(targets, kind, proto):
     """Only the strong tag, or exactly the date: else the whole, as if Range were not there, be it satisfiable or not. CASES: a resumed
     download is spliced from two files."""
     for target in targets:
@@ -284,7 +284,7 @@ def test_if_range(targets, kind):
         assert (response.status, response.get("Content-Range")) == (200, None)
 
 
-def test_if_range_by_a_weak_date(server):
+def test_if_range_by_a_weak_date(server, proto):
     """RFC 9110, 8.8.2.2, 13.1.5: a date of this very second does not tell two versions apart, so it gives no part."""
     for number in range(20):
         put(server.root, "now.txt", b"%010d" % number, when=int(time.time()))
@@ -303,7 +303,7 @@ def test_if_range_by_a_weak_date(server):
     ({"If_None_Match": "tag", "If_Range": "tag"}, 304), ({"If_None_Match": "other", "If_Range": "tag"}, 206), ({"If_Match": "tag",
     "If_None_Match": "other", "If_Range": "tag"}, 206),
     ({"If_None_Match": "weak", "If_Range": "tag"}, 304), ({"If_Match": "any", "If_Range": "weak"}, 200)])
-def test_conditions_and_if_range(targets, sent, status):
+def test_conditions_and_if_range(targets, sent, status, proto):
     """RFC 9110, 13.2.2, step 5: If-Range is judged last."""
     for target in targets:
         response = target.ask(Range="bytes=0-2", **{name: if_range_value(target, kind) for name, kind in sent.items()})
@@ -317,7 +317,7 @@ def test_conditions_and_if_range(targets, sent, status):
     ("/%zz", "GET", {400}),
     ("/ten.txt", "POST", {405}), ("/ten.txt", "DELETE", {405}), ("/ten.txt", "OPTIONS", {200, 204}), ("/missing", "HEAD", {404}),
     ("/sub", "HEAD", {308})])
-def test_conditions_elsewhere(server, path, method, status):
+def test_conditions_elsewhere(server, path, method, status, proto):
     """Preconditions are ignored where the answer without them would be no 2xx, and for OPTIONS."""
     for sent in ({"If-Match": '"x"'}, {"If-None-Match": "*"}, {"If-Unmodified-Since": date(-100)}, {"If-Modified-Since": date(100)},
             {"Range": "bytes=0-0", "If-Range": '"x"'}):
@@ -326,7 +326,7 @@ def test_conditions_elsewhere(server, path, method, status):
         assert response.get("Content-Range") is None
 
 
-def test_not_modified_has_the_fields_of_200(target):
+def test_not_modified_has_the_fields_of_200(target, proto):
     """RFC 9110, 15.4.5: Cache-Control, ETag, Date, Vary as the 200 had them; no body, no length of another."""
     whole = target.whole
     for sent in ({"If_None_Match": target.tag}, {"If_Modified_Since": date(0, target.modified)}):
@@ -368,7 +368,7 @@ def asked_for(spec, size):
 
 
 @pytest.mark.parametrize("spec", MANY)
-def test_several_ranges(server, spec):
+def test_several_ranges(server, spec, proto):
     """Each part says where it belongs and is right; together they hold what was asked for, and no more than all of it."""
     for name in ("plain", "large", "gzip"):
         target = Target(server, name)
@@ -388,7 +388,7 @@ def test_several_ranges(server, spec):
     400, 416}), ("0-9,x", {200, 400, 416}),
     ("\t0-9,20-29", {200, 206, 400, 416}), ("0-9,20", {200, 400, 416}), ("0-9;20-29", {200, 400, 416}), ("0-9 20-29", {200, 400,
     416}), (",", {200, 400, 416}), ("0-9,-", {200, 400, 416})])
-def test_odd_sets_of_ranges(server, spec, statuses):
+def test_odd_sets_of_ranges(server, spec, statuses, proto):
     """RFC 9110, 14.1.1, 14.2, 15.5.17: a set without any satisfiable range is a 416; a malformed one is ignored or refused."""
     response = ask(server, "/text.txt", fields={"Range": "bytes=" + spec})
     assert response.status in statuses
@@ -396,14 +396,14 @@ def test_odd_sets_of_ranges(server, spec, statuses):
     assert response.status != 416 or response.get("Content-Range") == f"bytes */{len(TEXT)}"
 
 
-def test_one_range_is_no_multipart(server):
+def test_one_range_is_no_multipart(server, proto):
     """RFC 9110, 15.3.7.2: MUST NOT generate multipart for a request of a single range; one that is left of two may be either."""
     response = ask(server, "/text.txt", fields={"Range": "bytes=0-9"})
     assert (response.status, response.get("Content-Type")) == (206, "text/plain; charset=utf-8")
     assert [part[4] for part in parts(ask(server, "/text.txt", fields={"Range": "bytes=0-9,999999999-"}))] == [TEXT[:10]]
 
 
-def test_range_on_two_lines(server):
+def test_range_on_two_lines(server, proto):
     """RFC 9110, 5.3, 14.2: Range is no list field; two of them are ignored, refused, or one of them, never a mixture."""
     response = ask(server, "/ten.txt", fields=[("Range", "bytes=0-1"), ("Range", "bytes=4-5")])
     assert response.status in (200, 206, 400, 416)
@@ -413,7 +413,7 @@ def test_range_on_two_lines(server):
 @pytest.mark.parametrize("spec", [",".join(f"{n * 3}-{n * 3}" for n in range(1000)), ",".join(["0-"] * 200),
     ",".join(f"{n}-" for n in range(1300)),
                                   ",".join(f"{n}-{n + 200000}" for n in range(100))])
-def test_bounded(server, spec):
+def test_bounded(server, spec, proto):
     """RFC 9110, 14.2, CVE-2011-3192: as many as that give about the whole, and each part of it right."""
     response = ask(server, "/text.txt", fields={"Range": "bytes=" + spec})
     assert response.status in (200, 206, 416, 431)
@@ -423,7 +423,7 @@ def test_bounded(server, spec):
     assert len(response.body) < 2 * len(TEXT)
 
 
-def test_boundary_is_not_in_the_octets(server):
+def test_boundary_is_not_in_the_octets(server, proto):
     """RFC 2046, 5.1.1: even where a file holds the boundary of the answer before."""
     content = TEXT
     for _ in range(5):
@@ -434,7 +434,7 @@ def test_boundary_is_not_in_the_octets(server):
         content = b"\r\n--" + boundary + b"\r\n" + content + b"\r\n--" + boundary + b"--\r\n"
 
 
-def test_parts_of_a_large_file_by_pieces(server):
+def test_parts_of_a_large_file_by_pieces(server, proto):
     """RFC 9110, 14.6: many kB a part, far from each other, from memory or from disk."""
     spans = [(n * 1000003, n * 1000003 + 99999) for n in (0, 1, 2, 3, 5)]
     response = ask(server, "/large.bin", fields={"Range": "bytes=" + ",".join(f"{first}-{last}" for first, last in spans)})
@@ -442,7 +442,7 @@ def test_parts_of_a_large_file_by_pieces(server):
     assert all(content == LARGE[first:last + 1] for first, last, _, _, content in parts(response))
 
 
-def test_parts_beyond_four_gigabytes(server):
+def test_parts_beyond_four_gigabytes(server, proto):
     """RFC 9110, 14.6: positions that need more than 32 bits, in each part."""
     size = (5 << 30) + 3
     with open(server.root / "sparse.bin", "wb") as file:
@@ -456,7 +456,7 @@ def test_parts_beyond_four_gigabytes(server):
     os.unlink(server.root / "sparse.bin")
 
 
-def test_head_has_no_parts(server):
+def test_head_has_no_parts(server, proto):
     """RFC 9110, 14.2: Range is for GET."""
     response = ask(server, "/text.txt", "HEAD", {"Range": "bytes=0-9,20-29"})
     assert (response.status, response.get("Content-Length"), response.get("Content-Type")) == (200, str(len(TEXT)),
