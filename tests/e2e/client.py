@@ -341,10 +341,16 @@ class Transfer(Response):
     heads: list = field(default_factory=list)  # all heads, interim ones and redirects included
 
 
+def spoken(url, proto):
+    """A plain URL as it is over the protocol."""
+    if proto not in ("h1s", "h2"):
+        return url
+    return re.sub(r"^http://127\.0\.0\.1:(\d+)", lambda found: f"https://127.0.0.1:{tls_port(int(found[1]))}", url)
+
+
 def curl(url, *options, proto="h1", seconds=20):
     """One transfer by curl over a protocol; never a proxy, never a configuration file. The URL is the plain one."""
-    if proto in ("h1s", "h2"):
-        url = re.sub(r"^http://127\.0\.0\.1:(\d+)", lambda found: f"https://127.0.0.1:{tls_port(int(found[1]))}", url)
+    url = spoken(url, proto)
     with tempfile.TemporaryDirectory(prefix="weir-curl-") as folder:
         body, head = Path(folder, "body"), Path(folder, "head")
         run = subprocess.run(

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-from client import Connection
+from client import Connection, connect
 from origin import Origin
 from recorder import Recorder
 from server import Server
@@ -49,7 +49,7 @@ class Proxied:
 
     def __init__(self, scripts=None, config=CONFIG, **values):
         self.recorder, self.origin = Recorder(), Origin(scripts)
-        self.weir = Server(config, values={"recorder": self.recorder.port, "origin": self.origin.address, **values})
+        self.weir = Server(config, values={"recorder": self.recorder.port, "origin": self.origin.address, **values}, secure=True)
 
     def __enter__(self):
         self.weir.__enter__()
@@ -71,7 +71,7 @@ class Proxied:
 
     def tell(self, target="/", **options):
         """One request to the recorder: what arrived there."""
-        with Connection(self.recorded) as connection:
+        with connect(self.recorded) as connection:
             return told(connection.get(target, **options))
 
     def tell_raw(self, data, half_close=False):

@@ -27,7 +27,7 @@ BIG = bytes(range(256)) * 8192  # 2 MiB
 
 @pytest.fixture(scope="module")
 def server(recorder):
-    made = Server(CONFIG, values={"backend": recorder.port})
+    made = Server(CONFIG, values={"backend": recorder.port}, secure=True)
     (made.root / "index.html").write_text("<!doctype html><title>index</title>\n", encoding="utf-8")
     for number in range(20):
         (made.root / f"{number}.txt").write_text(f"file {number}\n" * (number + 1), encoding="utf-8")

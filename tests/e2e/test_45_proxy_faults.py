@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from client import Connection, Ended
+from client import Connection, Ended, connect
 from origin import EVIL, FIELDS, HEAD, OK, Origin, answer, hang, plain
 from proxied import Proxied
 from server import features, new_folder, wait_for
@@ -83,9 +83,9 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_broken(stage, name):
+def test_broken(stage, name, proto):
     stage.origin.scripts[name] = answer(BROKEN[name])
-    with Connection(stage.scripted) as connection:
+    with connect(stage.scripted) as connection:
         response = connection.get(f"/{name}")
         assert response.status == 502, response
         assert b"evil" not in response.body and "a" not in response.all("X-F")
@@ -109,9 +109,9 @@ EITHER = {
 
 
 @pytest.mark.parametrize("name", EITHER)
-def test_either(stage, name):
+def test_either(stage, name, proto):
     stage.origin.scripts[name] = answer(EITHER[name], end="keep")
-    with Connection(stage.scripted) as connection:
+    with connect(stage.scripted) as connection:
         response = connection.get(f"/{name}")
         assert (response.status, response.body) == (200, b"ok") or response.status == 502
         assert connection.get("/good").body == b"ok"
@@ -153,12 +153,12 @@ def test_what_comes_unasked(stage, name):
 
 
 @pytest.mark.parametrize("sent", [HEAD + b"Content-Length: 4\r\n\r\nevil", CHUNKED + EVIL_CHUNK, HEAD + b"\r\nevil"])
-def test_body_on_head_and_304(stage, sent):
+def test_body_on_head_and_304(stage, sent, proto):
     """A backend that sends a body where none is: it stays behind."""
     stage.origin.scripts["bodied"] = answer(sent, end="keep")
     stage.origin.scripts["bodied304"] = answer(sent.replace(b"200 OK", b"304 No"), end="keep")
     for target, method, status in (("/bodied", "HEAD", 200), ("/bodied304", "GET", 304)):
-        with Connection(stage.scripted) as connection:
+        with connect(stage.scripted) as connection:
             response = connection.get(target, method=method)
             assert response.status in (status, 502)
             for _ in range(3):
@@ -558,8 +558,8 @@ def test_clients_that_leave(stage):
     stage.good()
 
 
-def test_fields_are_what_they_were(stage):
+def test_fields_are_what_they_were(stage, proto):
     """FIELDS of a broken answer never show up in the page that tells of it."""
-    with Connection(stage.scripted) as connection:
+    with connect(stage.scripted) as connection:
         response = connection.get("/length_twice")
     assert response.status == 502 and FIELDS.decode().split(": ")[1].strip() not in response.all("Content-Type")

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from client import Connection, Ended, curl
+from client import Connection, Ended, connect, curl
 from origin import OK, Gone, answer, pattern
 from proxied import Proxied, told
 from server import wait_for
@@ -101,23 +101,23 @@ BODIES = {
 
 
 @pytest.mark.parametrize("name", BODIES)
-def test_chunks_of_answers(stage, name):
+def test_chunks_of_answers(stage, name, proto):
     stage.origin.scripts["chunks"] = answer(CHUNKED + BODIES[name], end="keep")
     stage.origin.scripts["slow_chunks"] = answer(*[(CHUNKED + BODIES[name])[at:at + 1] for at in range(len(CHUNKED + BODIES[name]))], end="keep", pause=0.001)
-    with Connection(stage.scripted) as connection:
+    with connect(stage.scripted) as connection:
         for target in ("/chunks", "/slow_chunks", "/good"):
             response = connection.get(target)
             assert (response.status, response.body) == (200, b"ok"), target
 
 
 @pytest.mark.parametrize("size", [1, 15, 16, 4095, 4096, 16383, 16384, 16385, 65535, 65536, 131072, 1 << 20])
-def test_chunk_sizes(stage, size):
+def test_chunk_sizes(stage, size, proto):
     """Chunks of one size, up to 4 MiB of them: the body is what it was."""
     count = min(200, (4 << 20) // size)
     data = b"".join(pattern(size * count))
     stage.origin.scripts["sized"] = answer(CHUNKED + b"".join(
         b"%x\r\n%s\r\n" % (size, data[at:at + size]) for at in range(0, len(data), size)) + b"0\r\n\r\n", end="keep")
-    with Connection(stage.scripted) as connection:
+    with connect(stage.scripted) as connection:
         assert connection.get("/sized").body == data
 
 

@@ -13,7 +13,7 @@ import pytest
 
 import applications
 import material
-from client import Connection, curl
+from client import Connection, SCHEMES, curl, spoken
 from server import Server
 
 CONFIG = """
@@ -38,7 +38,7 @@ def express(tmp_path_factory):
         pytest.skip(str(reason))
     file = tmp_path_factory.mktemp("express") / "file.txt"
     file.write_bytes(b"".join(b"%09d\n" % n for n in range(100000)))
-    with applications.Express(base, file) as application, Server(CONFIG, values={"application": application.address}) as server:
+    with applications.Express(base, file) as application, Server(CONFIG, values={"application": application.address}, secure=True) as server:
         page(server)
         server.base_folder, server.file_sent = base, file.read_bytes()
         yield server
@@ -97,7 +97,7 @@ def test_what_it_believes(express, proto):
     """Address, protocol and host of the client as Express takes them from weir, whatever the client says."""
     got = answered(curl(express.url("/who?q=1"), "--header", "X-Forwarded-For: 10.9.9.9", "--header", "Host: site.test:81",
                         "--header", "X-Forwarded-Host: evil.test", "--header", "X-Forwarded-Proto: https", proto=proto))
-    assert got["ip"] == "127.0.0.1" and got["protocol"] == "http" and got["hostname"] == "site.test"
+    assert got["ip"] == "127.0.0.1" and got["protocol"] == SCHEMES[proto] and got["hostname"] == "site.test"
     assert got["host"] == "site.test:81" and got["url"] == "/who?q=1" and got["via"].endswith("2.0 weir" if proto.startswith("h2") else "1.1 weir")
 
 
@@ -108,7 +108,7 @@ def test_redirects(express, proto):
     assert [head.status for head in got.heads] == [302, 200]
     got = curl(express.url("/absolute"), "--location", proto=proto)
     assert [head.status for head in got.heads] == [301, 200], got
-    assert got.heads[0].get("Location") == express.url("/who")
+    assert got.heads[0].get("Location") == spoken(express.url("/who"), proto)
 
 
 def test_its_fields(express, proto):
@@ -254,7 +254,7 @@ WORKERS = {"sync": ["--workers", "2"], "threads": ["--worker-class", "gthread", 
 @pytest.fixture(scope="module", params=WORKERS)
 def gunicorn(request):
     """Workers that end each connection, and threads that keep them; on a Unix socket."""
-    server = Server(CONFIG)
+    server = Server(CONFIG, secure=True)
     try:
         applications.program()
     except material.Missing as reason:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 
 import material
-from client import Connection, curl
+from client import connect, curl
 from server import Server, wait_for
 
 CONFIG = """
@@ -25,7 +25,7 @@ TYPES = {".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8",
 
 @pytest.fixture(scope="module")
 def server():
-    made = Server(CONFIG)
+    made = Server(CONFIG, secure=True)
     try:
         made.material = material.build(made.root)
     except material.Missing as reason:
@@ -43,11 +43,11 @@ def files(server):
     return sorted(path for path in server.root.rglob("*") if path.is_file())
 
 
-def test_every_file_as_it_is(server):
+def test_every_file_as_it_is(server, proto):
     """Length, bytes and type of each, on one connection; names with spaces, signs and UTF-8 among them."""
     found = files(server)
     assert len(found) > 100
-    with Connection(server.port, seconds=20) as connection:
+    with connect(server.port, seconds=20) as connection:
         for path in found:
             response = connection.get(target(server, path))
             assert response.status == 200, path
@@ -56,8 +56,8 @@ def test_every_file_as_it_is(server):
                 assert response.get("Content-Type") == TYPES[path.suffix], path
 
 
-def test_every_file_is_not_modified(server):
-    with Connection(server.port) as connection:
+def test_every_file_is_not_modified(server, proto):
+    with connect(server.port) as connection:
         for path in files(server)[:100]:
             head = connection.get(target(server, path), method="HEAD")
             again = connection.get(target(server, path), fields={"If-None-Match": head.get("ETag")})

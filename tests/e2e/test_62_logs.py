@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from client import Connection, Ended, curl
+from client import Connection, Ended, connect, curl
 from origin import Origin, answer, hang, websocket
 from server import SOURCE, Server, wait_for
 
@@ -65,11 +65,11 @@ INNER = {
 class Stage:
     """A weir with an application; `line` is the log's next one."""
 
-    def __init__(self, config=CONFIG):
+    def __init__(self, config=CONFIG, secure=False):
         self.origin = Origin(SCRIPTS)
         closed = Origin()
         closed.close()
-        self.weir = Server(config, values={"address": self.origin.address, "dead": closed.port})
+        self.weir = Server(config, values={"address": self.origin.address, "dead": closed.port}, secure=secure)
         self.seen = 0
 
     def __enter__(self):
@@ -87,7 +87,7 @@ class Stage:
             self.origin.__exit__(*exception)
 
     def connect(self):
-        return Connection(self.weir.port)
+        return connect(self.weir.port)
 
     def lines(self, count):
         self.seen += count
@@ -106,7 +106,7 @@ class Stage:
 
 @pytest.fixture(scope="module")
 def stage():
-    with Stage() as running:
+    with Stage(secure=True) as running:
         yield running
 
 
@@ -120,7 +120,7 @@ def in_step(request):
 
 # --- What a line says. ---
 
-def test_a_file(stage):
+def test_a_file(stage, proto):
     before = time.time()
     with stage.connect() as connection:
         for _ in range(2):
@@ -130,7 +130,8 @@ def test_a_file(stage):
     assert before - 1 < line["time"] < time.time() + 1
     assert line["connection"] == first["connection"] > 0
     assert (first["request"], line["request"]) == (1, 2)
-    expected = {"client": "127.0.0.1", "method": "GET", "target": "/a.txt?q=1", "protocol": "HTTP/1.1", "host": "files.example",
+    expected = {"client": "127.0.0.1", "method": "GET", "target": "/a.txt?q=1", "protocol": "HTTP/2.0" if proto in ("h2", "h2c") else "HTTP/1.1",
+                "host": "files.example",
                 "status": 200, "reason": "-", "bytes_in": 0, "bytes_out": 6, "site": "files.example", "route": "",
                 "handler": "static", "variant": "", "upstream": "", "server": "", "connect_us": None, "answer_us": None,
                 "referer": "http://a/", "user_agent": "test/1"}
@@ -139,7 +140,7 @@ def test_a_file(stage):
 
 
 @pytest.mark.parametrize("suffix,accept", [("zst", "zstd"), ("br", "br"), ("gz", "gzip")])
-def test_the_variant(stage, suffix, accept):
+def test_the_variant(stage, suffix, accept, proto):
     for name in ("small.css", "big.css"):
         size = 100 if name == "small.css" else 300_000
         (stage.weir.root / name).write_bytes(b"a" * size)
@@ -152,7 +153,7 @@ def test_the_variant(stage, suffix, accept):
         (stage.weir.root / f"{name}.{suffix}").unlink()
 
 
-def test_images(stage):
+def test_images(stage, proto):
     (stage.weir.root / "photo.jpg").write_bytes(b"\xff\xd8\xff" + b"x" * 100)
     for suffix in ("avif", "webp"):
         other = stage.weir.root / f"photo.jpg.{suffix}"
@@ -162,7 +163,7 @@ def test_images(stage):
         other.unlink()
 
 
-def test_a_backend(stage):
+def test_a_backend(stage, proto):
     response, line = stage.ask("/app/echo", method="POST", body=b"x" * 5000)
     assert response.status == 200
     assert (line["handler"], line["upstream"], line["server"]) == ("proxy", "app", stage.origin.address)
