@@ -236,6 +236,18 @@ def test_stalled_head(short):
         assert ended(c, 10)
 
 
+def test_head_by_drops(short):
+    """An octet of a frame now and then is no head: the time goes on (slowloris)."""
+    with short.open() as c:
+        packed = frame(HEADERS, 5, 1, block(head("GET", "/", ("x-a", "y" * 200))))
+        start = time.monotonic()
+        for octet in packed:
+            if not c.send(bytes([octet])) or c.ended or time.monotonic() > start + 8:
+                break
+            c.fill(0.1)
+        assert finished(c, 5) and time.monotonic() < start + 8
+
+
 @pytest.mark.parametrize("sent", [b"", PREFACE[:10], PREFACE, PREFACE + frame(SETTINGS)[:5]], ids=["nothing", "half", "preface", "settings"])
 def test_stalled_preface(short, sent):
     with short.open(preface=False) as c:

@@ -39,7 +39,7 @@ HEADS = {
     "authority-twice-other": [(":authority", "evil.test")] + pseudo(),
     "unknown-pseudo": [(":test", "ok")] + pseudo(), "unknown-pseudo-last": pseudo((":test", "ok")),
     "pseudo-empty": pseudo((":", "ok")), "status": [(":status", "200")] + pseudo(),
-    "upper-pseudo": [(":Method", "GET")] + pseudo(method=None),
+    "upper-pseudo": [(":Method", "GET")] + pseudo(method=None), "protocol-in-get": pseudo((":protocol", "websocket")),
     "path-late": pseudo(path=None) + [("x", "1"), (":path", "/m")], "method-late": pseudo(method=None) + [("x", "1"), (":method", "GET")],
     "authority-late": pseudo(authority=None) + [("x", "1"), (":authority", "localhost")],
     "scheme-late": pseudo(scheme=None) + [("x", "1"), (":scheme", "http")],
