@@ -12,7 +12,7 @@ time_t acme_renewal(time_t begins, time_t ends, uint64_t seed)
 		return begins;
 	uint64_t lifetime = (uint64_t)ends - (uint64_t)begins;
 	uint64_t spread = lifetime / 20 + 1;
-	return begins + (time_t)(lifetime * 2 / 3 + seed % spread);
+	return begins + (time_t)((lifetime * 2 + 2) / 3 + seed % spread);
 }
 
 time_t acme_retry(time_t now, unsigned failures, time_t not_before, uint64_t seed)

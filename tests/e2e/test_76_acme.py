@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -16,7 +17,7 @@ import pytest
 import pebble as authority
 from certificates import x509
 from pebble import Pebble
-from server import ROOT, WEIR, Server, children, family, features, free_port, helpers, wait_for
+from server import ROOT, WEIR, children, family, features, free_port, helpers, new_folder, wait_for
 
 pytestmark = pytest.mark.skipif("acme" not in features(), reason="this weir has no acme")
 
@@ -195,12 +196,14 @@ def test_failure_is_told_and_remembered(weir):
         server.expect_restart()
 
 
-def test_two_that_share_the_folder_ask_once(serve, pebble, weir, tmp_path):
-    shared = tmp_path / "shared"
-    tmp_path.chmod(0o755)
-    for parent in tmp_path.parents:
-        if parent != Path("/tmp") and str(parent).startswith("/tmp/"):
-            parent.chmod(parent.stat().st_mode | 0o055)
+@pytest.fixture
+def shared():
+    folder = new_folder()
+    yield folder / "shared"
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_two_that_share_the_folder_ask_once(shared, serve, pebble):
     pebble.pause()
     first = serve(acme=shared)
     second = serve(SITES.replace('$http"', '$port"'), acme=shared)
