@@ -2,6 +2,7 @@
 /* Parses and checks one certificate with its key. */
 #include "io/tls_cert.h"
 
+#include <arpa/inet.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -122,6 +123,18 @@ static void add_name(struct tls_cert *cert, struct buffer *names, const char *te
 	buffer_append(names, &name, sizeof(name));
 }
 
+/* As a host is written. No client says one for a name, but a site may have it for a host. */
+static void add_address(
+	struct tls_cert *cert, struct buffer *names, const char *octets, size_t length)
+{
+	char text[INET6_ADDRSTRLEN];
+	int family = length == 16 ? AF_INET6 : AF_INET;
+	if ((length != 4 && length != 16) || !inet_ntop(family, octets, text, sizeof(text)))
+		return;
+	struct slice name = arena_format(&cert->arena, length == 16 ? "[%s]" : "%s", text);
+	buffer_append(names, &name, sizeof(name));
+}
+
 enum { NAMES_MAX = 1000, STAND_IN_DAYS = 30 };
 
 static void read_names(struct tls_cert *cert)
@@ -137,6 +150,8 @@ static void read_names(struct tls_cert *cert)
 		text[size < sizeof(text) ? size : 0] = 0;
 		if (type == GNUTLS_SAN_DNSNAME)
 			add_name(cert, &names, text);
+		else if (type == GNUTLS_SAN_IPADDRESS)
+			add_address(cert, &names, text, size);
 	}
 	size = sizeof(text);
 	if (names.len == 0 && gnutls_x509_crt_get_dn_by_oid(cert->leaf, GNUTLS_OID_X520_COMMON_NAME,

@@ -106,6 +106,48 @@ static void test_an_opened_file_is_passed_on(void **state)
 	assert_true(lives());
 }
 
+/* A worker that serves may have read from the network: of its files it gets certificates, and nothing for writing. */
+static void test_a_serving_worker_reads_certificates_and_nothing_else(void **state)
+{
+	(void)state;
+	struct channel_register entry = {.number = 2,
+		.role = FILE_CERTIFICATE,
+		.flags = O_RDONLY,
+		.uid = (uint32_t)-1,
+		.gid = (uint32_t)-1};
+	struct channel_count number = {2};
+	assert_int_equal(registry_add(&child.files, &entry, path), 0);
+	assert_int_equal(channel_send(worker_end, CHANNEL_OPEN, &number, sizeof(number), NULL, 0,
+				 NULL, 0, false),
+		0);
+	child_receive(&s, &child);
+	assert_true(lives());
+	assert_false(list_empty(&s.openings));
+	struct opening *opening = container_of(s.openings.next, struct opening, link);
+	opening_give_up(&s, opening);
+	number.count = 1; /* the access log */
+	assert_int_equal(channel_send(worker_end, CHANNEL_OPEN, &number, sizeof(number), NULL, 0,
+				 NULL, 0, false),
+		0);
+	child_receive(&s, &child);
+	assert_true(child.killed);
+	assert_true(list_empty(&s.openings));
+}
+
+/* Files are named at the start, and a certificate is not written to. */
+static void test_files_are_named_at_the_start(void **state)
+{
+	(void)state;
+	struct channel_register entry = {.number = 2, .role = FILE_CERTIFICATE, .flags = O_RDWR};
+	child.state = WORKER_STARTING;
+	assert_int_equal(channel_send(worker_end, CHANNEL_REGISTER, &entry, sizeof(entry), path,
+				 strlen(path), NULL, 0, false),
+		0);
+	child_receive(&s, &child);
+	assert_true(child.killed);
+	assert_null(registry_find(&child.files, 2));
+}
+
 /* A file system that hangs: the worker serves on with the log that it has. */
 static void test_an_opening_that_hangs_costs_no_worker(void **state)
 {
@@ -196,6 +238,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
 			test_an_opened_file_is_passed_on, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_a_serving_worker_reads_certificates_and_nothing_else, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_files_are_named_at_the_start, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			test_an_opening_that_hangs_costs_no_worker, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
