@@ -138,8 +138,3 @@ struct tls_keys *tls_keys_here(void)
 	static const struct tls_keys here = {key_here, fresh_here};
 	return (struct tls_keys *)(uintptr_t)&here;
 }
-
-const char *tls_library(void)
-{
-	return gnutls_check_version(NULL);
-}

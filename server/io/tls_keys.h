@@ -31,7 +31,4 @@ int tls_key_parse(
 /* Reads files in this process. Nothing to free. */
 struct tls_keys *tls_keys_here(void);
 
-/* The version of GnuTLS. */
-const char *tls_library(void);
-
 #endif
