@@ -147,7 +147,8 @@ static size_t choose(
 		if (cover != TLS_COVER_NOT)
 			found[count++] = (struct candidate){cert, rank(cert), cover, i};
 	}
-	qsort(found, count, sizeof(found[0]), preference);
+	if (count > 1)
+		qsort(found, count, sizeof(found[0]), preference);
 	count = count < CERTS_PER_NAME ? count : CERTS_PER_NAME;
 	for (size_t i = 0; i < count; i++)
 		chosen[i] = found[i].cert;
