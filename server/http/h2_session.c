@@ -23,6 +23,8 @@ struct h2_session {
 	const struct h2_events *events;
 	void *owner;
 	struct h2_frames frames;
+	int32_t last_id; /* the stream that was looked for last; 0: none */
+	struct h2_part *last;
 	struct h2_memory memory;
 	bool over;
 	bool announcing;
@@ -33,9 +35,14 @@ struct h2_session {
 	uint64_t memory_most, file_most;
 };
 
-static struct h2_part *part_of(const struct h2_session *session, int32_t id)
+/* Many calls in a row are about one stream. */
+static struct h2_part *part_of(struct h2_session *s, int32_t id)
 {
-	return nghttp2_session_get_stream_user_data(session->ng, id);
+	if (id != s->last_id) {
+		s->last = nghttp2_session_get_stream_user_data(s->ng, id);
+		s->last_id = s->last ? id : 0;
+	}
+	return s->last;
 }
 
 /* --- What comes. --- */
@@ -140,6 +147,8 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
 	part->id = frame->hd.stream_id;
 	chunks_init(&part->out);
 	nghttp2_session_set_stream_user_data(ng, part->id, part);
+	s->last_id = part->id;
+	s->last = part;
 	return 0;
 }
 
@@ -205,6 +214,8 @@ static int on_close(nghttp2_session *ng, int32_t id, uint32_t code, void *user)
 	if (!part)
 		return 0;
 	nghttp2_session_set_stream_user_data(ng, id, NULL);
+	s->last_id = 0;
+	s->last = NULL;
 	s->events->closed(part,
 		code <= H2_HTTP_1_1_REQUIRED ? (enum h2_code)code : H2_INTERNAL_ERROR, by_peer);
 	return 0;
