@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Certificates made for tests: an authority that no one else knows, what it issues (good, expired, for other names, in odd chains),
 OCSP responses, revocation lists. Keys and the authority are made once a session, when first asked for."""
+import base64
 import datetime
 import functools
+import hashlib
 import ipaddress
 import os
 import ssl
@@ -209,6 +211,11 @@ def lay_out(folder, kind="ecdsa", names=NAMES):
     """server.pem, server.key and ca.pem in a folder: for `certificate:`, `key:` and clients. Returns the three paths."""
     paths = server_certificate(kind, names).write(folder)
     return *paths, replace(Path(folder, "ca.pem"), authority().alone)
+
+
+def pin(certificate=None):
+    """The SHA-256 of a key in base64, by which a browser may be told to trust it."""
+    return base64.b64encode(hashlib.sha256((certificate or server_certificate()).spki).digest()).decode()
 
 
 def context(verify=True, alpn=(), client=None, folder=None, minimum=None, maximum=None, ciphers=None):

@@ -8,8 +8,9 @@ from urllib.parse import quote
 
 import pytest
 
+import certificates
 import material
-from client import connect, curl
+from client import connect, curl, spoken
 from server import Server, wait_for
 
 CONFIG = """
@@ -76,9 +77,9 @@ def test_a_film_in_pieces(server, proto):
     assert got == path.read_bytes()
 
 
-@pytest.fixture(scope="module")
-def browsed(server):
-    """What the browser says, and what the access log holds of it."""
+@pytest.fixture(scope="module", params=["h1", "h2"])
+def browsed(server, request):
+    """What the browser says over HTTP/1.1 in clear and over TLS, where it speaks HTTP/2, and what the access log holds of it."""
     if not os.access(material.CHROMIUM, os.X_OK):
         pytest.skip(f"{material.CHROMIUM} is not installed")
     file = server.folder / "access.log"
@@ -88,20 +89,21 @@ def browsed(server):
     home = server.folder / "home"
     home.mkdir(exist_ok=True)
     run = subprocess.run(["node", str(material.HERE / "material" / "browse.cjs"), str(server.material),
-        material.CHROMIUM, server.url("/")],
+        material.CHROMIUM, spoken(server.url("/"), request.param), certificates.pin()],
                          capture_output=True, text=True, errors="replace", timeout=120, check=False,
                          env=dict(os.environ, HOME=str(home), XDG_CONFIG_HOME=str(home),
                          XDG_CACHE_HOME=str(home)))
     assert run.returncode == 0, run.stderr[-2000:]
-    said = json.loads(run.stdout)
-    curl(server.url("/?behind-the-browser"))  # one thread: this line is behind all others
+    said = dict(json.loads(run.stdout), proto=request.param)
+    curl(server.url("/?behind-the-browser"))  # one thread: this line is behind those of all that was whole by then
     wait_for(lambda: b"?behind-the-browser" in file.read_bytes(), what="the last line")
-    return said, [line.decode() for line in server.access_lines(0)][before:-1]
+    return said, [line.decode() for line in server.access_lines(0)[before:] if b"-the-browser" not in line]
 
 
 def test_browser_had_no_trouble(browsed):
     said, _ = browsed
     assert "error" not in said, said["error"]
+    assert said["protocols"] == ["http/1.1" if said["proto"] == "h1" else "h2"]
     assert said["console"] == [] and said["failed"] == []
     assert all(status in (200, 206, 304) for status in said["statuses"].values()), said["statuses"]
 
@@ -135,6 +137,6 @@ def test_seeks_are_ranges_in_the_log(browsed, kind):
 def test_log_of_the_browser(browsed):
     """All of it good, the user agent named, encoded names as they were asked for."""
     _, lines = browsed
-    assert lines and all(re.search(r'HTTP/1\.1" (200|206|304) ', line) for line in lines), lines
+    assert lines and all(re.search(r'HTTP/(?:1\.1|2\.0)" (200|206|304) ', line) for line in lines), lines
     assert any("/photos/%E6%97%A5%E6%9C%AC%E3%81%AE%E5%86%99%E7%9C%9F.jpg" in line for line in lines)
     assert all("Chrome" in line for line in lines)

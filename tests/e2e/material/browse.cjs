@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Loads a page in headless Chromium, plays its films and seeks in them; says what happened as JSON.
-// Usage: node browse.cjs FOLDER-WITH-node_modules CHROMIUM URL
+// Usage: node browse.cjs FOLDER-WITH-node_modules CHROMIUM URL [PIN-OF-A-CERTIFICATE-TO-TRUST]
 const { createRequire } = require("module");
 const path = require("path");
 
-const [folder, executablePath, url] = process.argv.slice(2);
+const [folder, executablePath, url, pin] = process.argv.slice(2);
 const { chromium } = createRequire(path.join(folder, "package.json"))("playwright-core");
 
 async function film(page, id) {
@@ -42,7 +42,7 @@ async function film(page, id) {
 (async () => {
 	const browser = await chromium.launch({
 		executablePath, headless: true,
-		args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--autoplay-policy=no-user-gesture-required", "--no-proxy-server"],
+		args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--autoplay-policy=no-user-gesture-required", "--no-proxy-server", ...(pin ? [`--ignore-certificate-errors-spki-list=${pin}`] : [])],
 	});
 	const said = { console: [], failed: [], statuses: {}, films: {} };
 	try {
@@ -62,6 +62,8 @@ async function film(page, id) {
 		for (const id of ["mp4", "webm"]) said.films[id] = await film(page, id);
 		await page.reload({ waitUntil: "load" });
 		await page.waitForFunction(() => document.getElementById("modules").textContent.startsWith("length"), null, { timeout: 15000 });
+		said.protocols = await page.evaluate(() => [...new Set(["navigation", "resource"].flatMap((type) => performance.getEntriesByType(type))
+			.map((entry) => entry.nextHopProtocol).filter(Boolean))]);
 		said.version = browser.version();
 	} catch (error) {
 		said.error = String(error);

@@ -32,7 +32,7 @@ const tasks = {
 		return late;
 	},
 	async socket() {
-		const socket = new WebSocket(`ws://${location.host}/socket`);
+		const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/socket`);
 		socket.binaryType = "arraybuffer";
 		const next = () => within(new Promise((resolve) => { socket.onmessage = (event) => resolve(event.data); }), "message");
 		const hello = JSON.parse(await next());
