@@ -218,7 +218,7 @@ static unsigned read_connect(struct h2_stream *s)
 	struct request *r = &s->request;
 	if (!s->protocol.ptr) {
 		s->malformed = s->scheme.ptr || s->path.ptr || !s->authority.ptr; /* 8.5 */
-		return 501;
+		return s->malformed ? 400 : 501;
 	}
 	if (!slice_equal_nocase(s->protocol, SLICE("websocket")))
 		return 501;

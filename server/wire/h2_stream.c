@@ -91,7 +91,7 @@ void h2_stream_gone(struct h2_stream *s, enum exchange_end why)
 	if (s->begun && !s->finished) {
 		s->finished = true;
 		s->body_wanted = false;
-		uint64_t unsent = s->part.out.length;
+		uint64_t unsent = s->mute ? s->request.sent : s->part.out.length;
 		s->request.sent -= unsent < s->request.sent ? unsent : s->request.sent;
 		if (!s->aborted || s->request.output != OUTPUT_DONE)
 			exchange_gone(&s->request, s->protocol_end ? s->protocol_end : why);
@@ -178,19 +178,25 @@ static bool begin_tunnel(struct h2_stream *s)
 	return r->response.status / 100 != 2;
 }
 
+static void refuse_tunnel(struct h2_stream *s)
+{
+	s->mute = true;
+	s->protocol_end = END_UNSUPPORTED;
+	reset(s, H2_CONNECT_ERROR);
+}
+
 static void h2_send_head(struct request *request, bool end)
 {
 	struct h2_stream *s = h2_stream_of(request);
 	struct response *response = &request->response;
 	if (s->malformed) { /* RFC 9113, 8.1.1 */
-		s->aborted = true;
+		s->aborted = s->mute = true;
 		reset(s, H2_PROTOCOL_ERROR);
 		return;
 	}
 	bool tunnel = request->upgrade.len && response->status == 101;
 	if (!begin_tunnel(s)) {
-		s->protocol_end = END_UNSUPPORTED;
-		reset(s, H2_CONNECT_ERROR);
+		refuse_tunnel(s);
 		return;
 	}
 	const struct field *priority = fields_find(&response->fields, FIELD_PRIORITY);
@@ -211,7 +217,7 @@ static void h2_send_info(struct request *request, unsigned status, const struct 
 {
 	static const struct fields none;
 	struct h2_stream *s = h2_stream_of(request);
-	if (s->malformed || status == 101)
+	if (s->mute || status == 101)
 		return;
 	struct fields lower = lower_fields(&request->arena, fields ? fields : &none, false);
 	h2_session_inform(s->h2->session, &s->part, status, &lower);
@@ -230,7 +236,7 @@ static void h2_send_body(
 	struct request *request, struct chunks *body, bool end, const struct fields *trailers)
 {
 	struct h2_stream *s = h2_stream_of(request);
-	if (s->closed || s->malformed || s->protocol_end) {
+	if (s->closed || s->mute) {
 		chunks_clear(body);
 		return;
 	}
@@ -265,8 +271,7 @@ static void h2_send_ready(struct request *request, struct ready *ready, bool hea
 {
 	struct h2_stream *s = h2_stream_of(request);
 	if (!begin_tunnel(s)) {
-		s->protocol_end = END_UNSUPPORTED;
-		reset(s, H2_CONNECT_ERROR);
+		refuse_tunnel(s);
 		return;
 	}
 	const struct field *priority = fields_find(&ready->fields, FIELD_PRIORITY);

@@ -39,6 +39,7 @@ struct h2_stream {
 	bool body_failed;
 	bool raw; /* a tunnel */
 	bool aborted;
+	bool mute;     /* nothing of the answer is sent: a reset is */
 	bool closed;   /* the session has forgotten it */
 	bool finished; /* exchange_finish was called */
 	enum exchange_end protocol_end;

@@ -139,6 +139,13 @@ static void resets_what_is_malformed(void **state)
 		char frames[512];
 		snprintf(frames, sizeof frames, "h1$ %s", heads[i]);
 		malformed(frames);
+		struct h2_client *c =
+			h2_connect(); /* the log says what it was, and that nothing was sent */
+		h2_say(c, frames);
+		assert_string_equal(h2_hear(c), "R1 1");
+		assert_int_equal(stage.end, END_BAD_HEAD);
+		assert_int_equal(stage.sent, 0);
+		h2_disconnect(c);
 	}
 	malformed("H1 POST /echo content-length: 5; D1 *6");
 	malformed("H1 POST /echo content-length: 5; D1$ *4");
