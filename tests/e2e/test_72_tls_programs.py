@@ -84,6 +84,16 @@ def test_curl_with_a_certificate(server):
     assert got.returncode in (35, 56) and not got.stdout.startswith("hello"), got.stderr
 
 
+def test_curl_over_http2(server):
+    """A name's connection and a host with other rules for clients: misdirected, as over HTTP/1.1; the rest is served."""
+    got = curl(server, "--http2")
+    assert got.stdout == "hello\n\n2 0", got.stderr
+    got = curl(server, "--http2", "-H", "Host: needs.example.test", "-o", "/dev/null", "-w", "%{http_code} %{http_version}")
+    assert got.stdout == "421 2", got.stdout + got.stderr
+    got = curl(server, "--http2", "--cert", "me.pem", "--key", "me.key", name="needs.example.test")
+    assert got.stdout == "hello\n\n2 0", got.stderr
+
+
 def test_curl_keeps_connections_and_sessions(server):
     url = f"https://localhost:{server.port}/"
     got = run(server, "curl", "--disable", "-sS", "-v", "--http1.1", "--cacert", "ca.pem", *[url] * 20)

@@ -297,8 +297,9 @@ class Raw:
         return self.send(b"".join(self.record(kind, piece) for piece in made))
 
     def fill(self, seconds=None):
-        readable, _, _ = select.select([self.socket], [], [], self.seconds if seconds is None else seconds)
-        if not readable:
+        poll = select.poll()  # select() knows no descriptors beyond 1,023
+        poll.register(self.socket, select.POLLIN)
+        if not poll.poll(1000 * (self.seconds if seconds is None else seconds)):
             raise Gone("silence")
         try:
             data = self.socket.recv(1 << 18)
