@@ -236,12 +236,16 @@ sites:
   - host: b.test
     listen: ["http://127.0.0.1:$http", "https://127.0.0.1:$https"]
     redirect: "https://example.org/"
+  - host: c.test
+    listen: ["http://127.0.0.1:$http", "https://127.0.0.1:$https"]
+    root: $root
+    https_only: on
 """)
-    await_obtained(server, "a.test")
-    await_obtained(server, "b.test")
-    assert pebble.issued() == 2
+    for name in ("a.test", "b.test", "c.test"):
+        await_obtained(server, name)
+    assert pebble.issued() == 3
     url = f"http://127.0.0.1:{server.values['http']}/.well-known/acme-challenge/unknown"
-    for host, status in (("b.test", "308"), ("a.test", "421")):
+    for host, status in (("b.test", "308"), ("c.test", "308"), ("a.test", "421")):
         found = subprocess.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-H", f"Host: {host}", url],
                                capture_output=True, text=True, timeout=20)
         assert found.stdout == status
