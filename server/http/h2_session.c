@@ -16,6 +16,7 @@
 #define RESETS_A_SECOND 1000
 #define FRAME_BUFFER    (H2_FRAME_HEAD + 1 + 16384) /* of nghttp2, in which a frame is made */
 #define COPIED_MOST     2048
+#define HEAD_MOST       (256 * 1024) /* of an answer */
 #define FIELDS_ON_STACK 32
 
 struct h2_session {
@@ -239,6 +240,16 @@ static int on_sent(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
 	return 0;
 }
 
+/* A head that is larger than nghttp2 makes: nobody would be answered. */
+static int on_not_sent(nghttp2_session *ng, const nghttp2_frame *frame, int error, void *user)
+{
+	(void)error;
+	if (frame->hd.type == NGHTTP2_HEADERS && part_of(user, frame->hd.stream_id))
+		nghttp2_submit_rst_stream(
+			ng, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_INTERNAL_ERROR);
+	return 0;
+}
+
 /* --- What is sent. --- */
 
 static ssize_t read_data(nghttp2_session *ng, int32_t id, uint8_t *to, size_t length,
@@ -334,6 +345,10 @@ static ssize_t read_data(nghttp2_session *ng, int32_t id, uint8_t *to, size_t le
 		part->idle = true;
 		s->events->framed(part, 0);
 		return NGHTTP2_ERR_DEFERRED;
+	}
+	if (part->out.length && !part->out.first->ptr && !chunks_stand(&part->out)) {
+		part->stale = true;
+		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 	}
 	*flags |= NGHTTP2_DATA_FLAG_NO_COPY;
 	if (part->out.length > length)
@@ -465,6 +480,7 @@ static nghttp2_option *options(const struct h2_limits *limits)
 	nghttp2_option_set_no_http_messaging(o, 1);
 	nghttp2_option_set_no_closed_streams(o, 1);
 	nghttp2_option_set_max_outbound_ack(o, ACKS_WAITING);
+	nghttp2_option_set_max_send_header_block_length(o, HEAD_MOST);
 	nghttp2_option_set_max_settings(o, SETTINGS_MOST);
 	nghttp2_option_set_max_deflate_dynamic_table_size(o, limits->table);
 	nghttp2_option_set_builtin_recv_extension_type(o, NGHTTP2_PRIORITY_UPDATE);
@@ -487,6 +503,7 @@ static nghttp2_session_callbacks *callbacks(void)
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(c, on_data);
 	nghttp2_session_callbacks_set_on_stream_close_callback(c, on_close);
 	nghttp2_session_callbacks_set_on_frame_send_callback(c, on_sent);
+	nghttp2_session_callbacks_set_on_frame_not_send_callback(c, on_not_sent);
 	nghttp2_session_callbacks_set_send_data_callback(c, send_data);
 	return c;
 }

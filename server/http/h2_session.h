@@ -17,6 +17,7 @@ struct h2_part {
 	bool out_end; /* the body is whole with these, and the trailers */
 	bool idle;    /* nothing was there to be sent: h2_session_resume */
 	bool ended;   /* END_STREAM has come */
+	bool stale;   /* a file in `out` became another version: the stream was reset */
 	bool sent;    /* END_STREAM was framed */
 	char status[4];
 	char length[20];

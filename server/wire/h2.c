@@ -160,9 +160,19 @@ static void weigh(struct h2_stream *s, enum h2_code code, bool by_peer)
 	if (by_peer && !s->part.sent) {
 		uint64_t framed = s->request.sent - s->part.out.length;
 		waste(s->h2, framed >= LATE_OCTETS ? H2_COST_RESET_LATE : H2_COST_RESET);
-	} else if (!by_peer && code != H2_NO_ERROR && (s->malformed || !s->aborted)) {
+	} else if (!by_peer && code != H2_NO_ERROR && code != H2_INTERNAL_ERROR) {
 		waste(s->h2, H2_COST_FAULT);
 	}
+}
+
+/* Why it ended, where nobody has said. */
+static enum exchange_end end_of(const struct h2_stream *s, enum h2_code code, bool by_peer)
+{
+	if (s->part.stale)
+		return END_FILE_CHANGED;
+	if (by_peer)
+		return END_CLIENT_GONE;
+	return code == H2_INTERNAL_ERROR ? END_INTERNAL : END_BAD_BODY;
 }
 
 static void on_closed(struct h2_part *part, enum h2_code code, bool by_peer)
@@ -173,7 +183,7 @@ static void on_closed(struct h2_part *part, enum h2_code code, bool by_peer)
 	h2_body_drop(s);
 	bool orderly = s->part.sent && (!s->raw || s->part.ended);
 	if (s->finished || !orderly)
-		h2_stream_gone(s, by_peer ? END_CLIENT_GONE : END_BAD_BODY);
+		h2_stream_gone(s, end_of(s, code, by_peer));
 }
 
 static void on_pong(void *owner)

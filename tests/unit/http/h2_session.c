@@ -250,6 +250,60 @@ static void sessions_do_not_disturb_each_other(void **state)
 	}
 }
 
+static bool stands(struct ref *owner)
+{
+	(void)owner;
+	return false;
+}
+
+static void mixes_no_versions_of_a_file(void **state)
+{
+	(void)state;
+	struct fields fields = {0};
+	struct owner o = begin();
+	start(&o);
+	ask(&o, 1, "");
+	h2_session_respond(o.session, &o.parts[0], 200, NULL, &fields, 1000, false);
+	chunks_file(&o.parts[0].out, NULL, 0, 0, 1000, stands);
+	o.parts[0].out_end = true;
+	o.length = 0;
+	struct chunks out;
+	chunks_init(&out);
+	assert_true(h2_session_send(o.session, &out, 1 << 20, 1 << 20));
+	assert_string_equal(o.seen, "closed 1 2;");
+	assert_true(o.parts[0].stale);
+	chunks_clear(&out);
+	stop(&o);
+}
+
+static void gives_up_heads_that_are_too_large(void **state)
+{
+	(void)state;
+	static char value[300000];
+	struct field field = {SLICE("x"), {value, sizeof value}, FIELD_OTHER};
+	struct fields fields = {&field, 1, 1};
+	struct owner o = begin();
+	start(&o);
+	struct chunks out;
+	chunks_init(&out);
+	memset(value, 'v', sizeof value);
+	ask(&o, 1, "");
+	h2_session_respond(o.session, &o.parts[0], 200, NULL, &fields, 0, true);
+	o.length = 0;
+	assert_true(h2_session_send(o.session, &out, 1 << 20, 1 << 20));
+	assert_string_equal(o.seen, "closed 1 2;");
+	chunks_clear(&out);
+	field.value.len = 100000; /* several frames */
+	ask(&o, 3, "");
+	h2_session_respond(o.session, &o.parts[1], 200, NULL, &fields, 0, true);
+	o.length = 0;
+	assert_true(h2_session_send(o.session, &out, 1 << 20, 1 << 20));
+	assert_string_equal(o.seen, "closed 3 0;");
+	assert_true(out.length > 50000);
+	chunks_clear(&out);
+	stop(&o);
+}
+
 /* Which streams' DATA frames stand in the queue, in order. */
 static void order(struct owner *o, char *text)
 {
@@ -343,6 +397,8 @@ int main(void)
 		cmocka_unit_test(moves_bodies_and_copies_heads),
 		cmocka_unit_test(stops_where_there_is_enough),
 		cmocka_unit_test(sessions_do_not_disturb_each_other),
+		cmocka_unit_test(mixes_no_versions_of_a_file),
+		cmocka_unit_test(gives_up_heads_that_are_too_large),
 		cmocka_unit_test(keeps_to_priorities),
 		cmocka_unit_test(who_answers_knows_best),
 	};
