@@ -247,10 +247,13 @@ static ssize_t tls_read(struct transport *t, void *to, size_t size)
 
 /* --- Writing. --- */
 
-/* How long the next record is: what a peer reads first, or after a pause, it is not to wait for. */
+/* How long the next record is: what a peer reads first, or after a pause, it is not to wait for; and never more than was agreed by
+ * max_fragment_length (RFC 6066 §4), which GnuTLS obeys when it reads, but not when it writes. */
 static size_t record_room(const struct tls *tls)
 {
-	return tls->small_sent < TLS_SMALL_FOR ? TLS_RECORD_SMALL : TLS_RECORD;
+	size_t room = tls->small_sent < TLS_SMALL_FOR ? TLS_RECORD_SMALL : TLS_RECORD;
+	size_t agreed = gnutls_record_get_max_size(tls->session);
+	return room < agreed ? room : agreed;
 }
 
 /* Where the octets of a write stand. */

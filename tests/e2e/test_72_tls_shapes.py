@@ -145,6 +145,20 @@ def test_record_size_limits(server, make, limit):
             assert max(client.records) <= limit + overhead, max(client.records)
 
 
+def test_max_fragment_length(server):
+    """RFC 6066 §4, for those who have nothing better; not beside record_size_limit (RFC 8449 §5)."""
+    (server.root / "fragments.bin").write_bytes(bytes(9000))
+    for code, size in ((1, 512), (2, 1024), (4, 4096)):
+        with Client(server.port) as client:
+            client.handshake(hello_12().set(tls.MAX_FRAGMENT, bytes([code])))
+            client.records.clear()
+            assert client.ask("/fragments.bin")[1] == bytes(9000)
+            assert tls.MAX_FRAGMENT not in client.extensions or max(client.records) <= size + 24
+    with Client(server.port) as client:
+        client.handshake(hello_12().set(tls.MAX_FRAGMENT, b"\1").set(tls.RECORD_SIZE, struct.pack(">H", 4000)))
+        assert not {tls.MAX_FRAGMENT, tls.RECORD_SIZE} <= set(client.extensions) and client.good()
+
+
 # --- Every octet of a Finished ---
 
 @pytest.mark.parametrize("place", range(0, 32, 3))
