@@ -75,6 +75,8 @@ enum h2_code h2_frames_judge(struct h2_frames *f, const struct h2_frame_head *he
 		return judge_closed(f, head, open);
 	case H2_CONTINUATION:
 		f->block = !(head->flags & H2_FLAG_END_HEADERS);
+		if (head->length > H2_FRAME_MOST)
+			return H2_FRAME_SIZE_ERROR; /* 4.2; nghttp2 looks at the other types only */
 		return ++f->continuations > H2_CONTINUATIONS ? H2_ENHANCE_YOUR_CALM : H2_NO_ERROR;
 	case H2_PRIORITY:
 		f->peeked = 0;
@@ -93,6 +95,8 @@ static enum h2_code judge_peeked(struct h2_frames *f)
 	int32_t named = (f->peek[0] & 0x7f) << 24 | f->peek[1] << 16 | f->peek[2] << 8 | f->peek[3];
 	if (f->type == H2_PRIORITY)
 		return named == f->stream ? H2_PROTOCOL_ERROR : H2_NO_ERROR; /* RFC 7540, 5.3.1 */
+	if (named == 0)
+		return H2_PROTOCOL_ERROR; /* RFC 9218, 7.1 */
 	if (named > f->last_seen)
 		f->prioritized[named / 2 % (int)COUNT_OF(f->prioritized)] = named;
 	return H2_NO_ERROR;

@@ -121,7 +121,7 @@ def test_data_too_large(c):
     refuses(c, stream, FRAME_SIZE_ERROR)
 
 
-@pytest.mark.parametrize("kind", [HEADERS, SETTINGS, PUSH_PROMISE])
+@pytest.mark.parametrize("kind", [HEADERS, SETTINGS, CONTINUATION, PUSH_PROMISE])
 def test_frames_of_the_connection_too_large(c, kind):
     stream = 0
     if kind == CONTINUATION:
@@ -581,8 +581,8 @@ def test_continuation_behind_data(c):
 
 # --- RFC 9218, 7: PRIORITY_UPDATE ---
 
-@pytest.mark.parametrize("stream,payload,code", [(1, b"\0\0\0\1u=1", PROTOCOL_ERROR), (0, b"\0\0\0", FRAME_SIZE_ERROR)],
-                         ids=["stream", "short"])
+@pytest.mark.parametrize("stream,payload,code", [(1, b"\0\0\0\1u=1", PROTOCOL_ERROR), (0, b"\0\0\0\0u=1", PROTOCOL_ERROR), (0, b"\0\0\0", FRAME_SIZE_ERROR)],
+                         ids=["stream", "none", "short"])
 def test_priority_update_malformed(c, stream, payload, code):
     c.frame(PRIORITY_UPDATE, 0, stream, payload)
     dies(c, code)
