@@ -11,7 +11,7 @@
 #define H2_PREFACE        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 #define H2_PREFACE_LENGTH 24
 #define H2_FRAME_HEAD     9
-#define H2_CONTINUATIONS  8 /* behind one HEADERS */
+#define H2_CONTINUATIONS  8     /* behind one HEADERS */
 #define H2_FRAME_MOST     16384 /* octets in one that a peer may send (RFC 9113, 6.5.2) */
 
 /* RFC 9113, 7. */
