@@ -273,7 +273,7 @@ static bool give_out(struct h2_conn *h2)
 {
 	struct conn *c = h2->conn;
 	uint64_t before = c->out.length;
-	if (!h2_session_send(h2->session, &c->out, CONN_HIGH_WATER, CONN_QUANTUM))
+	if (!h2_session_send(h2->session, &c->out, CONN_HIGH_WATER, H2_FILES_HIGH))
 		return false;
 	h2->queued += c->out.length - before;
 	return true;

@@ -16,7 +16,9 @@
 #define H2_QUEUED_HIGH                                                                             \
 	(512 * 1024) /* and on all of a connection: more than a little waits nowhere then */
 #define H2_QUEUED_LITTLE (16 * 1024)
-#define H2_TABLE         4096
+#define H2_FILES_HIGH                                                                              \
+	(256 * 1024) /* octets of files that are queued at once: what is more urgent waits behind them */
+#define H2_TABLE 4096
 
 extern const struct protocol h2_protocol;
 
