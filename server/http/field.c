@@ -170,6 +170,20 @@ bool field_lookalike(struct slice name)
 	return id == FIELD_CONTENT_LENGTH || id == FIELD_TRANSFER_ENCODING;
 }
 
+bool field_of_connection(enum field_id id)
+{
+	switch (id) {
+	case FIELD_CONNECTION:
+	case FIELD_KEEP_ALIVE:
+	case FIELD_PROXY_CONNECTION:
+	case FIELD_TRANSFER_ENCODING:
+	case FIELD_UPGRADE:
+		return true;
+	default:
+		return false;
+	}
+}
+
 bool field_of_head(enum field_id id)
 {
 	switch (id) {

@@ -93,6 +93,8 @@ struct slice field_lower_name(enum field_id id);
 bool field_lookalike(struct slice name);
 /* Fields that frame, route, authenticate or say who somebody is: they are read before the body, and must not come behind it (RFC 9110, 6.5.1). */
 bool field_of_head(enum field_id id);
+/* Does it speak of one connection, or of framing, by fields that versions from HTTP/2 on do not have (RFC 9113, 8.2.2)? */
+bool field_of_connection(enum field_id id);
 
 /* Makes room for `more` fields behind the last, so that a list that is filled at once is not moved. */
 void fields_reserve(struct fields *fields, struct arena *arena, unsigned more);

@@ -39,6 +39,7 @@ static void copy_fields(struct ready *ready, const struct fields *fields, const 
 	ready->fields.count = ready->fields.capacity = fields->count;
 	ready->lower = ready->fields;
 	ready->lower.list += fields->count;
+	ready->lower.count = 0;
 	char *name = (char *)(ready->lower.list + fields->count);
 	for (unsigned i = 0; i < fields->count; i++) {
 		const struct field *from = &fields->list[i];
@@ -47,8 +48,11 @@ static void copy_fields(struct ready *ready, const struct fields *fields, const 
 			.value = {lines + from->name.len + 2, from->value.len},
 			.id = from->id,
 		};
-		ready->lower.list[i] = ready->fields.list[i];
-		ready->lower.list[i].name = lower_name(from, &name);
+		if (!field_of_connection(from->id)) {
+			struct field *lower = &ready->lower.list[ready->lower.count++];
+			*lower = ready->fields.list[i];
+			lower->name = lower_name(from, &name);
+		}
 		lines += from->name.len + from->value.len + 4;
 	}
 }

@@ -14,10 +14,11 @@ struct ready {
 	struct ref ref; /* of the whole: freed when the maker and all queues have let go */
 	unsigned status;
 	struct fields
-		fields;      /* the same head for other versions; without Date and Content-Length */
-	struct fields lower; /* likewise, names in lower case */
-	uint64_t length;     /* of the body, also when it is not in the block */
-	char *block;         /* head, then body */
+		fields; /* the same head for other versions; without Date and Content-Length */
+	struct fields
+		lower; /* likewise, for versions from HTTP/2 on: names in lower case, none of a connection */
+	uint64_t length;      /* of the body, also when it is not in the block */
+	char *block;          /* head, then body */
 	uint32_t head_length; /* with its empty line */
 	uint32_t date_offset;
 	uint32_t body_length; /* octets of the body in the block: all of them, or 0 */

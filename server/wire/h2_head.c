@@ -39,21 +39,11 @@ static bool value_valid(struct slice value)
 					 field_value_valid(value));
 }
 
-/* Does it speak of one connection, or of framing that HTTP/2 does not have (8.2.2)? */
+/* 8.2.2 */
 static bool is_of_hop(enum field_id id, struct slice value)
 {
-	switch (id) {
-	case FIELD_CONNECTION:
-	case FIELD_KEEP_ALIVE:
-	case FIELD_PROXY_CONNECTION:
-	case FIELD_TRANSFER_ENCODING:
-	case FIELD_UPGRADE:
-		return true;
-	case FIELD_TE:
-		return !slice_equal_nocase(value, SLICE("trailers"));
-	default:
-		return false;
-	}
+	return field_of_connection(id) ||
+	       (id == FIELD_TE && !slice_equal_nocase(value, SLICE("trailers")));
 }
 
 static void take_pseudo(struct h2_stream *s, struct slice name, struct slice value)

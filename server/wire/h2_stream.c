@@ -134,22 +134,11 @@ static struct fields lower_fields(struct arena *arena, const struct fields *from
 	fields_reserve(&to, arena, from->count);
 	for (unsigned i = 0; i < from->count; i++) {
 		struct field field = from->list[i];
-		switch (field.id) {
-		case FIELD_CONNECTION:
-		case FIELD_CONTENT_LENGTH:
-		case FIELD_KEEP_ALIVE:
-		case FIELD_PROXY_CONNECTION:
-		case FIELD_TRANSFER_ENCODING:
-		case FIELD_UPGRADE:
-			continue;
-		case FIELD_OTHER:
-			if (tunnel && slice_equal_nocase(field.name, SLICE("Sec-WebSocket-Accept")))
-				continue; /* RFC 8441, 5 */
-			field.name = lower_case(arena, field.name);
-			break;
-		default:
-			field.name = field_lower_name(field.id);
-		}
+		if (field_of_connection(field.id) || field.id == FIELD_CONTENT_LENGTH ||
+			(tunnel && slice_equal_nocase(field.name, SLICE("Sec-WebSocket-Accept"))))
+			continue; /* the last one: RFC 8441, 5 */
+		field.name = field.id == FIELD_OTHER ? lower_case(arena, field.name)
+						     : field_lower_name(field.id);
 		to.list[to.count++] = field;
 	}
 	return to;

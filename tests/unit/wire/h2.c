@@ -57,6 +57,7 @@ static void writes_heads_as_http2_has_them(void **state)
 	h2_hear(c);
 	assert_string_equal(h2_field(c, "content-type"), "text/plain");
 	assert_string_equal(h2_field(c, "x-odd-name"), "1");
+	assert_string_equal(h2_field(c, "connection"), "");
 	assert_string_equal(h2_field(c, "content-length"), "5");
 	assert_int_equal(strlen(h2_field(c, "date")), 29);
 	h2_say(c, "H3$ GET /none");

@@ -237,6 +237,7 @@ int h2_set_up(void **state)
 	struct arena arena;
 	arena_init(&arena, NULL, 0);
 	fields_add(&fields, &arena, FIELD_CONTENT_TYPE, SLICE("text/plain"));
+	fields_add(&fields, &arena, FIELD_CONNECTION, SLICE("x"));
 	fields_add_named(&fields, &arena, SLICE("X-Odd-Name"), SLICE("1"));
 	greeting = ready_make(200, &fields, 5, "hello", 5);
 	arena_reset(&arena);
