@@ -139,11 +139,14 @@ static unsigned read_host(struct h2_stream *s)
 	const struct field *host = fields_find(&r->fields, FIELD_HOST);
 	if (fields_count(&r->fields, FIELD_HOST) > 1)
 		return 400;
-	if (!s->authority.ptr && !host)
+	struct slice text = s->authority;
+	if (host) {
+		if (text.ptr && !slice_equal_nocase(text, host->value))
+			return 400;
+		text = text.ptr ? text : host->value;
+	}
+	if (!text.ptr)
 		return 400;
-	if (s->authority.ptr && host && !slice_equal_nocase(s->authority, host->value))
-		return 400;
-	struct slice text = s->authority.ptr ? s->authority : host->value;
 	unsigned status = host_parse(text, &r->arena, &r->host, &r->port);
 	if (!status && !host)
 		fields_add(&r->fields, &r->arena, FIELD_HOST, text);

@@ -24,6 +24,7 @@ struct owner {
 	size_t length;
 };
 
+static void see(struct owner *o, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void see(struct owner *o, const char *format, ...)
 {
 	va_list arguments;
