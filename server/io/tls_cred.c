@@ -267,6 +267,27 @@ struct tls_store *tls_store_renew(const struct tls_store *old, const struct tls_
 	return make(old->snapshot, &making);
 }
 
+int tls_pair_check(const struct tls_pair *pair, struct slice certificate, struct slice ocsp,
+	struct tls_keys *keys, tls_fault_fn *fault, void *context)
+{
+	struct tls_bytes_of from = {pair, certificate, ocsp};
+	struct tls_telling telling = {.fault = fault, .context = context};
+	struct tls_cert *cert = tls_cert_make(&from, keys, &telling);
+	tls_cert_put(cert);
+	return cert ? 0 : -1;
+}
+
+bool tls_store_stands_in(const struct tls_store *store, const struct tls_pair *pair)
+{
+	for (size_t i = 0; i < store->snapshot->tls_count; i++) {
+		const struct rules *rules = &store->rules[i];
+		for (size_t k = 0; k < rules->settings->pair_count; k++)
+			if (rules->certs[k]->pair == pair && rules->certs[k]->stand_in)
+				return true;
+	}
+	return false;
+}
+
 /* --- Finding. --- */
 
 static const struct context *find_name(const struct rules *rules, struct slice name)

@@ -46,6 +46,11 @@ struct tls_change {
  * (yet): the old one serves on. Of a pair any of whose files changed, all files must be among the changes; its key is asked for anew. */
 struct tls_store *tls_store_renew(const struct tls_store *old, const struct tls_change *changes,
 	size_t count, struct tls_keys *keys, tls_fault_fn *fault, void *context);
+/* Would these bytes of a pair be taken now? Its key is asked for anew. 0, or -1 after a fault. */
+int tls_pair_check(const struct tls_pair *pair, struct slice certificate, struct slice ocsp,
+	struct tls_keys *keys, tls_fault_fn *fault, void *context);
+/* Is something else shown in its place, for want of a better one? */
+bool tls_store_stands_in(const struct tls_store *store, const struct tls_pair *pair);
 /* The priorities of rules, for gnutls_priority_deinit. 0, or -1 with a sentence in *fault. */
 int tls_priorities(
 	const struct tls_settings *settings, gnutls_priority_t *priorities, struct buffer *fault);

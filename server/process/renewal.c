@@ -35,6 +35,7 @@ struct unit {
 	const struct tls_pair *pair;      /* or: */
 	const struct tls_settings *rules; /* whose client_ca it is */
 	unsigned first, count;            /* of its files */
+	struct stat key_seen;             /* see struct file */
 	uint64_t due;                     /* 0: not */
 	uint64_t since;                   /* the first of the events that make it due */
 	uint64_t taken; /* what its files held when they were taken last: a hash */
@@ -229,17 +230,29 @@ static bool same_look(const struct stat *a, const struct stat *b)
 }
 
 /* Is a file another than at the last look? Of one in a folder that the worker may not enter nothing can be seen. */
-static bool looks_changed(struct file *file, bool *blind)
+static bool looks_changed(struct slice path, struct stat *seen, bool *blind)
 {
 	struct stat now;
-	if (stat(file->path.ptr, &now)) {
-		*blind = errno == EACCES;
-		if (*blind)
+	if (stat(path.ptr, &now)) {
+		if (errno == EACCES) {
+			*blind = true;
 			return false;
+		}
 		memset(&now, 0, sizeof(now));
 	}
-	bool changed = !same_look(&now, &file->seen);
-	file->seen = now;
+	bool changed = !same_look(&now, seen);
+	*seen = now;
+	return changed;
+}
+
+/* Likewise; the key is looked at with the certificate. */
+static bool looks_new(struct renewal *r, unsigned index, bool *blind)
+{
+	struct file *file = &r->files[index];
+	struct unit *unit = &r->units[file->unit];
+	bool changed = looks_changed(file->path, &file->seen, blind);
+	if (unit->pair && unit->first == index)
+		changed |= looks_changed(unit->pair->key_path, &unit->key_seen, blind);
 	return changed;
 }
 
@@ -250,7 +263,7 @@ static void look(struct renewal *r, uint64_t now)
 		unsigned i = (begin + k) % r->file_count;
 		bool blind = false;
 		struct unit *unit = &r->units[r->files[i].unit];
-		if (looks_changed(&r->files[i], &blind) || unit->failed)
+		if (looks_new(r, i, &blind) || unit->failed)
 			make_due(unit, now);
 		else if (blind && blind_left > 0) {
 			make_due(unit, now);
@@ -269,15 +282,26 @@ void renewal_look(struct renewal *r, uint64_t now)
 
 /* --- From without. --- */
 
+static bool is_late(const struct renewal *r, struct slice path, struct stat *seen)
+{
+	if (stat(path.ptr, seen) == 0)
+		return seen->st_ctim.tv_sec >= r->snapshot->loaded - LATE_SECONDS;
+	memset(seen, 0, sizeof(*seen));
+	return false;
+}
+
 /* What was written about when the configuration was read: nobody knows which of the two was first. */
 static void look_at_late_ones(struct renewal *r, uint64_t now)
 {
 	for (unsigned i = 0; i < r->file_count; i++) {
 		struct file *file = &r->files[i];
-		if (stat(file->path.ptr, &file->seen))
-			memset(&file->seen, 0, sizeof(file->seen));
-		else if (file->seen.st_ctim.tv_sec >= r->snapshot->loaded - LATE_SECONDS)
+		if (is_late(r, file->path, &file->seen))
 			make_due(&r->units[file->unit], now);
+	}
+	for (unsigned i = 0; i < r->unit_count; i++) {
+		struct unit *unit = &r->units[i];
+		if (unit->pair && is_late(r, unit->pair->key_path, &unit->key_seen))
+			make_due(unit, now);
 	}
 }
 
@@ -467,6 +491,23 @@ static bool try(struct renewal *r, struct unit *unit, uint64_t held, uint64_t no
 	return true;
 }
 
+/* The certificate is what it was; its key may not be. A pair that no start would take is told of. */
+static bool finish_same(struct renewal *r, struct unit *unit, uint64_t held, uint64_t now)
+{
+	struct slice certificate = {r->bytes[0].ptr, r->bytes[0].len};
+	struct slice ocsp = {r->bytes[1].ptr, r->bytes[1].len};
+	r->warnings.len = 0;
+	if (unit->pair && tls_pair_check(unit->pair, certificate, ocsp, r->keys, on_fault, r)) {
+		tell_failure(r, unit, held, now);
+		return false;
+	}
+	if (unit->pair && tls_store_stands_in(r->store, unit->pair)) /* the key is there again */
+		return try(r, unit, held, now);
+	unit->failed = false;
+	unit->told = 0;
+	return false;
+}
+
 static bool finish(struct renewal *r, uint64_t now)
 {
 	struct unit *unit = r->reading;
@@ -487,11 +528,7 @@ static bool finish(struct renewal *r, uint64_t now)
 		tell_failure(r, unit, 0, now);
 		return false;
 	}
-	if (held == unit->taken) {
-		unit->failed = false;
-		return false;
-	}
-	return try(r, unit, held, now);
+	return held == unit->taken ? finish_same(r, unit, held, now) : try(r, unit, held, now);
 }
 
 bool renewal_take(struct renewal *r, int fd, int error, uint64_t now)

@@ -144,6 +144,9 @@ def test_a_new_response_is_taken_up():
 # --- What is not whole ---
 
 HALVES = {
+    "a key without its certificate": lambda folder, second: replace(folder / "server.key", second.key_pem, 0o600),
+    "no key": lambda folder, second: (folder / "server.key").unlink(),
+    "half a key": lambda folder, second: replace(folder / "server.key", second.key_pem[:60], 0o600),
     "a certificate without its key": lambda folder, second: replace(folder / "server.pem", second.pem),
     "half a certificate": lambda folder, second: replace(folder / "server.pem", second.pem[:len(second.pem) // 2]),
     "an empty certificate": lambda folder, second: replace(folder / "server.pem", b""),

@@ -146,6 +146,32 @@ static void half_a_pair_waits_for_the_other_half(void **state)
 	made_free(&made);
 }
 
+/* The certificate stays: what is shown stays as well, until the key is whole. */
+static void a_key_that_comes_back_is_taken(void **state)
+{
+	struct made made;
+	(void)state;
+	made_make(&made, &(struct made_wish){.names = {"a.test"}, .common_name = "one"});
+	made_save(folder, "a", &made);
+	made_write(folder, "a.key", "half of it", NULL);
+	start(ONE, true); /* after a crash: another one stands in */
+	assert_string_not_equal(shown(), "CN=one");
+	now += 300;
+	assert_false(serve());
+	now += 2000;
+	assert_false(serve());
+	made_write(folder, "a.key", (const char *)made.key_pem.data, NULL);
+	assert_true(settle());
+	assert_string_equal(shown(), "CN=one");
+	/* lost again, it is missed and nothing else */
+	made_write(folder, "a.key", "", NULL);
+	assert_false(settle());
+	now += 2000;
+	assert_false(serve());
+	assert_string_equal(shown(), "CN=one");
+	made_free(&made);
+}
+
 /* What no event told is found by the look. */
 static void a_look_finds_what_no_event_told(void **state)
 {
@@ -225,6 +251,7 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
 		CASE(a_new_pair_is_taken),
 		CASE(half_a_pair_waits_for_the_other_half),
+		CASE(a_key_that_comes_back_is_taken),
 		CASE(a_look_finds_what_no_event_told),
 		CASE(a_folder_that_comes_later),
 		CASE(the_supervisor_has_too_much_to_do),
