@@ -225,14 +225,15 @@ struct station {
 
 static void *serve(void *argument)
 {
-	struct station *station = argument;
+	struct station station = *(struct station *)argument;
 	struct packet packet;
-	while (receive(station->end, &packet)) {
+	free(argument);
+	while (receive(station.end, &packet)) {
 		if (packet.request.operation == SIGNER_SIGN_DATA ||
 			packet.request.operation == SIGNER_SIGN_HASH)
-			sign(station->keys, station->end, &packet);
+			sign(station.keys, station.end, &packet);
 	}
-	close(station->end);
+	close(station.end);
 	return NULL;
 }
 
@@ -248,6 +249,8 @@ static int start_threads(struct signer *signer)
 		struct station *station = must_alloc(sizeof(*station));
 		*station = (struct station){signer->keys, signer->self.ends[i]};
 		error = pthread_create(&thread, &attributes, serve, station);
+		if (error)
+			free(station);
 	}
 	pthread_attr_destroy(&attributes);
 	if (error)
