@@ -46,6 +46,7 @@ struct signer_client {
 	struct link list;
 	struct end *ends;
 	unsigned count;
+	int load_ms; /* how long a key is waited for */
 	void (*stuck)(void *context);
 	void *context;
 };
@@ -315,7 +316,7 @@ static int want(struct signer_client *client, enum signer_operation operation, s
 	struct reply reply;
 	int result = -1;
 	pthread_mutex_lock(&client->lock);
-	const char *why = ask(client, &client->ends[0], &request, bytes, &reply, SIGNER_LOAD_MS);
+	const char *why = ask(client, &client->ends[0], &request, bytes, &reply, client->load_ms);
 	if (why) {
 		buffer_format(fault, "%s", why);
 	} else if (reply.length < sizeof(struct signer_key_facts)) {
@@ -364,6 +365,7 @@ struct signer_client *signer_client_new(
 	pthread_mutex_init(&client->lock, NULL);
 	list_init(&client->list);
 	client->count = count;
+	client->load_ms = SIGNER_LOAD_MS;
 	client->stuck = stuck;
 	client->context = context;
 	client->ends = aligned_alloc(_Alignof(struct end), sizeof(struct end) * count);
@@ -411,6 +413,8 @@ int signer_client_go(struct signer_client *client)
 	pthread_mutex_lock(&client->lock);
 	const char *why = ask(client, &client->ends[0], &request, (struct slice){NULL, 0}, &reply,
 		SIGNER_LOAD_MS);
+	if (!why)
+		client->load_ms = SIGNER_AGAIN_MS;
 	pthread_mutex_unlock(&client->lock);
 	if (why)
 		log_error("the private keys cannot be used: %s", why);

@@ -7,8 +7,11 @@
 
 #include "io/tls_keys.h"
 
-#define SIGNER_WAIT_MS  2000
-#define SIGNER_LOAD_MS  15000 /* a file may lie in a slow place: see REGISTRY_OPENING_MS */
+/* How long a key is waited for: a file may lie in a slow place (REGISTRY_OPENING_MS). Shorter once the worker serves: it has other things to
+ * do, and asks again later. */
+#define SIGNER_LOAD_MS  15000
+#define SIGNER_AGAIN_MS 3000
+#define SIGNER_WAIT_MS  2000  /* for a signature */
 #define SIGNER_STUCK_MS 10000 /* without an answer: then it has to be replaced */
 
 struct counters;

@@ -99,7 +99,12 @@ def shown(server):
 
 def signer(server):
     """The only signer: one of a worker that is gone ends soon."""
-    return wait_for(lambda: len(helpers(server.pid)) == 1 and helpers(server.pid), 30, "one signer")[0]
+
+    def only():
+        found = helpers(server.pid)
+        return found if len(found) == 1 else None
+
+    return wait_for(only, 30, "one signer")[0]
 
 
 def freeze(pid):
@@ -343,6 +348,21 @@ def test_a_signer_that_never_answers_again_is_replaced(start):
     assert f"signer {signer(server)}" not in server.log() and f"{old} does not answer" in server.log()
 
 
+def test_a_signer_that_stands_still_holds_up_a_renewal_alone(start):
+    server = start()
+    before, old = shown(server), signer(server)
+    with connected(server) as kept:
+        assert ask(kept) == (200, b"hello\n")
+        freeze(old)
+        made = other_pair(server.folder)
+        wait_for(lambda: "the signer does not answer" in server.log(), 30, "a word in the log")
+        assert ask(kept) == (200, b"hello\n")
+        assert in_clear(server) == (200, b"hello\n")
+        os.kill(old, signal.SIGCONT)
+        wait_for(lambda: works(server) and shown(server) != before, 60, "the new certificate")
+        assert shown(server) == made.der
+
+
 # --- The same keys as before, and others ---
 
 def other_pair(folder):
@@ -413,7 +433,8 @@ def test_a_reload_with_a_broken_key_changes_nothing(start):
     reload = command("reload", "-c", server.file)
     assert reload.returncode == 1
     assert "server.key holds no private key" in reload.stderr + reload.stdout
-    assert (signer(server), shown(server)) == (old, before)
+    wait_for(lambda: helpers(server.pid) == [old], 30, "the end of the new worker's signer")
+    assert shown(server) == before
     assert works(server)
 
 
