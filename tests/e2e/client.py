@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Clients: a raw socket with a strict reader of HTTP/1 responses, for bytes that no library would send, and curl."""
 import functools
+import os
 import re
 import select
 import socket
@@ -11,8 +12,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# What behaviour tests run over: HTTP/1.1 and HTTP/2, in clear and with TLS.
-PROTOCOLS = ["h1", "h1s", "h2", "h2c"]
+# What behaviour tests run over: HTTP/1.1 and HTTP/2, in clear and with TLS; or some of these.
+PROTOCOLS = os.environ.get("WEIR_PROTOCOLS", "h1,h1s,h2,h2c").split(",")
 CURL_OPTIONS = {
     "h1": ["--http1.1"],
     "h1s": ["--http1.1", "--insecure"],
