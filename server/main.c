@@ -206,7 +206,7 @@ static int check_prepare(struct load *load, struct snapshot *snapshot, void *con
 {
 	struct tls_store *store;
 	int result = prepare(load, snapshot, context);
-	if (tls_load(load, snapshot, tls_keys_here(), &store))
+	if (tls_load(load, snapshot, tls_keys_here(), NULL, 0, &store))
 		result = -1;
 	tls_store_put(store);
 	if (result == 0) {

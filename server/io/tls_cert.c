@@ -298,13 +298,14 @@ static struct tls_cert *cert_new(const struct tls_pair *pair)
 	return cert;
 }
 
-/* The key; it stays NULL after a fault. With `public` a fresh one. */
-static void ask_key(struct tls_cert *cert, struct tls_keys *keys, gnutls_pubkey_t *public,
-	struct tls_telling *telling)
+/* The key for a certificate; it stays NULL after a fault. With `public` a fresh one. */
+static void ask_key(struct tls_cert *cert, struct tls_keys *keys, struct slice certificate,
+	gnutls_pubkey_t *public, struct tls_telling *telling)
 {
 	struct buffer fault = {0};
-	int result = public ? keys->fresh(keys, &cert->key, public, &fault)
-			    : keys->key(keys, cert->pair->key_path, &cert->key, &fault);
+	int result =
+		public ? keys->fresh(keys, &cert->key, public, &fault)
+		       : keys->key(keys, cert->pair->key_path, certificate, &cert->key, &fault);
 	if (result) {
 		cert->key = NULL;
 		tls_tell(telling, "key", false, "%.*s", (int)fault.len, fault.ptr ? fault.ptr : "");
@@ -341,7 +342,7 @@ struct tls_cert *tls_cert_make(
 	bool failed = telling->failed;
 	telling->pair = from->pair;
 	telling->failed = false;
-	ask_key(cert, keys, NULL, telling);
+	ask_key(cert, keys, from->certificate, NULL, telling);
 	if (cert->key)
 		count = tls_chain_read(from->certificate, cert->key, chain, telling);
 	if (count > 0 && fill(cert, chain, count, from->ocsp, telling) == 0) {
@@ -406,7 +407,7 @@ struct tls_cert *tls_cert_stand_in(
 		self.name_count = names_of(from->certificate, &cert->arena, &names);
 		self.names = names;
 	}
-	ask_key(cert, keys, &public, telling);
+	ask_key(cert, keys, SLICE(""), &public, telling);
 	int result = cert->key ? tls_self_make(&self, cert->key, public, &leaf) : 0;
 	if (cert->key)
 		gnutls_pubkey_deinit(public);

@@ -86,12 +86,18 @@ static struct tls_cert *cert_known(const struct making *making, const struct tls
 	return NULL;
 }
 
+static const struct tls_change *find_change(
+	const struct tls_change *changes, size_t count, struct slice path)
+{
+	for (size_t i = 0; path.ptr && i < count; i++)
+		if (slice_equal(changes[i].path, path))
+			return &changes[i];
+	return NULL;
+}
+
 static const struct tls_change *change_of(const struct making *making, struct slice path)
 {
-	for (size_t i = 0; path.ptr && i < making->change_count; i++)
-		if (slice_equal(making->changes[i].path, path))
-			return &making->changes[i];
-	return NULL;
+	return find_change(making->changes, making->change_count, path);
 }
 
 /* In a renewal. */
@@ -125,15 +131,29 @@ static struct tls_cert *cert_anyhow(struct making *making, const struct tls_byte
 	return cert ? cert : tls_cert_stand_in(from, making->keys, &making->telling);
 }
 
+/* What was shown last, if it is good. */
+static struct tls_cert *cert_newer(struct making *making, const struct tls_pair *pair)
+{
+	const struct tls_change *certificate =
+		find_change(making->newer, making->newer_count, pair->certificate_path);
+	const struct tls_change *ocsp =
+		find_change(making->newer, making->newer_count, pair->ocsp_path);
+	struct tls_telling quiet = {.rules = making->telling.rules};
+	if (!certificate)
+		return NULL;
+	struct tls_bytes_of from = {pair, certificate->bytes, ocsp ? ocsp->bytes : SLICE("")};
+	return tls_cert_make(&from, making->keys, &quiet);
+}
+
 /* A pair's certificate; what cannot be had is stood in for if that is allowed. NULL after a fault. */
 static struct tls_cert *cert_make(struct making *making, const struct tls_pair *pair)
 {
 	struct tls_bytes_of from = {pair, pair->certificate, pair->ocsp};
 	struct tls_telling *telling = &making->telling;
 	bool lenient = making->anyhow || pair->acme, failed = telling->failed;
-	struct tls_cert *cert = NULL;
+	struct tls_cert *cert = cert_newer(making, pair);
 	telling->lenient = lenient;
-	if (!pair->acme || pair->certificate.len > 0)
+	if (!cert && (!pair->acme || pair->certificate.len > 0))
 		cert = tls_cert_make(&from, making->keys, telling);
 	if (!cert && making->anyhow)
 		cert = cert_anyhow(making, &from);
@@ -248,11 +268,14 @@ struct tls_store *tls_store_make(
 	return make(snapshot, &making);
 }
 
-struct tls_store *tls_store_make_anyhow(
-	const struct snapshot *snapshot, struct tls_keys *keys, tls_fault_fn *fault, void *context)
+struct tls_store *tls_store_make_anyhow(const struct snapshot *snapshot, struct tls_keys *keys,
+	const struct tls_change *newer, size_t newer_count, tls_fault_fn *fault, void *context)
 {
-	struct making making = {
-		.keys = keys, .telling = {.fault = fault, .context = context}, .anyhow = true};
+	struct making making = {.keys = keys,
+		.telling = {.fault = fault, .context = context},
+		.anyhow = true,
+		.newer = newer,
+		.newer_count = newer_count};
 	return make(snapshot, &making);
 }
 

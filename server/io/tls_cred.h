@@ -32,17 +32,19 @@ typedef void tls_fault_fn(void *context, const struct tls_settings *rules,
  * fault that is no warning. The snapshot must outlive it. A pair that weir is to obtain itself and has not yet is stood in for. */
 struct tls_store *tls_store_make(
 	const struct snapshot *snapshot, struct tls_keys *keys, tls_fault_fn *fault, void *context);
-/* The same where somebody must serve, after a crash: what is no good is told as a warning; for such a pair the files as they are now are
- * taken if those are good, else a certificate of our own stands in. NULL only where not even that can be made. */
-struct tls_store *tls_store_make_anyhow(
-	const struct snapshot *snapshot, struct tls_keys *keys, tls_fault_fn *fault, void *context);
-
 /* What a file holds now. */
 struct tls_change {
 	struct slice path;
 	struct slice bytes; /* { NULL, 0 }: it is gone */
 };
-/* The same with some files as they are now; of all else what `old` has. NULL after a fault, or when keys and certificates do not fit
+
+/* As tls_store_make where somebody must serve, after a crash: what is no good is told as a warning; for such a pair the files as they are now
+ * are taken if those are good, else a certificate of our own stands in. `newer`: what was shown last, as far as it is other than in the snapshot,
+ * by files of pairs: taken before all else where it is good. NULL only where not even a stand-in can be made. */
+struct tls_store *tls_store_make_anyhow(const struct snapshot *snapshot, struct tls_keys *keys,
+	const struct tls_change *newer, size_t newer_count, tls_fault_fn *fault, void *context);
+
+/* Another one with some files as they are now; of all else what `old` has. NULL after a fault, or when keys and certificates do not fit
  * (yet): the old one serves on. Of a pair any of whose files changed, all files must be among the changes; its key is asked for anew. */
 struct tls_store *tls_store_renew(const struct tls_store *old, const struct tls_change *changes,
 	size_t count, struct tls_keys *keys, tls_fault_fn *fault, void *context);

@@ -42,6 +42,8 @@ struct making {
 	struct tls_telling telling;
 	struct table known; /* certificates that are made */
 	bool anyhow;
+	const struct tls_change *newer; /* see tls_store_make_anyhow */
+	size_t newer_count;
 	/* of a renewal: */
 	const struct tls_store *old;
 	const struct tls_change *changes;

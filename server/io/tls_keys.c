@@ -85,12 +85,12 @@ int tls_key_parse(struct slice path, struct slice text, gnutls_privkey_t *key, s
 	return -1;
 }
 
-static int key_here(
-	struct tls_keys *keys, struct slice path, gnutls_privkey_t *key, struct buffer *fault)
+static int key_here(struct tls_keys *keys, struct slice path, struct slice certificate,
+	gnutls_privkey_t *key, struct buffer *fault)
 {
 	struct buffer text = {0};
 	int result = -1, fd = open(path.ptr, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	(void)keys;
+	(void)keys, (void)certificate;
 	int error = fd < 0 ? errno : tls_key_read(fd, &text);
 	if (error)
 		buffer_format(fault, "cannot read the key %s: %s", path.ptr, strerror(error));

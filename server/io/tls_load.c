@@ -168,7 +168,7 @@ static bool lacks_any(const struct snapshot *snapshot)
 }
 
 int tls_load(struct load *load, struct snapshot *snapshot, struct tls_keys *keys,
-	struct tls_store **store)
+	const struct tls_change *newer, size_t newer_count, struct tls_store **store)
 {
 	struct loading loading = {.load = load, .snapshot = snapshot};
 	*store = NULL;
@@ -176,8 +176,10 @@ int tls_load(struct load *load, struct snapshot *snapshot, struct tls_keys *keys
 		return -1;
 	if (tls_obtain(load, snapshot, tls_pem_covers))
 		loading.result = -1;
-	struct tls_store *made = (load_is_replay(load) ? tls_store_make_anyhow : tls_store_make)(
-		snapshot, keys, on_fault, &loading);
+	struct tls_store *made = load_is_replay(load)
+					 ? tls_store_make_anyhow(snapshot, keys, newer, newer_count,
+						   on_fault, &loading)
+					 : tls_store_make(snapshot, keys, on_fault, &loading);
 	if (!made && loading.result == 0)
 		loading.result =
 			load_error(load, load_root(load), "the certificates cannot be used");
@@ -199,6 +201,6 @@ int tls_look(struct load *load, struct snapshot *snapshot, struct tls_store **st
 	if (lacks_any(snapshot) || !tls_wanted(snapshot) ||
 		tls_obtain(load, snapshot, tls_pem_covers))
 		return 0;
-	*store = tls_store_make_anyhow(snapshot, tls_keys_here(), NULL, NULL);
+	*store = tls_store_make_anyhow(snapshot, tls_keys_here(), NULL, 0, NULL, NULL);
 	return 0;
 }

@@ -29,8 +29,8 @@ enum channel_type {
 	CHANNEL_WANT_SOCKETS,  /* the address's text; answered by CHANNEL_SOCKETS */
 	CHANNEL_KEEP_SOCKETS,  /* the address's text; descriptors */
 	CHANNEL_WANT_KEEPSAKE, /* its name; answered by CHANNEL_KEEPSAKE */
-	CHANNEL_KEEP_KEEPSAKE, /* its name; one descriptor. Counts from READY on */
-	CHANNEL_REGISTER,      /* struct channel_register, path */
+	CHANNEL_KEEP_KEEPSAKE, /* its name; one descriptor. Counts from READY on; afterwards KEEPSAKE_RENEWED alone */
+	CHANNEL_REGISTER, /* struct channel_register, path */
 	CHANNEL_OPEN, /* struct channel_count: the number of a registered file; answered by CHANNEL_FILE. After READY: of FILE_CERTIFICATE only */
 	CHANNEL_READY, /* struct channel_ready, path of the pid file, what is served; a NUL behind each */
 	CHANNEL_RELOAD,      /* no payload: the worker asks for a reload */
@@ -111,8 +111,8 @@ struct channel_ready {
  * What a helper may do as root, and with which rights it goes on, is decided while its worker starts, by a worker that has not read
  * from the network: kind, account and sandbox (struct channel_want) and the registered files. A helper that is started again later
  * gets the same ones, whatever worker and helper have become, and has to take nothing from its ends before it is LOCKED.
- * Keepsakes of a helper have names that begin with its kind's, and are shown to no worker. What was kept when the worker became
- * READY is what the helper of the next worker finds; what is kept later is found by the same worker's helper alone. */
+ * Keepsakes of a helper have names that begin with its kind's, and are shown to no worker. The helper of the next worker finds what was
+ * kept by the one of the newest worker that was READY, also afterwards by a kind that reads it when its own rights are gone. */
 enum helper_kind { HELPER_SIGNER, HELPER_ACME, HELPER_KINDS };
 
 #define HELPER_ENDS_MAX 257 /* one a thread and one for the rest */

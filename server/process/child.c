@@ -241,6 +241,17 @@ static int take_keepsake(struct child *child, struct channel_message *message)
 	return keepsakes_put(&child->keepsakes, message->payload, channel_take(message, 0));
 }
 
+/* A worker that serves may have been taken over: whoever starts looks at this as at what a stranger gave it. */
+static int take_renewed(struct supervisor *s, struct child *child, struct channel_message *message)
+{
+	if (message->fd_count != 1 || strcmp(message->payload, KEEPSAKE_RENEWED) != 0 ||
+		!keepsake_is_sound(message->fds[0], KEEPSAKE_RENEWED_MAX))
+		return -1;
+	if (child != s->current)
+		return 0;
+	return keepsakes_put(&s->keepsakes, KEEPSAKE_RENEWED, channel_take(message, 0));
+}
+
 static int take_ready(
 	struct supervisor *s, struct child *child, const struct channel_message *message)
 {
@@ -296,6 +307,8 @@ static int hear(struct supervisor *s, struct child *child, struct channel_messag
 		return open_file(s, child, message);
 	if (message->type == CHANNEL_HELPER_STUCK)
 		return replace_helper(s, child, message);
+	if (message->type == CHANNEL_KEEP_KEEPSAKE && child->state != WORKER_STARTING)
+		return take_renewed(s, child, message);
 	return child->state == WORKER_STARTING ? hear_starting(s, child, message) : -1;
 }
 

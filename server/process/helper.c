@@ -14,6 +14,7 @@
 #define LOCK_MS       15000 /* one that is started again has given up its rights by then, or has failed */
 #define HEAR_A_TURN   32
 #define HEAR_AT_DEATH 1024
+#define KEPT_MAX      (256 << 20) /* octets of a keepsake that outlives its worker */
 
 static const struct {
 	const char *name; /* also the command, and how the names of its keepsakes begin */
@@ -226,11 +227,22 @@ static int send_keepsake(struct supervisor *s, struct helper *helper, const char
 		helper->channel, CHANNEL_KEEPSAKE, NULL, 0, NULL, 0, &fd, fd >= 0, false);
 }
 
-static int take_keepsake(struct helper *helper, struct channel_message *message)
+/* What is kept while the worker serves is there for the next one's as well, should it die. */
+static void show_successors(struct supervisor *s, const char *name, int fd)
+{
+	int copy = keepsake_is_sound(fd, KEPT_MAX) ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+	if (copy >= 0)
+		keepsakes_put(&s->keepsakes, name, copy);
+}
+
+static int take_keepsake(
+	struct supervisor *s, struct helper *helper, struct channel_message *message)
 {
 	bool may = !helper->locked || kinds[helper->want.kind].keeps_later;
 	if (message->fd_count != 1 || !may || !is_own(helper, message->payload))
 		return -1;
+	if (helper->worker && helper->worker == s->current)
+		show_successors(s, message->payload, message->fds[0]);
 	return keepsakes_put(&helper->keepsakes, message->payload, channel_take(message, 0));
 }
 
@@ -275,7 +287,7 @@ static int hear(struct supervisor *s, struct helper *helper, struct channel_mess
 	case CHANNEL_WANT_KEEPSAKE:
 		return send_keepsake(s, helper, message->payload);
 	case CHANNEL_KEEP_KEEPSAKE:
-		return take_keepsake(helper, message);
+		return take_keepsake(s, helper, message);
 	case CHANNEL_REGISTER:
 		return take_file(helper, message);
 	case CHANNEL_OPEN:
@@ -401,11 +413,9 @@ void helpers_commit(struct supervisor *s, const struct child *worker)
 			continue;
 		if (helper->pid == 0)
 			restart_later(helper); /* it died early, and the worker does without */
-		for (unsigned i = 0; i < helper->keepsakes.count; i++) {
-			int fd = fcntl(helper->keepsakes.list[i].fd, F_DUPFD_CLOEXEC, 0);
-			if (fd >= 0)
-				keepsakes_put(&s->keepsakes, helper->keepsakes.list[i].name, fd);
-		}
+		for (unsigned i = 0; i < helper->keepsakes.count; i++)
+			show_successors(
+				s, helper->keepsakes.list[i].name, helper->keepsakes.list[i].fd);
 	}
 }
 

@@ -60,6 +60,16 @@ struct slice keepsake_map(int fd)
 	return (struct slice){bytes, (size_t)st.st_size};
 }
 
+/* Memory can also be held beyond the end. */
+bool keepsake_is_sound(int fd, size_t most)
+{
+	struct stat st;
+	int all = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK, seals = fcntl(fd, F_GET_SEALS);
+	return seals >= 0 && (seals & all) == all && fstat(fd, &st) == 0 &&
+	       (size_t)st.st_size <= most &&
+	       (size_t)st.st_blocks * 512 <= most + (size_t)sysconf(_SC_PAGESIZE);
+}
+
 void keepsake_unmap(struct slice bytes)
 {
 	if (bytes.len > 0)

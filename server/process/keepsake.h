@@ -14,6 +14,9 @@
 #define KEEPSAKE_COUNTERS      "counters"
 /* What is known of the certificates in use (process/certificates.h): written by the worker that serves. */
 #define KEEPSAKE_CERTIFICATES  "certificates"
+/* Certificates that were renewed since (process/renewed.h): written by the worker that serves, and believed by nobody. */
+#define KEEPSAKE_RENEWED       "renewed"
+#define KEEPSAKE_RENEWED_MAX   (32 << 20) /* octets; what is beyond has to be read from its file */
 /* A configuration that stands in no file (weir serve): a folder, a NUL, the text. */
 #define KEEPSAKE_TEXT          "text"
 
@@ -26,6 +29,8 @@ int keepsake_make(const char *name, struct slice bytes);
 int keepsake_share(const char *name, size_t size);
 /* The contents, mapped read-only. { NULL, 0 } with errno when it cannot be; an empty one is { "", 0 }. */
 struct slice keepsake_map(int fd);
+/* Of what a stranger has made: can nobody change it any more, and does it hold no more memory than that? */
+bool keepsake_is_sound(int fd, size_t most);
 void keepsake_unmap(struct slice bytes);
 
 /* A few keepsakes by name. All zero is an empty set. */

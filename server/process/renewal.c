@@ -16,6 +16,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/table.h"
+#include "process/renewed.h"
 #include "process/roots.h"
 
 enum {
@@ -38,9 +39,10 @@ struct unit {
 	struct stat key_seen;             /* see struct file */
 	uint64_t due;                     /* 0: not */
 	uint64_t since;                   /* the first of the events that make it due */
-	uint64_t taken; /* what its files held when they were taken last: a hash */
-	uint64_t told;  /* what they held when it was told that they are no good */
-	bool failed;    /* the last attempt */
+	uint64_t taken;      /* what its files held when they were taken last: a hash */
+	uint64_t told;       /* what they held when it was told that they are no good */
+	bool failed;         /* the last attempt */
+	struct buffer newer; /* of its files, see renewed.h: what is other than in the snapshot */
 };
 
 struct file {
@@ -323,10 +325,33 @@ struct renewal *renewal_new(const struct snapshot *snapshot, struct tls_keys *ke
 	return r;
 }
 
+void renewal_remember(struct renewal *r, const struct renewed *renewed)
+{
+	for (unsigned i = 0; i < r->unit_count; i++) {
+		struct unit *unit = &r->units[i];
+		for (unsigned k = 0; unit->pair && k < unit->count; k++) {
+			const struct tls_change *file =
+				renewed_find(renewed, r->files[unit->first + k].path);
+			if (file && renewed_add(&unit->newer, file->path, file->bytes) == 0)
+				unit->taken = 0; /* the files are believed */
+		}
+	}
+}
+
+void renewal_newer(const struct renewal *r, struct buffer *to)
+{
+	for (unsigned i = 0; i < r->unit_count; i++) {
+		const struct buffer *newer = &r->units[i].newer;
+		renewed_join(to, (struct slice){newer->ptr, newer->len});
+	}
+}
+
 void renewal_free(struct renewal *r)
 {
 	if (!r)
 		return;
+	for (unsigned i = 0; i < r->unit_count; i++)
+		buffer_free(&r->units[i].newer);
 	if (r->inotify >= 0)
 		close(r->inotify);
 	tls_store_put(r->store);
@@ -484,6 +509,9 @@ static bool try(struct renewal *r, struct unit *unit, uint64_t held, uint64_t no
 	unit->taken = held;
 	unit->told = 0;
 	unit->failed = false;
+	unit->newer.len = 0;
+	for (size_t i = 0; unit->pair && i < count; i++)
+		renewed_add(&unit->newer, changes[i].path, changes[i].bytes);
 	if (unit->pair)
 		tls_store_each(store, tell_end, unit);
 	else

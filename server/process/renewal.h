@@ -7,11 +7,16 @@
 #include "io/tls_cred.h"
 
 struct renewal;
+struct renewed;
 
 /* Begins to watch, with rights that may be gone later. Takes a count of the store. Times are milliseconds of one clock. `all`: the files may
  * have changed long since the configuration was read. */
 struct renewal *renewal_new(const struct snapshot *snapshot, struct tls_keys *keys,
 	struct tls_store *store, uint64_t now, bool all);
+/* What was renewed before a crash: it is renewed still for the next one, until the files were read. */
+void renewal_remember(struct renewal *renewal, const struct renewed *renewed);
+/* Appends what is other than in the snapshot: see renewed.h. */
+void renewal_newer(const struct renewal *renewal, struct buffer *to);
 void renewal_free(struct renewal *renewal);
 
 /* The files that it may want to have opened, by numbers from 0. */

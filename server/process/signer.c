@@ -160,28 +160,33 @@ static int file_of(struct signer *signer, struct slice path, const char **why)
 	return -1;
 }
 
-static uint32_t load(struct signer *signer, struct slice path, struct buffer *fault)
+static uint32_t load(struct signer *signer, struct slice asked, struct buffer *fault)
 {
 	const char *why;
+	struct slice path = {asked.ptr, strnlen(asked.ptr, asked.len)};
+	struct slice ids = path.len < asked.len ? slice_from(asked, path.len + 1) : SLICE("");
 	int file = file_of(signer, path, &why);
 	if (file < 0) {
 		buffer_format(fault, "cannot read the key %.*s: %s", (int)path.len, path.ptr, why);
 		return 0;
 	}
-	uint32_t held = signer_keys_of(signer->keys, file);
-	if (!signer->started &&
-		held != 0) /* it was kept, or it stands in the configuration twice */
-		return held;
+	if (!signer->started) { /* it may have been kept, or stand in the configuration twice */
+		uint32_t held = signer_keys_choose(signer->keys, file, ids);
+		if (held == 0)
+			held = signer_keys_of(signer->keys, file);
+		if (held != 0)
+			return held;
+	}
 	return read_key(signer, file, path, fault);
 }
 
 static void give_key(struct signer *signer, const struct packet *packet)
 {
 	struct buffer facts = {0}, fault = {0};
-	struct slice path = {packet->bytes, packet->length};
+	struct slice asked = {packet->bytes, packet->length};
 	int end = signer->self.ends[0];
 	uint32_t key = packet->request.operation == SIGNER_LOAD
-			       ? load(signer, path, &fault)
+			       ? load(signer, asked, &fault)
 			       : signer_keys_fresh(signer->keys, &fault);
 	if (key != 0 && signer->started)
 		keep(signer);

@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 
+#define SIGNER_ID_SIZE   32
 #define SIGNER_BYTES_MAX 8192 /* behind the head of a request or an answer */
 
 enum signer_operation {
@@ -16,8 +17,10 @@ enum signer_operation {
 	SIGNER_SIGN_DATA, /* they are what is signed, for algorithms that take no hash (Ed25519) */
 	SIGNER_FORGET,    /* nobody uses the key any more; not answered */
 	/* At the first end alone, which is the one for all threads that have none of their own. */
-	SIGNER_NAME,  /* the bytes are a path that may be loaded later; not answered */
-	SIGNER_LOAD,  /* the bytes are a path; answered by struct signer_key_facts */
+	SIGNER_NAME, /* the bytes are a path that may be loaded later; not answered */
+	/* The bytes are a path, and after a NUL what the key is to be, if there are several (SIGNER_ID_SIZE octets each: SHA-256 of
+	 * SubjectPublicKeyInfo); answered by struct signer_key_facts and the public key. */
+	SIGNER_LOAD,
 	SIGNER_FRESH, /* a key is made; likewise */
 	SIGNER_GO, /* all paths were named: no further ones can be loaded afterwards, but each of these again */
 };

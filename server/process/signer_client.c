@@ -46,6 +46,7 @@ struct signer_client {
 	struct link list;
 	struct end *ends;
 	unsigned count;
+	bool choose; /* until it goes: which of the keys of a file is wanted is told */
 	int load_ms; /* how long a key is waited for */
 	void (*stuck)(void *context);
 	void *context;
@@ -329,15 +330,45 @@ static int want(struct signer_client *client, enum signer_operation operation, s
 	return result;
 }
 
-static int load_key(
-	struct tls_keys *keys, struct slice path, gnutls_privkey_t *key, struct buffer *fault)
+/* Whose key any certificate of the text has. */
+static void append_ids(struct buffer *to, struct slice certificate)
+{
+	gnutls_datum_t text = {
+		(unsigned char *)(uintptr_t)certificate.ptr, (unsigned)certificate.len};
+	gnutls_x509_crt_t *list;
+	unsigned count;
+	if (certificate.len == 0 ||
+		gnutls_x509_crt_list_import2(&list, &count, &text, GNUTLS_X509_FMT_PEM, 0) < 0)
+		return;
+	buffer_append(to, "", 1);
+	for (unsigned i = 0; i < count; i++) {
+		unsigned char id[SIGNER_ID_SIZE];
+		size_t size = sizeof(id);
+		if (to->len + sizeof(id) <= SIGNER_BYTES_MAX &&
+			gnutls_x509_crt_get_key_id(list[i], GNUTLS_KEYID_USE_SHA256, id, &size) ==
+				0)
+			buffer_append(to, id, sizeof(id));
+		gnutls_x509_crt_deinit(list[i]);
+	}
+	gnutls_free(list);
+}
+
+static int load_key(struct tls_keys *keys, struct slice path, struct slice certificate,
+	gnutls_privkey_t *key, struct buffer *fault)
 {
 	struct signer_client *client = container_of(keys, struct signer_client, keys);
 	if (path.len > SIGNER_PATH_MAX) {
 		buffer_format(fault, "the path of a key is too long");
 		return -1;
 	}
-	return want(client, SIGNER_LOAD, path, key, NULL, fault);
+	struct buffer bytes = {0};
+	buffer_slice(&bytes, path);
+	if (client->choose)
+		append_ids(&bytes, certificate);
+	int result =
+		want(client, SIGNER_LOAD, (struct slice){bytes.ptr, bytes.len}, key, NULL, fault);
+	buffer_free(&bytes);
+	return result;
 }
 
 static int fresh_key(
@@ -387,6 +418,11 @@ void signer_client_free(struct signer_client *client)
 	free(client);
 }
 
+void signer_client_choose(struct signer_client *client)
+{
+	client->choose = true;
+}
+
 struct tls_keys *signer_client_keys(struct signer_client *client)
 {
 	return &client->keys;
@@ -413,12 +449,21 @@ int signer_client_go(struct signer_client *client)
 	pthread_mutex_lock(&client->lock);
 	const char *why = ask(client, &client->ends[0], &request, (struct slice){NULL, 0}, &reply,
 		SIGNER_LOAD_MS);
-	if (!why)
+	if (!why) {
 		client->load_ms = SIGNER_AGAIN_MS;
+		client->choose = false;
+	}
 	pthread_mutex_unlock(&client->lock);
 	if (why)
 		log_error("the private keys cannot be used: %s", why);
 	return why ? -1 : 0;
+}
+
+void signer_client_forget(struct signer_client *client)
+{
+	pthread_mutex_lock(&client->lock);
+	forget_unused(client);
+	pthread_mutex_unlock(&client->lock);
 }
 
 void signer_client_thread(struct signer_client *client, unsigned end, struct counters *counters)

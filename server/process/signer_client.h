@@ -23,12 +23,16 @@ struct signer_client *signer_client_new(
 	const int *ends, unsigned count, void (*stuck)(void *context), void *context);
 /* No key that it gave out is in use any more. */
 void signer_client_free(struct signer_client *client);
+/* Keys may have been kept, several of a file among them: until all are asked for the signer is told for which certificates they are. */
+void signer_client_choose(struct signer_client *client);
 /* Asks for keys. */
 struct tls_keys *signer_client_keys(struct signer_client *client);
 /* The key of this path will be asked for when there is one. Only before all keys were asked for. */
 void signer_client_name(struct signer_client *client, struct slice path);
 /* All keys were asked for or named: from now on only these are read again, and threads may sign. 0, or -1 after a message. */
 int signer_client_go(struct signer_client *client);
+/* The signer is told of keys that nobody uses any more; otherwise it is when the next one is asked for. Never waits. */
+void signer_client_forget(struct signer_client *client);
 /* The calling thread has this end for itself from now on; failures are counted there. */
 void signer_client_thread(struct signer_client *client, unsigned end, struct counters *counters);
 /* The signer was started again: `fd` is about to take the place of an end. */

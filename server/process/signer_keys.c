@@ -91,13 +91,25 @@ static void put(struct signer_keys *keys, struct key *key)
 	pthread_rwlock_unlock(&keys->lock);
 }
 
+/* One that was tried and did not fit is forgotten: then the one before is the file's again. */
+static uint32_t newest_of(const struct signer_keys *keys, int file)
+{
+	uint32_t newest = 0;
+	for (unsigned i = 0; i < SLOTS; i++) {
+		const struct key *key = keys->slots[i];
+		if (key && key->file == file && key->number > newest)
+			newest = key->number;
+	}
+	return newest;
+}
+
 static void drop(struct signer_keys *keys, struct key *key)
 {
 	pthread_rwlock_wrlock(&keys->lock);
 	keys->slots[key->number % SLOTS] = NULL;
 	pthread_rwlock_unlock(&keys->lock);
 	if (key->file != NO_FILE && keys->files[key->file].last == key->number)
-		keys->files[key->file].last = 0;
+		keys->files[key->file].last = newest_of(keys, key->file);
 	key_free(key);
 }
 
@@ -270,6 +282,33 @@ static int export_public(gnutls_privkey_t private, gnutls_datum_t *der)
 		result = gnutls_pubkey_export2(public, GNUTLS_X509_FMT_DER, der);
 	gnutls_pubkey_deinit(public);
 	return result;
+}
+
+static bool is_among(const struct key *key, struct slice ids)
+{
+	unsigned char id[SIGNER_ID_SIZE];
+	size_t size = sizeof(id);
+	gnutls_pubkey_t public;
+	bool result = false;
+	if (gnutls_pubkey_init(&public))
+		return false;
+	if (gnutls_pubkey_import_privkey(public, key->private, 0, 0) == 0 &&
+		gnutls_pubkey_get_key_id(public, GNUTLS_KEYID_USE_SHA256, id, &size) == 0)
+		for (; ids.len >= sizeof(id) && !result; ids = slice_from(ids, sizeof(id)))
+			result = memcmp(ids.ptr, id, sizeof(id)) == 0;
+	gnutls_pubkey_deinit(public);
+	return result;
+}
+
+uint32_t signer_keys_choose(const struct signer_keys *keys, int file, struct slice ids)
+{
+	uint32_t chosen = 0;
+	for (unsigned i = 0; i < SLOTS; i++) {
+		const struct key *key = keys->slots[i];
+		if (key && key->file == file && key->number > chosen && is_among(key, ids))
+			chosen = key->number;
+	}
+	return chosen;
 }
 
 int signer_keys_facts(struct signer_keys *keys, uint32_t number, struct buffer *to)

@@ -17,8 +17,10 @@ void signer_keys_free(struct signer_keys *keys);
 
 /* The number of a path that is asked for; *before: it was already. `any`: also one that was not; else -1, as when there are too many. */
 int signer_keys_file(struct signer_keys *keys, struct slice path, bool any, bool *before);
-/* The key that was added last for a file; 0: there is none. */
+/* The key that was added last for a file and is not forgotten; 0: there is none. */
 uint32_t signer_keys_of(const struct signer_keys *keys, int file);
+/* The newest key of a file that is one of these (SIGNER_ID_SIZE octets each); 0: there is none. */
+uint32_t signer_keys_choose(const struct signer_keys *keys, int file, struct slice ids);
 /* Adds what a file holds, or finds the same key that it held the last time. 0 after a sentence in *fault. */
 uint32_t signer_keys_add(
 	struct signer_keys *keys, int file, struct slice text, struct buffer *fault);

@@ -8,6 +8,7 @@
 #include "io/tls.h"
 #include "process/channel.h"
 #include "process/privilege.h"
+#include "process/renewed.h"
 #include "process/sandbox.h"
 #include "process/thread.h"
 #include "process/worker.h"
@@ -45,6 +46,8 @@ struct worker {
 	struct crew crew;
 	struct tls_keys *keys;             /* who holds private keys */
 	struct renewal *renewal;           /* of certificates; NULL: there are none */
+	struct slice kept;                 /* what was renewed before a crash: mapped */
+	struct renewed newer;              /* in that */
 	struct certificates *certificates; /* what is known of them, for `weir status` */
 	time_t expiry_told;                /* when the log was told last of those that expire */
 	unsigned char tickets[TLS_MASTER_SIZE];

@@ -75,6 +75,8 @@ static int start_signer(struct worker *w)
 	helper->renewed = signer_client_renewed;
 	helper->context = w->crew.signer;
 	w->keys = signer_client_keys(w->crew.signer);
+	if (w->hello.kind == START_CRASH)
+		signer_client_choose(w->crew.signer);
 	return 0;
 }
 
@@ -89,13 +91,55 @@ static void name_keys(struct worker *w, const struct snapshot *snapshot)
 	}
 }
 
+/* Whoever wrote it may have been taken over: it is looked at as files are, and goes no further than the signer has its keys, nor longer than
+ * until the files themselves are read. */
+static int take_renewed(struct worker *w)
+{
+	int fd = w->hello.kind == START_CRASH ? worker_want_keepsake(w, KEEPSAKE_RENEWED) : -1;
+	if (fd < 0)
+		return fd == -1 ? 0 : -1;
+	if (keepsake_is_sound(fd, KEEPSAKE_RENEWED_MAX))
+		w->kept = keepsake_map(fd);
+	if (renewed_read(w->kept, &w->newer))
+		log_warn("what was kept of renewed certificates cannot be read");
+	close(fd);
+	return 0;
+}
+
+/* Keeps what was renewed, for the next worker should this one die. It is kept again with the next change, if it cannot be now. */
+static void keep_renewed(struct worker *w)
+{
+	struct buffer list = {0};
+	renewal_newer(w->renewal, &list);
+	int fd = keepsake_make("weir-renewed", (struct slice){list.ptr, list.len});
+	if (fd < 0 || channel_send(WORKER_CHANNEL, CHANNEL_KEEP_KEEPSAKE, NULL, 0, KEEPSAKE_RENEWED,
+			      strlen(KEEPSAKE_RENEWED), &fd, 1, false))
+		log_warn("renewed certificates cannot be kept: %m");
+	if (fd >= 0)
+		close(fd);
+	buffer_free(&list);
+}
+
+/* Those of a worker before count with what that had read. */
+static int keep_none_renewed(struct worker *w)
+{
+	if (w->hello.kind == START_CRASH)
+		return 0;
+	int fd = keepsake_make("weir-renewed", SLICE(""));
+	int result = worker_keep(w, KEEPSAKE_RENEWED, fd);
+	if (fd >= 0)
+		close(fd);
+	return result;
+}
+
 int worker_tls_load(struct worker *w, struct load *load, struct snapshot *snapshot)
 {
 	w->keys =
 		tls_keys_here(); /* where nobody listens for https keys are looked at, and let go */
-	if (tls_wanted(snapshot) && start_signer(w))
+	if (tls_wanted(snapshot) && (start_signer(w) || take_renewed(w)))
 		return -1;
-	int result = tls_load(load, snapshot, w->keys, &w->crew.tls);
+	int result =
+		tls_load(load, snapshot, w->keys, w->newer.files, w->newer.count, &w->crew.tls);
 	if (w->crew.signer &&
 		result == 0) /* by now also the pairs that are to be obtained are there */
 		name_keys(w, snapshot);
@@ -128,13 +172,16 @@ static void look_at_expiry(struct worker *w)
 
 int worker_renewal(struct worker *w, uint64_t now)
 {
-	if (keep_certificates(w))
+	if (keep_certificates(w) || keep_none_renewed(w))
 		return -1;
 	if (!w->crew.tls)
 		return 0;
 	w->renewal =
 		renewal_new(w->snapshot, w->keys, w->crew.tls, now, w->hello.kind == START_CRASH);
 	tls_store_put(w->crew.tls); /* from here on it is the renewal's */
+	renewal_remember(w->renewal, &w->newer);
+	renewed_free(&w->newer);
+	keepsake_unmap(w->kept);
 	for (unsigned i = 0; i < renewal_file_count(w->renewal); i++) {
 		struct channel_register entry = {.number = WORKER_FILE_COUNT + i,
 			.role = FILE_CERTIFICATE,
@@ -165,10 +212,14 @@ void worker_renewal_file(struct worker *w, uint64_t now)
 	if (!w->renewal || channel_head(&w->message, &file, sizeof(file)))
 		return;
 	int fd = file.error == 0 && w->message.fd_count == 1 ? w->message.fds[0] : -1;
-	if (!renewal_take(w->renewal, fd, fd < 0 && file.error == 0 ? EIO : file.error, now))
+	bool changed =
+		renewal_take(w->renewal, fd, fd < 0 && file.error == 0 ? EIO : file.error, now);
+	signer_client_forget(w->crew.signer); /* keys that did not fit: none is to be kept */
+	if (!changed)
 		return;
 	w->crew.tls = renewal_store(w->renewal);
 	crew_use_tls(&w->crew, w->crew.tls);
+	keep_renewed(w);
 	if (w->certificates)
 		certificates_write(w->certificates, w->crew.tls);
 }

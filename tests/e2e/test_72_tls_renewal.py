@@ -192,6 +192,39 @@ def test_a_death_with_half_a_pair_serves_on(server):
     settle(server)
 
 
+@pytest.mark.parametrize("deaths", [1, 2])
+def test_what_was_renewed_outlives_the_worker(server, deaths):
+    """Whatever became of its files: it was whole when it was taken up. Until a reload, which has the files."""
+    second = issue(701)
+    second.write(server.folder / "tls")
+    seen(server, second)
+    replace(server.folder / "tls/server.pem", issue(702).pem[:100])
+    replace(server.folder / "tls/server.key", b"nothing", 0o600)
+    for _ in range(deaths):
+        worker = worker_of(server)
+        os.kill(worker, signal.SIGKILL)
+        wait_for(lambda: worker_of(server) != worker, 20, "another worker")
+        assert serial(server.port) == second.serial
+    assert command("reload", "-c", server.file).returncode == 1
+    assert serial(server.port) == second.serial
+    third = issue(703)
+    third.write(server.folder / "tls")
+    assert command("reload", "-c", server.file).returncode == 0
+    assert serial(server.port) == third.serial
+    settle(server)
+
+
+def test_a_key_that_did_not_fit_is_not_the_next_workers(server):
+    """It was looked at, and told of."""
+    replace(server.folder / "tls/server.key", issue(702).key_pem, 0o600)
+    wait_for(lambda: "does not belong to the certificate" in server.log(), SECONDS, "a word in the log")
+    worker = worker_of(server)
+    os.kill(worker, signal.SIGKILL)
+    wait_for(lambda: worker_of(server) != worker, 20, "another worker")
+    assert serial(server.port) == server.first.serial
+    settle(server)
+
+
 def test_a_session_of_before_is_resumed_or_not_but_served(server):
     with Client(server.port) as client:
         client.handshake()

@@ -408,7 +408,7 @@ static void anyhow_something_is_shown(void **state)
 	assert_null(tls_store_make(snapshot, tls_keys_here(), count_faults, NULL));
 	assert_int_equal(fault_count, 1);
 	struct tls_store *store =
-		tls_store_make_anyhow(snapshot, tls_keys_here(), count_faults, NULL);
+		tls_store_make_anyhow(snapshot, tls_keys_here(), NULL, 0, count_faults, NULL);
 	assert_non_null(store);
 	assert_int_equal(fault_count, 1);
 	assert_string_equal(
@@ -416,7 +416,7 @@ static void anyhow_something_is_shown(void **state)
 	tls_store_put(store);
 	/* no key at all: one of our own, for the same names */
 	made_write(folder, "a.key", "nothing", NULL);
-	store = tls_store_make_anyhow(snapshot, tls_keys_here(), count_faults, NULL);
+	store = tls_store_make_anyhow(snapshot, tls_keys_here(), NULL, 0, count_faults, NULL);
 	assert_non_null(store);
 	assert_int_equal(fault_count, 1);
 	assert_string_equal(

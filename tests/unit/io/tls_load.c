@@ -99,7 +99,7 @@ static int remove_files(void **state)
 
 static int finish(struct load *load, struct snapshot *snapshot, void *context)
 {
-	return tls_load(load, snapshot, tls_keys_here(), context);
+	return tls_load(load, snapshot, tls_keys_here(), NULL, 0, context);
 }
 
 static struct snapshot *load(const char *text, struct tls_store **store, struct buffer *told)

@@ -156,8 +156,9 @@ static void the_authority_is_good_for_nothing_else(void **state)
 	gnutls_privkey_t issuer_key, key;
 	gnutls_pubkey_t public;
 	gnutls_x509_crt_t issuer, forged;
-	assert_int_equal(
-		tls_keys_here()->key(tls_keys_here(), slice_of(path), &issuer_key, &fault), 0);
+	assert_int_equal(tls_keys_here()->key(
+				 tls_keys_here(), slice_of(path), SLICE(""), &issuer_key, &fault),
+		0);
 	struct slice pem = contents(local.authority, &arena);
 	gnutls_datum_t text = {(unsigned char *)(uintptr_t)pem.ptr, (unsigned)pem.len};
 	check(gnutls_x509_crt_init(&issuer) == 0 &&

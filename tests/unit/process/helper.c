@@ -290,14 +290,42 @@ static void test_its_keepsakes_are_shown_to_its_successors(void **state)
 	kill(part.puppet->pid, SIGKILL);
 	helper_comes(&again);
 	assert_string_equal(shown(again.puppet, "signer"), "later");
-	/* the next worker's what there was with the configuration that it loads */
+	/* and the next worker's, for it may be of what the worker has kept since */
 	kill(worker->pid, SIGKILL);
 	worker = show_worker();
 	ask(worker, &wants, &next);
 	assert_int_equal(next.hello.start_kind, START_CRASH);
-	assert_string_equal(shown(next.puppet, "signer"), "first");
+	assert_string_equal(shown(next.puppet, "signer"), "later");
 	close_part(&part);
 	close_part(&next);
+	show_end();
+}
+
+/* What a worker that serves keeps of renewed certificates is there after its death, and not after a reload. */
+static void test_renewed_certificates_are_shown_to_the_next(void **state)
+{
+	(void)state;
+	show_begin(false);
+	struct puppet *old = show_worker();
+	keep(old, KEEPSAKE_RENEWED, "none");
+	puppet_ready(old, HOUR);
+	assert_true(show_says("serves", PUPPET_MS));
+	keep(old, KEEPSAKE_RENEWED, "some");
+	kill(old->pid, SIGKILL);
+	struct puppet *worker = show_worker();
+	assert_string_equal(shown(worker, KEEPSAKE_RENEWED), "some");
+	puppet_ready(worker, HOUR);
+	assert_true(show_says("serves", PUPPET_MS));
+	show_signal(SIGHUP);
+	struct puppet *next = show_worker();
+	keep(next, KEEPSAKE_RENEWED, "new");
+	puppet_ready(next, HOUR);
+	puppet_hear(worker, CHANNEL_DRAIN);
+	keep(worker, KEEPSAKE_RENEWED, "late");
+	puppet_say(worker, CHANNEL_LET_GO, NULL, 0, NULL, NULL);
+	kill(next->pid, SIGKILL);
+	next = show_worker();
+	assert_string_equal(shown(next, KEEPSAKE_RENEWED), "new");
 	show_end();
 }
 
@@ -476,10 +504,28 @@ static void keys(struct puppet *worker, struct part *part)
 	register_key(worker, "/etc/shadow");
 }
 
+static void keeps_something_late(struct puppet *worker, struct part *part)
+{
+	locked(part);
+	puppet_ready(worker, HOUR);
+	keep(worker, KEEPSAKE_TICKETS, "mine");
+}
+
+static void keeps_what_can_change(struct puppet *worker, struct part *part)
+{
+	int fd = keepsake_share("renewed", 10);
+	locked(part);
+	puppet_ready(worker, HOUR);
+	puppet_say(worker, CHANNEL_KEEP_KEEPSAKE, NULL, 0, KEEPSAKE_RENEWED, &fd);
+	close(fd);
+}
+
 static void test_a_worker_that_breaks_the_rules_is_killed(void **state)
 {
-	static wrong_fn *const wrongs[] = {a_second_one, another_kind, too_many_ends,
-		one_when_it_is_ready, secrets, other_secrets, keys};
+	static wrong_fn *const wrongs[] = {a_second_one, another_kind, too_many_ends, secrets,
+		other_secrets, keys, /* and ones that serve: */ one_when_it_is_ready,
+		keeps_something_late, keeps_what_can_change};
+	enum { SERVING = 6 };
 	(void)state;
 	for (size_t i = 0; i < COUNT_OF(wrongs); i++) {
 		struct part part;
@@ -490,7 +536,7 @@ static void test_a_worker_that_breaks_the_rules_is_killed(void **state)
 		assert_true(ends(worker));
 		assert_true(show_says("broke the rules", PUPPET_MS));
 		close_part(&part);
-		if (wrongs[i] == one_when_it_is_ready) {
+		if (i >= SERVING) {
 			show_end();
 		} else {
 			show_over();
@@ -533,6 +579,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_a_helper_that_answers_no_more_is_replaced),
 		cmocka_unit_test(test_its_keepsakes_are_shown_to_its_successors),
 		cmocka_unit_test(test_what_was_kept_before_ready_is_there),
+		cmocka_unit_test(test_renewed_certificates_are_shown_to_the_next),
 		cmocka_unit_test(test_keepsakes_go_with_the_last_helper),
 		cmocka_unit_test(test_registered_files_are_opened_for_it_alone),
 		cmocka_unit_test(test_a_helper_that_breaks_the_rules_is_killed),

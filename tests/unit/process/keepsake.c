@@ -49,6 +49,29 @@ static void test_a_shared_one_is_written_but_keeps_its_size(void **state)
 	close(fd);
 }
 
+static void test_what_others_made_is_sound_or_not(void **state)
+{
+	(void)state;
+	int fd = keepsake_make("test", SLICE("0123456789"));
+	assert_true(keepsake_is_sound(fd, 10));
+	assert_false(keepsake_is_sound(fd, 9));
+	close(fd);
+	fd = keepsake_share("test", 10); /* it can be written to */
+	assert_false(keepsake_is_sound(fd, 10));
+	close(fd);
+	fd = memfd_create("test", MFD_ALLOW_SEALING); /* it holds more than it shows */
+	assert_int_equal(fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 1 << 20), 0);
+	assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK), 0);
+	assert_false(keepsake_is_sound(fd, 10));
+	assert_true(keepsake_is_sound(fd, 1 << 20));
+	close(fd);
+	int ends[2];
+	assert_int_equal(pipe(ends), 0);
+	assert_false(keepsake_is_sound(ends[0], 10));
+	close(ends[0]);
+	close(ends[1]);
+}
+
 static void test_one_of_the_same_name_replaces_the_other(void **state)
 {
 	struct keepsakes set = {0}, other = {0};
@@ -90,6 +113,7 @@ int main(void)
 		cmocka_unit_test(test_what_was_made_cannot_be_changed),
 		cmocka_unit_test(test_an_empty_one_is_empty_and_no_error),
 		cmocka_unit_test(test_a_shared_one_is_written_but_keeps_its_size),
+		cmocka_unit_test(test_what_others_made_is_sound_or_not),
 		cmocka_unit_test(test_one_of_the_same_name_replaces_the_other),
 		cmocka_unit_test(test_no_more_than_fit_and_no_name_too_long),
 	};

@@ -62,7 +62,8 @@ static void start(const char *text, bool all)
 	snapshot = snapshot_load_text(slice_of(text), "weir.yaml", folder, &sets, false, &told);
 	buffer_free(&told);
 	assert_non_null(snapshot);
-	struct tls_store *store = tls_store_make_anyhow(snapshot, tls_keys_here(), NULL, NULL);
+	struct tls_store *store =
+		tls_store_make_anyhow(snapshot, tls_keys_here(), NULL, 0, NULL, NULL);
 	assert_non_null(store);
 	renewal = renewal_new(snapshot, tls_keys_here(), store, now, all);
 	tls_store_put(store);

@@ -231,7 +231,7 @@ static gnutls_privkey_t load(struct made *made, const struct made_wish *wish, co
 	gnutls_privkey_t key;
 	made_make(made, wish);
 	made_save(folder, name, made);
-	if (stage.keys->key(stage.keys, path_of(path, name), &key, &fault))
+	if (stage.keys->key(stage.keys, path_of(path, name), SLICE(""), &key, &fault))
 		fail_msg("%.*s", (int)fault.len, fault.ptr);
 	return key;
 }
@@ -241,7 +241,7 @@ static gnutls_privkey_t load_again(const char *name)
 	char path[300];
 	struct buffer fault = {0};
 	gnutls_privkey_t key = NULL;
-	if (stage.keys->key(stage.keys, path_of(path, name), &key, &fault))
+	if (stage.keys->key(stage.keys, path_of(path, name), SLICE(""), &key, &fault))
 		key = NULL;
 	buffer_free(&fault);
 	return key;
@@ -252,7 +252,7 @@ static bool refuses(const char *name, const char *why)
 	char path[300];
 	struct buffer fault = {0};
 	gnutls_privkey_t key;
-	bool result = stage.keys->key(stage.keys, path_of(path, name), &key, &fault) &&
+	bool result = stage.keys->key(stage.keys, path_of(path, name), SLICE(""), &key, &fault) &&
 		      memmem(fault.ptr, fault.len, why, strlen(why)) &&
 		      memmem(fault.ptr, fault.len, path, strlen(path));
 	if (!result)

@@ -92,6 +92,34 @@ static void test_a_number_is_one_key_for_ever(void **state)
 	signer_keys_free(keys);
 }
 
+static struct slice id_of(unsigned i, char id[SIGNER_ID_SIZE])
+{
+	size_t size = SIGNER_ID_SIZE;
+	assert_int_equal(gnutls_x509_crt_get_key_id(made[i].certificate, GNUTLS_KEYID_USE_SHA256,
+				 (unsigned char *)id, &size),
+		0);
+	return (struct slice){id, size};
+}
+
+/* Whatever was tried after it. */
+static void test_the_key_of_a_certificate_is_found(void **state)
+{
+	struct signer_keys *keys = signer_keys_new();
+	char id[SIGNER_ID_SIZE];
+	(void)state;
+	uint32_t a = add(keys, "/a", 0), b = add(keys, "/a", 1), other = add(keys, "/b", 0);
+	assert_int_equal(signer_keys_choose(keys, 0, id_of(0, id)), a);
+	assert_int_equal(signer_keys_choose(keys, 0, id_of(1, id)), b);
+	assert_int_equal(signer_keys_choose(keys, 0, id_of(2, id)), 0);
+	assert_int_equal(signer_keys_choose(keys, 0, SLICE("short")), 0);
+	assert_int_equal(signer_keys_choose(keys, 1, id_of(0, id)), other);
+	/* what is forgotten leaves the one before */
+	signer_keys_forget(keys, b);
+	assert_int_equal(signer_keys_of(keys, 0), a);
+	assert_int_equal(signer_keys_choose(keys, 0, id_of(1, id)), 0);
+	signer_keys_free(keys);
+}
+
 /* A worker that forgets nothing. */
 static void test_of_one_file_a_few_are_held(void **state)
 {
@@ -207,6 +235,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_number_is_one_key_for_ever),
+		cmocka_unit_test(test_the_key_of_a_certificate_is_found),
 		cmocka_unit_test(test_of_one_file_a_few_are_held),
 		cmocka_unit_test(test_files_have_a_bound),
 		cmocka_unit_test(test_fresh_keys_have_a_bound),
