@@ -6,9 +6,12 @@
 
 #include "base/check.h"
 
+#define SETTING             6 /* octets */
+#define INITIAL_WINDOW_SIZE 4 /* RFC 9113, 6.5.2 */
+
 void h2_frames_init(struct h2_frames *f)
 {
-	*f = (struct h2_frames){.left = H2_PREFACE_LENGTH, .peeked = sizeof f->peek};
+	*f = (struct h2_frames){.left = H2_PREFACE_LENGTH};
 }
 
 bool h2_frames_head(struct h2_frames *f, const char *bytes, size_t length, size_t *used,
@@ -60,9 +63,19 @@ static void note_new(struct h2_frames *f, int32_t stream)
 	f->last_seen = stream;
 }
 
+/* Where it is padded, the first octet of the payload says how much of it is content. */
+static void note_content(struct h2_frames *f, const struct h2_frame_head *head)
+{
+	if (head->flags & H2_FLAG_END_STREAM)
+		return;
+	f->hollow = head->length == 0;
+	f->sought = head->flags & H2_FLAG_PADDED ? 1 : 0;
+}
+
 enum h2_code h2_frames_judge(struct h2_frames *f, const struct h2_frame_head *head, bool open)
 {
-	f->peeked = sizeof f->peek;
+	f->peeked = f->sought = 0;
+	f->window = 0;
 	switch (head->type) {
 	case H2_HEADERS:
 		f->continuations = 0;
@@ -72,6 +85,7 @@ enum h2_code h2_frames_judge(struct h2_frames *f, const struct h2_frame_head *he
 		note_new(f, head->stream);
 		return H2_NO_ERROR;
 	case H2_DATA:
+		note_content(f, head);
 		return judge_closed(f, head, open);
 	case H2_CONTINUATION:
 		f->block = !(head->flags & H2_FLAG_END_HEADERS);
@@ -79,20 +93,28 @@ enum h2_code h2_frames_judge(struct h2_frames *f, const struct h2_frame_head *he
 			return H2_FRAME_SIZE_ERROR; /* 4.2; nghttp2 looks at the other types only */
 		return ++f->continuations > H2_CONTINUATIONS ? H2_ENHANCE_YOUR_CALM : H2_NO_ERROR;
 	case H2_PRIORITY:
-		f->peeked = 0;
+		f->sought = 4;
 		return head->stream == 0 ? H2_PROTOCOL_ERROR : H2_NO_ERROR; /* 6.3 */
 	case H2_PRIORITY_UPDATE:
-		f->peeked = 0;
+		f->sought = 4;
+		return H2_NO_ERROR;
+	case H2_SETTINGS:
+		f->sought = SETTING;
 		return H2_NO_ERROR;
 	default:
 		return H2_NO_ERROR;
 	}
 }
 
-/* The first four octets of PRIORITY and PRIORITY_UPDATE name a stream. */
-static enum h2_code judge_peeked(struct h2_frames *f)
+static uint32_t number32(const uint8_t *b)
 {
-	int32_t named = (f->peek[0] & 0x7f) << 24 | f->peek[1] << 16 | f->peek[2] << 8 | f->peek[3];
+	return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
+}
+
+/* The first four octets of PRIORITY and PRIORITY_UPDATE name a stream. */
+static enum h2_code judge_named(struct h2_frames *f)
+{
+	int32_t named = (int32_t)(number32(f->peek) & H2_WINDOW_MOST);
 	if (f->type == H2_PRIORITY)
 		return named == f->stream ? H2_PROTOCOL_ERROR : H2_NO_ERROR; /* RFC 7540, 5.3.1 */
 	if (named == 0)
@@ -102,12 +124,36 @@ static enum h2_code judge_peeked(struct h2_frames *f)
 	return H2_NO_ERROR;
 }
 
+static void note_setting(struct h2_frames *f, int id, uint32_t value)
+{
+	/* values beyond their top are nghttp2's to judge */
+	if (id == INITIAL_WINDOW_SIZE && value > f->window && value <= H2_WINDOW_MOST)
+		f->window = value;
+}
+
+static enum h2_code judge_peeked(struct h2_frames *f)
+{
+	f->peeked = 0;
+	switch (f->type) {
+	case H2_DATA:
+		f->sought = 0;
+		f->hollow = f->left == 1U + f->peek[0];
+		return H2_NO_ERROR;
+	case H2_SETTINGS:
+		note_setting(f, f->peek[0] << 8 | f->peek[1], number32(f->peek + 2));
+		return H2_NO_ERROR;
+	default:
+		f->sought = 0;
+		return judge_named(f);
+	}
+}
+
 enum h2_code h2_frames_payload(struct h2_frames *f, const char *bytes, size_t length)
 {
 	enum h2_code code = H2_NO_ERROR;
-	for (size_t i = 0; i < length && f->peeked < sizeof f->peek; i++) {
+	for (size_t i = 0; i < length && f->sought; i++) {
 		f->peek[f->peeked++] = (uint8_t)bytes[i];
-		if (f->peeked == sizeof f->peek)
+		if (f->peeked == f->sought)
 			code = judge_peeked(f);
 	}
 	f->left -= (uint32_t)length;

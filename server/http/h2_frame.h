@@ -47,7 +47,9 @@ enum h2_frame_type {
 	H2_PRIORITY_UPDATE = 16,
 };
 
-enum { H2_FLAG_END_STREAM = 1, H2_FLAG_ACK = 1, H2_FLAG_END_HEADERS = 4 };
+enum { H2_FLAG_END_STREAM = 1, H2_FLAG_ACK = 1, H2_FLAG_END_HEADERS = 4, H2_FLAG_PADDED = 8 };
+
+#define H2_WINDOW_MOST ((1U << 31) - 1) /* RFC 9113, 6.9.1 */
 
 struct h2_frame_head {
 	uint32_t length;
@@ -61,12 +63,15 @@ struct h2_frames {
 	uint32_t left;               /* of the preface, or of the frame under way */
 	uint8_t head[H2_FRAME_HEAD]; /* what has come of a head that is not whole */
 	uint8_t have;
-	uint8_t peek[4];       /* the first octets of a payload that is looked at */
-	uint8_t peeked;        /* of them; 4 where nothing is looked for */
+	uint8_t peek[6];       /* octets of a payload that is looked at */
+	uint8_t peeked;        /* of them */
+	uint8_t sought;        /* how many are to be looked at together; 0: none (any more) */
 	uint8_t continuations; /* of the header section under way */
 	uint8_t type;          /* of the frame under way */
 	bool block;            /* a header section goes on in the next frame */
+	bool hollow; /* DATA without content, which ends no stream: for who asks to take back */
 	bool refused; /* the stream that was begun last did not become one: for who asks to take back */
+	uint32_t window;   /* the largest INITIAL_WINDOW_SIZE of the SETTINGS under way */
 	int32_t stream;    /* of the frame under way */
 	int32_t last_seen; /* the highest stream that the peer began */
 	int32_t last_open; /* the highest that became one here */

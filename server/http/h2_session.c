@@ -66,6 +66,21 @@ static enum h2_code give(struct h2_session *s, const void *bytes, size_t length)
 	return took < 0 ? code_of(took) : H2_NO_ERROR;
 }
 
+/* Tells what was seen in a frame. */
+static enum h2_code tell(struct h2_session *s)
+{
+	struct h2_frames *f = &s->frames;
+	enum h2_code code = H2_NO_ERROR;
+	if (f->hollow)
+		code = s->events->hollow(s->owner);
+	f->hollow = false;
+	if (!code && f->window && f->left == 0) {
+		code = s->events->window(s->owner, f->window);
+		f->window = 0;
+	}
+	return code;
+}
+
 /* A frame's head is whole. */
 static enum h2_code begin_frame(struct h2_session *s, const struct h2_frame_head *head)
 {
@@ -75,7 +90,7 @@ static enum h2_code begin_frame(struct h2_session *s, const struct h2_frame_head
 	if (s->frames.refused)
 		s->events->refused(s->owner);
 	s->frames.refused = false;
-	return code;
+	return code ? code : tell(s);
 }
 
 /* One frame, or what there is of it. A head that comes in pieces is given to nghttp2 as a whole: it takes each piece of CONTINUATION's for another
@@ -102,6 +117,8 @@ static enum h2_code take(struct h2_session *s, const char *bytes, size_t length,
 	size_t payload = length - begun < left ? length - begun : left;
 	enum h2_code code = h2_frames_payload(&s->frames, bytes + begun, payload);
 	*used = begun + payload;
+	if (!code)
+		code = tell(s);
 	return code ? code : give(s, bytes, *used);
 }
 
@@ -420,6 +437,15 @@ void h2_session_inform(
 	pairs_add_fields(&p, fields, NGHTTP2_NV_FLAG_NONE);
 	nghttp2_submit_headers(s->ng, NGHTTP2_FLAG_NONE, part->id, NULL, p.list, p.count, NULL);
 	pairs_done(&p);
+}
+
+bool h2_session_window_fits(const struct h2_session *s, const struct h2_part *part, uint32_t size)
+{
+	/* one below zero is told as zero, and fits, whatever the size */
+	int64_t window = nghttp2_session_get_stream_remote_window_size(s->ng, part->id);
+	int64_t initial =
+		nghttp2_session_get_remote_settings(s->ng, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE);
+	return window - initial + size <= H2_WINDOW_MOST;
 }
 
 void h2_session_resume(struct h2_session *s, struct h2_part *part)

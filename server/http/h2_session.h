@@ -27,6 +27,10 @@ struct h2_part {
 struct h2_events {
 	/* A frame's head has come. A code other than H2_NO_ERROR ends the connection with it. */
 	enum h2_code (*frame)(void *owner, const struct h2_frame_head *head);
+	/* DATA came without octets of content, whatever its padding, that ended no stream. Likewise. */
+	enum h2_code (*hollow)(void *owner);
+	/* The peer sets INITIAL_WINDOW_SIZE: may it, by h2_session_window_fits of each stream? Likewise. */
+	enum h2_code (*window)(void *owner, uint32_t size);
 	/* A header section begins on a new stream. NULL: refused. */
 	struct h2_part *(*open)(void *owner, int32_t id);
 	/* A stream was refused: the peer has begun more than it may. */
@@ -86,6 +90,9 @@ void h2_session_respond(struct h2_session *session, struct h2_part *part, unsign
 /* An interim answer; the fields are copied. */
 void h2_session_inform(struct h2_session *session, struct h2_part *part, unsigned status,
 	const struct fields *fields);
+/* Would its window stay within what windows may have, if INITIAL_WINDOW_SIZE were `size`? */
+bool h2_session_window_fits(
+	const struct h2_session *session, const struct h2_part *part, uint32_t size);
 /* There is something in part->out, or it is whole. */
 void h2_session_resume(struct h2_session *session, struct h2_part *part);
 /* Its place among others. `ours`: what the peer says later does not count. */

@@ -34,9 +34,8 @@ static uint32_t cost_of(const struct h2_frame_head *head)
 {
 	switch (head->type) {
 	case H2_HEADERS:
-		return 0;
 	case H2_DATA:
-		return head->length == 0 && !(head->flags & H2_FLAG_END_STREAM) ? H2_COST_EMPTY : 0;
+		return 0;
 	case H2_CONTINUATION:
 		return H2_COST_EMPTY;
 	case H2_PING:
@@ -48,12 +47,30 @@ static uint32_t cost_of(const struct h2_frame_head *head)
 	}
 }
 
+static enum h2_code judge(struct h2_conn *h2, uint32_t cost)
+{
+	return h2_guard_waste(&h2->guard, cost, now_ms(h2)) ? H2_ENHANCE_YOUR_CALM : H2_NO_ERROR;
+}
+
 static enum h2_code on_frame(void *owner, const struct h2_frame_head *head)
 {
-	struct h2_conn *h2 = owner;
 	uint32_t cost = cost_of(head);
-	if (cost && h2_guard_waste(&h2->guard, cost, now_ms(h2)))
-		return H2_ENHANCE_YOUR_CALM;
+	return cost ? judge(owner, cost) : H2_NO_ERROR;
+}
+
+static enum h2_code on_hollow(void *owner)
+{
+	return judge(owner, H2_COST_EMPTY);
+}
+
+static enum h2_code on_window(void *owner, uint32_t size)
+{
+	struct h2_conn *h2 = owner;
+	list_each (link, &h2->streams) {
+		struct h2_stream *s = container_of(link, struct h2_stream, link);
+		if (!s->closed && !h2_session_window_fits(h2->session, &s->part, size))
+			return H2_FLOW_CONTROL_ERROR;
+	}
 	return H2_NO_ERROR;
 }
 
@@ -197,6 +214,8 @@ static void on_pong(void *owner)
 
 static const struct h2_events events = {
 	.frame = on_frame,
+	.hollow = on_hollow,
+	.window = on_window,
 	.open = on_open,
 	.refused = on_refused,
 	.field = on_field,

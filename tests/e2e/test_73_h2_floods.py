@@ -134,6 +134,7 @@ FLOODS = {
     "settings": lambda: many(frame(SETTINGS), 200000, 1000),
     "settings, full": lambda: many(frame(SETTINGS, 0, 0, settings([(INITIAL_WINDOW_SIZE, 65535)] * 1000)), 20000, 10),
     "empty data": lambda: [get(1, False, "/x", "POST"), *many(frame(DATA, 0, 1), 500000, 1000)],
+    "padding alone": lambda: [get(1, False, "/x", "POST"), *many(frame(DATA, PADDED, 1, b"\0"), 500000, 1000)],
     "unknown frames": None,  # see below: legal, and so let through, but another client is served meanwhile
     "priority": lambda: numbered(lambda n: frame(PRIORITY, 0, n % 2000, b"\0\0\0\0\x0f"), 200000, 1000),
     "window of the connection": lambda: many(frame(WINDOW_UPDATE, 0, 0, b"\0\0\0\1"), 200000, 1000),

@@ -537,6 +537,14 @@ def test_window_of_a_stream_beyond_its_top(h2stage):
         refuses(c, stream, FLOW_CONTROL_ERROR)
 
 
+def test_windows_beyond_their_top_by_settings(still):
+    """6.9.2"""
+    stream = still.headers(head(path="/mib.bin"))
+    still.update(stream, TOP)
+    still.settings({INITIAL_WINDOW_SIZE: TOP})
+    dies(still, FLOW_CONTROL_ERROR)
+
+
 # --- 6.10: CONTINUATION ---
 
 def test_continuations(c):

@@ -42,6 +42,18 @@ static enum h2_code on_frame(void *owner, const struct h2_frame_head *head)
 	return head->type == 99 ? H2_ENHANCE_YOUR_CALM : H2_NO_ERROR;
 }
 
+static enum h2_code on_hollow(void *owner)
+{
+	see(owner, "hollow;");
+	return H2_NO_ERROR;
+}
+
+static enum h2_code on_window(void *owner, uint32_t size)
+{
+	see(owner, "window %u;", size);
+	return H2_NO_ERROR;
+}
+
 static struct h2_part *on_open(void *owner, int32_t id)
 {
 	struct owner *o = owner;
@@ -91,8 +103,8 @@ static void on_pong(void *owner)
 	see(owner, "pong;");
 }
 
-static const struct h2_events events = {on_frame, on_open, on_refused, on_field, on_section,
-	on_data, on_end, on_framed, on_closed, on_pong};
+static const struct h2_events events = {on_frame, on_hollow, on_window, on_open, on_refused,
+	on_field, on_section, on_data, on_end, on_framed, on_closed, on_pong};
 
 static struct owner begin(void)
 {
@@ -154,6 +166,34 @@ static void tells_what_comes(void **state)
 				    "data 3 hi;end 3;closed 3 8 by peer;");
 	assert_int_equal(h2_session_receive(o.session, "\0\0\0\x63\0\0\0\0\0", 9), -1);
 	stop(&o);
+}
+
+static void tells_what_is_in_frames(void **state)
+{
+	(void)state;
+	/* HEADERS; DATA: empty, padding alone, twice, with content, which ends; SETTINGS without and with INITIAL_WINDOW_SIZE */
+	static const char frames[] = "\0\0\3\1\4\0\0\0\1\x83\x84\x86"
+				     "\0\0\0\0\0\0\0\0\1"
+				     "\0\0\1\0\x8\0\0\0\1\0"
+				     "\0\0\3\0\x8\0\0\0\1\2\0\0"
+				     "\0\0\3\0\x8\0\0\0\1\1x\0"
+				     "\0\0\1\0\x9\0\0\0\1\0"
+				     "\0\0\6\4\0\0\0\0\0\0\3\0\0\0\5"
+				     "\0\0\x18\4\0\0\0\0\0\0\4\0\0\0\5\0\4\0\0\2\1\0\4\0\0\0\7"
+				     "\1\4\0\0\3\0";
+	for (size_t piece = 1; piece < sizeof frames; piece++) {
+		struct owner o = begin();
+		start(&o);
+		for (size_t at = 0; at < sizeof frames - 1; at += piece) {
+			size_t left = sizeof frames - 1 - at;
+			assert_int_equal(h2_session_receive(o.session, frames + at,
+						 left < piece ? left : piece),
+				0);
+		}
+		assert_string_equal(strstr(o.seen, "section"),
+			"section 1;hollow;hollow;hollow;data 1 x;end 1;window 513;");
+		stop(&o);
+	}
 }
 
 static void moves_bodies_and_copies_heads(void **state)
@@ -395,6 +435,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tells_what_comes),
+		cmocka_unit_test(tells_what_is_in_frames),
 		cmocka_unit_test(moves_bodies_and_copies_heads),
 		cmocka_unit_test(stops_where_there_is_enough),
 		cmocka_unit_test(sessions_do_not_disturb_each_other),

@@ -260,6 +260,26 @@ static void keeps_to_windows_6_9(void **state)
 	h2_disconnect(c);
 }
 
+static void windows_beyond_their_top_by_settings_6_9_2(void **state)
+{
+	(void)state;
+	then_ends("S 4=0; H1$ GET /hold", "", "W1 2147483647; S 4=1", 1, H2_FLOW_CONTROL_ERROR);
+	then_ends("H1$ GET /hold; H3$ GET /hold", "", "W1 10; S 4=2147483637; S 4=2147483638", 3,
+		H2_FLOW_CONTROL_ERROR);
+	/* any of them, in order: 6.5.3 */
+	then_ends("H1$ GET /hold", "", "W1 10; S 4=2147483647,4=1", 1, H2_FLOW_CONTROL_ERROR);
+	/* where no stream's is opened further, or where it is below zero */
+	then_goes_on("H1$ GET /hold; H3$ GET /ready", "H3 200; D3 hello$",
+		"S 4=2147483647; S 4=0; W1 2147418112; S 4=65535");
+	then_goes_on("H1$ GET /large100", "H1 200; D1 *100$", "W1 10; S 4=2147483647; S 4=65535");
+	struct h2_client *c = h2_connect();
+	h2_say(c, "S 4=50; H1$ GET /large100");
+	assert_string_equal(h2_hear(c), "H1 200; D1 *50");
+	h2_say(c, "S 4=0; S 4=2147483647");
+	assert_string_equal(h2_hear(c), "D1 *50$");
+	h2_disconnect(c);
+}
+
 static void gives_windows_back(void **state)
 {
 	(void)state;
@@ -319,6 +339,7 @@ int main(void)
 		CASE(goaway_6_8),
 		CASE(windows_6_9),
 		CASE(keeps_to_windows_6_9),
+		CASE(windows_beyond_their_top_by_settings_6_9_2),
 		CASE(gives_windows_back),
 		CASE(hpack),
 	};

@@ -109,11 +109,13 @@ static void floods(void **state)
 	ends("", "U@ u=1", 1000, 50000);
 	ends("", "X 99 0 0 00", 1000, 50000);
 	ends("H1 POST /hold", "D1", 500, 20000);
+	ends("H1 POST /hold", "X 0 8 1 020000", 500, 20000); /* nothing but padding */
 	ends("H1$ GET /hold", "W1 1", 1000, 50000);
 	ends("", "W0 1", 1000, 50000);
 	ends("H1$ GET /ready", "R1 8", 500, 50000);
 	goes_on("", "P 12345678", 1000);
 	goes_on("H1 POST /hold", "D1 x", 20000);
+	goes_on("H1 POST /hold", "X 0 8 1 02780000", 20000);
 }
 
 static void continuations(void **state)
