@@ -13,9 +13,7 @@
 #define SWEEP_MS     1000
 #define PONG_WAIT_MS 2000 /* how long a drain waits for the answer to its ping */
 #define BOMB         4    /* times the limit of a header section: not a large head any more */
-#define LITTLE_OCTETS                                                                              \
-	1024 /* a frame that is shorter, and not because there is no more, is of a window that is kept small */
-#define LATE_OCTETS 8192 /* a stream that brought so much was of use */
+#define LATE_OCTETS  8192 /* a stream that brought so much was of use */
 
 static uint32_t now_ms(const struct h2_conn *h2)
 {
@@ -157,8 +155,7 @@ static void on_framed(struct h2_part *part, uint64_t length)
 		s->waiting = part->out.memory;
 		s->progress = now_ms(h2);
 		s->rate_bytes += (uint32_t)length;
-		if (length >= LITTLE_OCTETS || part->out.length == 0)
-			h2_guard_sent(&h2->guard, length);
+		h2_guard_sent(&h2->guard, length, part->out.length > 0);
 	}
 	if (part->sent) {
 		if (!link_listed(&s->whole)) {

@@ -19,9 +19,12 @@ bool h2_guard_waste(struct h2_guard *guard, uint32_t cost, uint32_t now_ms)
 	return guard->debt > H2_DEBT_MOST;
 }
 
-void h2_guard_sent(struct h2_guard *guard, uint64_t octets)
+/* A peer that opens its windows by a few octets is worth what it lets flow, not what it says. */
+void h2_guard_sent(struct h2_guard *guard, uint64_t octets, bool cut)
 {
-	uint64_t all = guard->octets + octets;
-	pay(guard, H2_WORTH_FRAME + all / H2_WORTH_OCTETS);
+	uint64_t worth = H2_WORTH_FRAME * H2_WORTH_OCTETS + octets;
+	uint64_t little = octets * (H2_WORTH_OCTETS / H2_WORTH_LITTLE);
+	uint64_t all = guard->octets + (cut && little < worth ? little : worth);
+	pay(guard, all / H2_WORTH_OCTETS);
 	guard->octets = (uint32_t)(all % H2_WORTH_OCTETS);
 }

@@ -18,6 +18,7 @@ enum {
 	H2_COST_FAULT = 100,    /* that had to be reset for what was sent on it */
 	H2_WORTH_FRAME = 2,     /* a frame of a body that was sent: windows are told of it */
 	H2_WORTH_OCTETS = 1024, /* octets of it that pay off a unit */
+	H2_WORTH_LITTLE = 64,   /* likewise, where the window cuts a frame short */
 	H2_PAID_A_SECOND = 500,
 	H2_DEBT_MOST = 10000,
 };
@@ -26,12 +27,12 @@ enum {
 struct h2_guard {
 	uint32_t debt;
 	uint32_t looked; /* when time has paid last, in ms */
-	uint32_t octets; /* sent, not yet counted */
+	uint32_t octets; /* sent, not yet counted: parts of H2_WORTH_OCTETS of a unit */
 };
 
 /* True: it is too much. */
 bool h2_guard_waste(struct h2_guard *guard, uint32_t cost, uint32_t now_ms);
-/* A frame with octets of an answer was sent. */
-void h2_guard_sent(struct h2_guard *guard, uint64_t octets);
+/* A frame with octets of an answer was sent; `cut`: more was there, but no window for it. */
+void h2_guard_sent(struct h2_guard *guard, uint64_t octets, bool cut);
 
 #endif

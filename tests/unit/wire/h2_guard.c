@@ -14,7 +14,7 @@ static void windows_are_told_of_what_was_sent(void **state)
 	(void)state; /* a gigabyte in a moment, both windows told of each four kilobytes */
 	struct h2_guard guard = {0};
 	for (int i = 0; i < 1 << 16; i++) {
-		h2_guard_sent(&guard, 16384);
+		h2_guard_sent(&guard, 16384, true);
 		for (int n = 0; n < 8; n++)
 			assert_false(h2_guard_waste(&guard, H2_COST_FRAME, 0));
 	}
@@ -25,10 +25,32 @@ static void little_frames_are_told_of_too(void **state)
 	(void)state; /* events of a few octets, each told of by two windows */
 	struct h2_guard guard = {0};
 	for (int i = 0; i < 100000; i++) {
-		h2_guard_sent(&guard, 20);
+		h2_guard_sent(&guard, 20, false);
 		assert_false(h2_guard_waste(&guard, H2_COST_FRAME, 0));
 		assert_false(h2_guard_waste(&guard, H2_COST_FRAME, 0));
 	}
+}
+
+/* How many frames of so many octets does a peer let through that tells of two windows for each? */
+static unsigned drip(uint64_t octets, unsigned most)
+{
+	struct h2_guard guard = {0};
+	for (unsigned frames = 0; frames < most; frames++) {
+		if (h2_guard_waste(&guard, H2_COST_FRAME, 0) ||
+			h2_guard_waste(&guard, H2_COST_FRAME, 0))
+			return frames;
+		h2_guard_sent(&guard, octets, true);
+	}
+	return most;
+}
+
+static void small_windows_are_worth_what_they_let_through(void **state)
+{
+	(void)state;
+	assert_int_equal(drip(1023, 100000), 100000);
+	assert_int_equal(drip(H2_WORTH_FRAME * H2_WORTH_LITTLE, 100000), 100000);
+	assert_in_range(drip(100, 100000), H2_DEBT_MOST, 4 * H2_DEBT_MOST);
+	assert_in_range(drip(1, 100000), H2_DEBT_MOST / 2, H2_DEBT_MOST * 51 / 100);
 }
 
 static void time_pays(void **state)
@@ -48,7 +70,7 @@ static void nothing_is_saved_up(void **state)
 {
 	(void)state;
 	struct h2_guard guard = {0};
-	h2_guard_sent(&guard, UINT32_MAX);
+	h2_guard_sent(&guard, UINT32_MAX, false);
 	unsigned resets = 0;
 	while (!h2_guard_waste(&guard, H2_COST_RESET, 0))
 		resets++;
@@ -60,6 +82,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(windows_are_told_of_what_was_sent),
 		cmocka_unit_test(little_frames_are_told_of_too),
+		cmocka_unit_test(small_windows_are_worth_what_they_let_through),
 		cmocka_unit_test(time_pays),
 		cmocka_unit_test(nothing_is_saved_up),
 	};

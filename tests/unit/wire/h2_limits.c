@@ -112,6 +112,7 @@ static void floods(void **state)
 	ends("H1 POST /hold", "X 0 8 1 020000", 500, 20000); /* nothing but padding */
 	ends("H1$ GET /hold", "W1 1", 1000, 50000);
 	ends("", "W0 1", 1000, 50000);
+	ends("S 4=0; H1$ GET /large600000", "W1 1", 1000, 50000); /* an octet for each */
 	ends("H1$ GET /ready", "R1 8", 500, 50000);
 	goes_on("", "P 12345678", 1000);
 	goes_on("H1 POST /hold", "D1 x", 20000);
