@@ -173,11 +173,33 @@ static void wait_for_octets(struct conn *c, enum conn_wait wait)
 	deadline_set(c->wire->loop, &c->deadline, left < rate_left ? left : rate_left);
 }
 
+static bool between_requests(enum conn_wait wait)
+{
+	return wait == CONN_WAIT_IDLE || wait == CONN_WAIT_HEAD;
+}
+
+/* What is said beside requests, or begun of one, does not begin the time anew in which the next one may come. */
+static void note_idle(struct conn *c, enum conn_wait wait)
+{
+	if (between_requests(wait) && between_requests(c->wait) && c->idle_after == c->requests)
+		return;
+	c->idle_after = c->requests;
+	c->idle_since = conn_now_ms(c);
+}
+
+static void wait_for_request(struct conn *c)
+{
+	uint64_t timeout = timeout_of(c, CONN_WAIT_IDLE);
+	uint32_t since = conn_now_ms(c) - c->idle_since;
+	deadline_set(c->wire->loop, &c->deadline, timeout > since ? timeout - since : 1);
+}
+
 static void update_wait(struct conn *c)
 {
 	enum conn_wait wait = c->lingering ? CONN_WAIT_LINGER
 			      : c->cold    ? CONN_WAIT_NONE /* for the disk */
 					   : c->protocol->wait(c);
+	note_idle(c, wait);
 	if (wait == c->wait && wait != CONN_WAIT_IDLE)
 		return;
 	c->wait = (uint8_t)wait;
@@ -189,6 +211,8 @@ static void update_wait(struct conn *c)
 		if (wait == CONN_WAIT_SEND)
 			c->acked = transport_acked(&c->transport);
 		wait_for_octets(c, wait);
+	} else if (wait == CONN_WAIT_IDLE) {
+		wait_for_request(c);
 	} else {
 		deadline_set(c->wire->loop, &c->deadline, timeout_of(c, wait));
 	}
@@ -379,7 +403,8 @@ static void on_deadline(struct deadline *deadline)
 		return;
 	}
 	c->entered = true;
-	c->wait = CONN_WAIT_NONE;
+	if (wait != CONN_WAIT_IDLE)
+		c->wait = CONN_WAIT_NONE;
 	if (wait == CONN_WAIT_LINGER || c->closing)
 		conn_break(c, c->closing && !c->lingering);
 	else

@@ -11,9 +11,10 @@
 #include "wire/wire_priv.h"
 
 #define SWEEP_MS     1000
-#define PONG_WAIT_MS 2000 /* how long a drain waits for the answer to its ping */
-#define BOMB         4    /* times the limit of a header section: not a large head any more */
-#define LATE_OCTETS  8192 /* a stream that brought so much was of use */
+#define SETTLE_MS    300000 /* for an acknowledgment that stands behind 64 KB, at the least rate */
+#define PONG_WAIT_MS 2000   /* how long a drain waits for the answer to its ping */
+#define BOMB         4      /* times the limit of a header section: not a large head any more */
+#define LATE_OCTETS  8192   /* a stream that brought so much was of use */
 
 static uint32_t now_ms(const struct h2_conn *h2)
 {
@@ -52,8 +53,11 @@ static enum h2_code judge(struct h2_conn *h2, uint32_t cost)
 
 static enum h2_code on_frame(void *owner, const struct h2_frame_head *head)
 {
+	struct h2_conn *h2 = owner;
 	uint32_t cost = cost_of(head);
-	return cost ? judge(owner, cost) : H2_NO_ERROR;
+	if (head->type == H2_SETTINGS && head->flags & H2_FLAG_ACK)
+		h2->settled = true;
+	return cost ? judge(h2, cost) : H2_NO_ERROR;
 }
 
 static enum h2_code on_hollow(void *owner)
@@ -429,6 +433,8 @@ static void sweep(struct deadline *deadline)
 		sweep_stream(container_of(link, struct h2_stream, link), now);
 	if (head_expired(h2, now))
 		h2_session_end(h2->session, H2_ENHANCE_YOUR_CALM);
+	if (!h2->settled && now - h2->begun >= SETTLE_MS)
+		h2_session_end(h2->session, H2_SETTINGS_TIMEOUT);
 	if (h2->drain == H2_ANNOUNCED && now - h2->announced >= PONG_WAIT_MS)
 		on_pong(h2);
 	if (!list_empty(&h2->streams) || h2->drain == H2_ANNOUNCED)
@@ -474,7 +480,7 @@ void h2_start(struct conn *c)
 	list_init(&h2->hungry);
 	list_init(&h2->whole);
 	h2->sweep.expired = sweep;
-	h2->guard.looked = now_ms(h2);
+	h2->begun = h2->guard.looked = now_ms(h2);
 	h2->session = h2_session_server(&events, h2,
 		&(struct h2_limits){
 			.streams = H2_STREAMS,

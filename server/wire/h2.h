@@ -35,9 +35,11 @@ struct h2_conn {
 	uint64_t waiting;      /* octets of memory in the queues of streams */
 	struct deadline sweep; /* looks at streams that wait for the peer, each for itself */
 	struct h2_guard guard;
-	uint32_t announced; /* when a drain began, in ms of the loop's clock */
+	uint32_t begun;     /* when it began, in ms of the loop's clock */
+	uint32_t announced; /* when a drain began, likewise */
 	uint32_t
 		block_begun; /* when a header section that is not whole was seen first; 0: none is */
+	bool settled;        /* the peer has acknowledged our settings */
 	enum { H2_SERVING, H2_ANNOUNCED, H2_ENDING } drain;
 };
 

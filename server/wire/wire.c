@@ -77,7 +77,7 @@ static bool make_room(struct wire *wire)
 	unsigned looked = 0;
 	list_each_safe (link, &wire->conns) {
 		struct conn *c = container_of(link, struct conn, link);
-		uint32_t idle = (uint32_t)wire->loop->clock.monotonic_ms - c->progress;
+		uint32_t idle = (uint32_t)wire->loop->clock.monotonic_ms - c->idle_since;
 		if (c->wait == CONN_WAIT_IDLE && idle >= IDLE_LONG_MS) {
 			conn_cut(c, END_SHUTDOWN);
 			return true;
@@ -179,6 +179,7 @@ void wire_drain(struct wire *wire)
 	wire->thread->draining = true;
 	list_each (link, &wire->conns) {
 		struct conn *c = container_of(link, struct conn, link);
+		c->idle_since = (uint32_t)wire->loop->clock.monotonic_ms;
 		if (c->protocol->drain)
 			c->protocol->drain(c);
 		else if (c->wait == CONN_WAIT_IDLE)

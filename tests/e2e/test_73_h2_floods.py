@@ -263,16 +263,19 @@ def test_idle(short):
         assert ended(c, 10) == "fin" and c.goaway and c.goaway[1] == NO_ERROR
 
 
-def test_pings_keep_nobody(short):
-    """A connection without requests is idle, whatever is pinged."""
+@pytest.mark.parametrize("requests,code", [(0, ENHANCE_YOUR_CALM), (1, NO_ERROR)])
+def test_pings_keep_nobody(short, requests, code):
+    """A connection without requests is idle, whatever is pinged, now and then."""
     with short.open() as c:
+        for _ in range(requests):
+            assert c.get("/ten.txt").status == 200
         stop = time.monotonic() + 10
-        while not c.ended and time.monotonic() < stop:
-            if not c.send(frame(PING, 0, 0, b"12345678")):
-                break
+        while not c.ended and time.monotonic() < stop and c.send(frame(PING, 0, 0, b"12345678")):
             c.pings.append(b"12345678")
-            c.take(0.2)
-        assert ended(c, 1)
+            pause = time.monotonic() + 0.2
+            while not c.ended and time.monotonic() < pause:
+                c.take(pause - time.monotonic())
+        assert ended(c, 1) and time.monotonic() < stop and c.goaway[1] == code
 
 
 # --- Honest ones ---

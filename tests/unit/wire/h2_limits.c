@@ -260,6 +260,43 @@ static void idle_connections(void **state)
 	h2_disconnect(c);
 }
 
+static void pings_and_halves_of_them_are_no_use(void **state)
+{
+	(void)state;
+	stage.snapshot.core.limits.idle_timeout = 300;
+	struct h2_client *c = h2_connect();
+	h2_say(c, "H1$ GET /ready");
+	assert_string_equal(h2_hear(c), "H1 200; D1 hello$");
+	struct conn *conn = container_of(stage.wire->conns.prev, struct conn, link);
+	for (unsigned i = 0; i < 3;
+		i++) { /* time goes by: it ends when that is over all the same */
+		conn->idle_since -= 90;
+		h2_say(c, i % 2 ? "= 31323334" : "P 12345678; = 00000806000000000031323334");
+		assert_string_equal(h2_hear(c), "");
+		assert_in_range(
+			stage.loop.clock.monotonic_ms - conn->idle_since, 90 * (i + 1), 3000);
+	}
+	h2_say(c, "= 31323334");
+	h2_await(c, "G1 0; closed");
+	h2_disconnect(c);
+}
+
+static void settings_that_nobody_acknowledges(void **state)
+{
+	(void)state; /* RFC 9113, 6.5.3 */
+	for (int acknowledged = 0; acknowledged < 2; acknowledged++) {
+		struct h2_client *c = h2_connect_silent();
+		h2_say(c, "= 505249202a20485454502f322e300d0a0d0a534d0d0a0d0a; S ");
+		h2_say(c, acknowledged ? "A; H1$ GET /hold" : "H1$ GET /hold");
+		assert_string_equal(h2_hear(c), "");
+		struct h2_conn *h2 = container_of(stage.wire->conns.prev, struct conn, link)->state;
+		h2->begun -= 400000;
+		h2->sweep.expired(&h2->sweep);
+		assert_string_equal(h2_hear(c), acknowledged ? "" : "G1 4; closed");
+		h2_disconnect(c);
+	}
+}
+
 static void drains(void **state)
 {
 	(void)state; /* RFC 9113, 6.8 */
@@ -307,6 +344,8 @@ int main(void)
 		CASE(bodies_that_do_not_come),
 		CASE(heads_that_do_not_come),
 		CASE(idle_connections),
+		CASE(pings_and_halves_of_them_are_no_use),
+		CASE(settings_that_nobody_acknowledges),
 		CASE(drains),
 		CASE(drains_what_does_not_answer),
 	};
