@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The transport on bare sockets. sendfile cannot be told to spare SIGPIPE: the process ignores that signal. */
+/* The transport on bare sockets. */
 #include <errno.h>
 #include <limits.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -35,16 +32,6 @@ static ssize_t plain_read(struct transport *t, void *to, size_t size)
 	return got < 0 ? failed(t, TRANSPORT_READ) : got;
 }
 
-/* Without it each piece of a long body ends with a short segment, and with pacing each of these costs a timer. Nothing
- * comes of it on Unix sockets. */
-static void cork(struct transport *t, bool on)
-{
-	int value = on;
-	if (t->corked != on)
-		setsockopt(t->fd, IPPROTO_TCP, TCP_CORK, &value, sizeof(value));
-	t->corked = on;
-}
-
 static ssize_t plain_write(struct transport *t, const struct iovec *iov, int count, bool more)
 {
 	int flags = MSG_NOSIGNAL | (more && !(t->caps & TRANSPORT_PACED) ? MSG_MORE : 0);
@@ -63,21 +50,7 @@ static ssize_t plain_write(struct transport *t, const struct iovec *iov, int cou
 		} while (sent < 0 && errno == EINTR);
 	}
 	if (!more && sent > 0)
-		cork(t, false);
-	return sent < 0 ? failed(t, TRANSPORT_WRITE) : sent;
-}
-
-static ssize_t plain_send_file(struct transport *t, int fd, off_t offset, size_t length, bool more)
-{
-	ssize_t sent;
-	if (more)
-		cork(t, true);
-	do {
-		off_t at = offset;
-		sent = sendfile(t->fd, fd, &at, length);
-	} while (sent < 0 && errno == EINTR);
-	if (!more && sent == (ssize_t)length)
-		cork(t, false);
+		transport_cork(t, false);
 	return sent < 0 ? failed(t, TRANSPORT_WRITE) : sent;
 }
 
@@ -102,7 +75,7 @@ void plain_init(struct transport *t, int fd, bool paced)
 		.start = plain_start,
 		.read = plain_read,
 		.write = plain_write,
-		.send_file = plain_send_file,
+		.send_file = transport_send_file,
 		.finish = plain_finish,
 		.close = plain_close,
 	};

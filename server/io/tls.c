@@ -21,11 +21,19 @@ static uint32_t now_ms(const struct tls *tls)
 
 /* --- Ends. --- */
 
+static void say(struct tls *tls, gnutls_alert_level_t level, gnutls_alert_description_t what)
+{
+	if (tls->kernel)
+		tls_kernel_alert(tls, level, what);
+	else
+		gnutls_alert_send(tls->session, level, what);
+}
+
 /* The peer broke the protocol. errno of what follows is EPROTO: it was told. */
 static int fail(struct tls *tls, int error)
 {
 	if (!tls->failed && error != GNUTLS_E_FATAL_ALERT_RECEIVED)
-		gnutls_alert_send(tls->session, GNUTLS_AL_FATAL, tls_alert(tls, error));
+		say(tls, GNUTLS_AL_FATAL, tls_alert(tls, error));
 	tls->failed = true;
 	tls->facts.fault = error == GNUTLS_E_FATAL_ALERT_RECEIVED
 				   ? gnutls_alert_get_name(gnutls_alert_get(tls->session))
@@ -112,6 +120,7 @@ static void note_facts(struct tls *tls)
 	bool newest = gnutls_protocol_get_version(tls->session) == GNUTLS_TLS1_3;
 	tls->done = true;
 	tls->newest = newest;
+	tls_kernel_init(tls);
 	tls->quiet = 0;
 	tls->facts.version = newest ? "tls1.3" : "tls1.2";
 	tls->facts.resumed = gnutls_session_is_resumed(tls->session) != 0;
@@ -187,7 +196,7 @@ static int refuse_renegotiation(struct tls *tls)
 	if (++tls->warnings > TLS_WARN_MOST)
 		return fail(tls, GNUTLS_E_UNEXPECTED_PACKET);
 	tls->passed_over = true;
-	gnutls_alert_send(tls->session, GNUTLS_AL_WARNING, GNUTLS_A_NO_RENEGOTIATION);
+	say(tls, GNUTLS_AL_WARNING, GNUTLS_A_NO_RENEGOTIATION);
 	return 1;
 }
 
@@ -332,7 +341,8 @@ static ssize_t tls_write(struct transport *t, const struct iovec *iov, int count
 {
 	struct tls *tls = t->state;
 	struct cursor at = {iov, count, 0};
-	(void)more;
+	if (tls->kernel)
+		return tls_kernel_write(tls, iov, count, more);
 	if (tls->error || tls->failed || tls->bye) {
 		errno = tls->error ? tls->error : EPIPE;
 		return IO_ERROR;
@@ -347,6 +357,7 @@ static ssize_t tls_write(struct transport *t, const struct iovec *iov, int count
 	tls->written_ms = now_ms(tls);
 	if (tls->ticket_due)
 		send_ticket(tls);
+	tls->rekey_due = false;
 	ssize_t taken = encrypt(tls, &at);
 	if (tls_send(tls)) {
 		errno = tls->error;
@@ -368,9 +379,15 @@ static int tls_flush(struct transport *t)
 
 static void say_bye(struct tls *tls)
 {
-	if (tls->done && !tls->failed && !tls->bye && !tls->error)
-		gnutls_bye(tls->session, GNUTLS_SHUT_WR);
+	bool due = tls->done && !tls->failed && !tls->bye && !tls->error;
 	tls->bye = true;
+	if (tls->kernel) {
+		tls->bye_due |= due;
+		tls_kernel_rest(tls);
+		return;
+	}
+	if (due)
+		gnutls_bye(tls->session, GNUTLS_SHUT_WR);
 	tls_send(tls);
 }
 
@@ -428,6 +445,8 @@ int tls_init(struct transport *t, int fd, bool paced, struct tls_thread *thread,
 		.start = tls_start,
 		.read = tls_read,
 		.write = tls_write,
+		.send_file = tls_kernel_send_file,
+		.offload = tls_kernel_begin,
 		.finish = tls_finish,
 		.flush = tls_flush,
 		.close = tls_close,

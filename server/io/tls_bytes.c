@@ -132,6 +132,11 @@ void tls_leave(struct tls *tls)
 static ssize_t push(gnutls_transport_ptr_t pointer, const giovec_t *iov, int count)
 {
 	struct tls *tls = pointer;
+	if (tls->kernel) { /* it counts the records: another with a number of its own would give the key away */
+		tls->error = EPROTO;
+		gnutls_transport_set_errno(tls->session, EPROTO);
+		return -1;
+	}
 	size_t before = tls->thread->out.len;
 	for (int i = 0; i < count; i++)
 		buffer_append(&tls->thread->out, iov[i].iov_base, iov[i].iov_len);
@@ -200,6 +205,8 @@ int tls_send_rest(struct tls *tls)
 		tls->unsent = NULL;
 		tls->transport->unsent = false;
 	}
+	if (tls->kernel && tls_kernel_rest(tls) == IO_AGAIN)
+		return IO_AGAIN;
 	if (tls->shut) {
 		tls->shut = false;
 		shutdown(tls->transport->fd, SHUT_WR);

@@ -9,6 +9,7 @@
 #include "base/chunk.h"
 #include "io/tls.h"
 #include "io/tls_cred.h"
+#include "io/tls_kernel.h"
 #include "io/tls_strict.h"
 
 #define TLS_INPUT (64 * 1024) /* octets of ciphertext that one recv may take */
@@ -34,6 +35,7 @@ struct tls_rules_id {
 struct tls_thread {
 	struct loop *loop;
 	struct tls_store *store;
+	const struct tls_kernel *kernel; /* NULL: it has no TLS */
 	gnutls_priority_t
 		widest; /* until the name is known: nothing that any name allows is refused before */
 	unsigned char master[TLS_MASTER_SIZE];
@@ -63,9 +65,10 @@ struct tls {
 	char *name, *subject; /* memory of two of these */
 	int error;            /* errno of a call to the kernel that has failed */
 	uint32_t kept_start, unsent_start;
-	uint32_t small_sent; /* octets in small records since the beginning or the last pause */
-	uint32_t quiet;      /* octets that came since the last data */
-	uint32_t written_ms; /* when something was written last; wraps */
+	uint32_t small_sent;  /* octets in small records since the beginning or the last pause */
+	uint32_t quiet;       /* octets that came since the last data */
+	uint64_t kernel_sent; /* octets that the kernel has encrypted */
+	uint32_t written_ms;  /* when something was written last; wraps */
 	uint8_t empty, warnings;
 	struct strict_records records;
 	struct strict_hello hello;
@@ -83,6 +86,10 @@ struct tls {
 	bool newest;      /* TLS 1.3 */
 	bool refused;     /* by octets that GnuTLS did not get */
 	bool passed_over; /* a renegotiation: what GnuTLS kept of it is next */
+	bool rekey_due; /* the client has asked for another key, which GnuTLS takes before it sends more */
+	bool kernel_tried;
+	bool kernel;  /* sends; GnuTLS must not any more */
+	bool bye_due; /* close_notify is to be sent by it */
 };
 
 /* --- tls_bytes.c: between GnuTLS and the socket. --- */
@@ -102,6 +109,19 @@ int tls_send(struct tls *tls);
 /* Goes on with what was kept. 1, IO_AGAIN or IO_ERROR. */
 int tls_send_rest(struct tls *tls);
 void tls_bytes_free(struct tls *tls);
+
+/* --- tls_kernel.c: the kernel sends. --- */
+
+/* After the handshake. */
+void tls_kernel_init(struct tls *tls);
+/* Hands the sending over to it, where that can be. */
+void tls_kernel_begin(struct transport *t);
+/* As the transport's calls, when it does. */
+ssize_t tls_kernel_write(struct tls *tls, const struct iovec *iov, int count, bool more);
+ssize_t tls_kernel_send_file(struct transport *t, int fd, off_t offset, size_t length, bool more);
+void tls_kernel_alert(struct tls *tls, gnutls_alert_level_t level, gnutls_alert_description_t what);
+/* Waits until it holds nothing that shutdown or close would make it drop; then close_notify, if that is due. 1 or IO_AGAIN. */
+int tls_kernel_rest(struct tls *tls);
 
 /* --- tls_hello.c: what the client's first message decides. --- */
 

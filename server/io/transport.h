@@ -33,6 +33,8 @@ struct transport_ops {
 	/* Only with TRANSPORT_SEND_FILE: bytes sent from `offset`; IO_EOF when the file ends there; IO_AGAIN, IO_ERROR. `more`: more of the
 	 * same body follows, so that the last segment waits for it, for 200 ms at most. */
 	ssize_t (*send_file)(struct transport *t, int fd, off_t offset, size_t length, bool more);
+	/* Much of a file is to be sent: a transport may gain TRANSPORT_SEND_FILE by this. NULL where it is there, or never. */
+	void (*offload)(struct transport *t);
 	/* Says that nothing more is written: close_notify, shutdown(SHUT_WR). 1 when said, IO_AGAIN, IO_ERROR. */
 	int (*finish)(struct transport *t);
 	/* Goes on sending what was taken and not yet sent (`unsent`). 1 when all is sent, IO_AGAIN, IO_ERROR. NULL where nothing is held back. */
@@ -49,11 +51,18 @@ struct transport {
 	bool corked;   /* segments are held back until a piece without `more` */
 	bool pending;  /* bytes for read() stand inside, of which the kernel will not tell */
 	bool unsent;   /* bytes that write() took wait for the kernel: see flush */
+	bool worn;     /* so much was sent that it should end: what is under way may be the last */
 	uint8_t wants; /* after IO_AGAIN */
 };
 
 /* Takes over a connected, non-blocking descriptor. */
 void plain_init(struct transport *t, int fd, bool paced);
+
+/* Short segments are held back, for 200 ms at most, or let go. Without it each piece of a long body ends with a short one, and with pacing
+ * each of these costs a timer. Nothing comes of it on Unix sockets. */
+void transport_cork(struct transport *t, bool on);
+/* send_file, where the socket can. */
+ssize_t transport_send_file(struct transport *t, int fd, off_t offset, size_t length, bool more);
 
 /* Turns the first bytes of a file span into memory where a transport cannot send files: at most `size` bytes at `to`.
  * > 0, IO_EOF at the end of the file, IO_AGAIN when the pages are not in memory (ask io/disk to read them), IO_ERROR. */

@@ -15,6 +15,7 @@
 #include "http/exchange.h"
 #include "io/tls.h"
 #include "io/tls_cred.h"
+#include "io/tls_kernel.h"
 #include "io/watch.h"
 #include "process/signer_client.h"
 
@@ -215,6 +216,7 @@ static int prepare(struct thread *thread)
 		thread->exchange.tls = tls_thread_new(&thread->loop, crew->tls, crew->tickets);
 		if (!thread->exchange.tls)
 			return -1;
+		tls_thread_kernel(thread->exchange.tls, crew->kernel);
 	}
 	if (start_handlers(thread))
 		return -1;

@@ -14,6 +14,7 @@ struct disk;
 struct line_log;
 struct signer_client;
 struct sniffer;
+struct tls_kernel;
 struct tls_store;
 struct watch;
 
@@ -41,9 +42,10 @@ struct crew {
 	struct watch *watch;
 	struct sniffer *sniffer;
 	struct line_log *access;
-	struct tls_store *tls;        /* certificates; NULL: nobody listens for https */
-	const unsigned char *tickets; /* TLS_MASTER_SIZE octets */
-	struct signer_client *signer; /* who signs with their keys; NULL: nobody has to */
+	struct tls_store *tls;           /* certificates; NULL: nobody listens for https */
+	const struct tls_kernel *kernel; /* that sends by TLS itself; NULL: it does not */
+	const unsigned char *tickets;    /* TLS_MASTER_SIZE octets */
+	struct signer_client *signer;    /* who signs with their keys; NULL: nobody has to */
 	struct tally *tally;
 	unsigned place;
 	int bell; /* an eventfd: rung when a thread has become empty */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "io/tls_kernel.h"
 #include "io/tls_load.h"
 #include "process/certificates.h"
 #include "process/keepsake.h"
@@ -224,10 +225,22 @@ void worker_renewal_file(struct worker *w, uint64_t now)
 		certificates_write(w->certificates, w->crew.tls);
 }
 
+/* Before the sandbox, and with the rights to have its module loaded. */
+static void look_for_kernel(struct worker *w)
+{
+	if (tls_kernel_works(&tls_kernel)) {
+		w->crew.kernel = &tls_kernel;
+		log_info("TLS: the kernel encrypts large files");
+	} else {
+		log_debug("TLS: the kernel does not encrypt: %m");
+	}
+}
+
 int worker_tls(struct worker *w)
 {
 	w->crew.tickets = w->tickets;
 	if (!w->crew.tls)
 		return 0;
+	look_for_kernel(w);
 	return signer_client_go(w->crew.signer) || master(w) ? -1 : 0;
 }

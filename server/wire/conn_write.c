@@ -11,6 +11,8 @@
 
 #define IOV_MOST 64
 #define SHORT    512 /* octets that are copied to stand beside others */
+#define OFFLOAD_FROM                                                                               \
+	(64 * 1024) /* octets of a file: with fewer, handing over costs more than it saves */
 
 size_t conn_room(const struct conn *c)
 {
@@ -253,6 +255,18 @@ static bool not_written(struct conn *c, bool file, ssize_t n)
 	return false;
 }
 
+/* Whether the transport sends files itself; where much of one is next, it may learn to. In frames of HTTP/2 it never is: there each would
+ * cost two calls and two records, more than is saved. */
+static bool sends_files(struct conn *c)
+{
+	struct transport *t = &c->transport;
+	const struct chunk *span = c->out.first;
+	if (!(t->caps & TRANSPORT_SEND_FILE) && t->ops->offload && !span->ptr &&
+		span->length >= OFFLOAD_FROM)
+		t->ops->offload(t);
+	return t->caps & TRANSPORT_SEND_FILE;
+}
+
 bool conn_flush(struct conn *c, size_t *budget)
 {
 	if (c->transport.unsent && !flush_transport(c))
@@ -260,7 +274,7 @@ bool conn_flush(struct conn *c, size_t *budget)
 	while (!chunks_empty(&c->out)) {
 		const struct chunk *span = c->out.first;
 		bool file = !span->ptr;
-		bool by_kernel = c->transport.caps & TRANSPORT_SEND_FILE;
+		bool by_kernel = sends_files(c);
 		size_t asked = file && by_kernel ? file_piece(c) : 0;
 		ssize_t n = !by_kernel ? write_mixed(c) : file ? write_file(c) : write_memory(c);
 		if (n <= 0) {

@@ -86,7 +86,7 @@ static void begin(struct conn *c, const char *head, size_t length)
 {
 	struct h1_stream *s = h1_stream_new(c);
 	unsigned status = h1_read_head(s, head, length);
-	if (c->wire->thread->draining)
+	if (conn_last(c))
 		s->close = true;
 	if (status) {
 		refuse(s, status);
@@ -255,7 +255,7 @@ static bool next_request(struct conn *c, struct h1_stream *s)
 {
 	bool close = s->close;
 	bool linger = c->linger || s->refused || s->body_state == H1_BODY_FAILED ||
-		      conn_input(c).len > 0 || (c->wire->thread->draining && s->request.minor == 1);
+		      conn_input(c).len > 0 || (conn_last(c) && s->request.minor == 1);
 	h1_stream_free(s);
 	if (close) {
 		conn_close(c, linger);

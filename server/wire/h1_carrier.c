@@ -83,7 +83,7 @@ static void h1_send_head(struct request *request, bool end)
 	struct h1_stream *s = stream_of(request);
 	const struct response *response = &request->response;
 	judge_unread_body(s);
-	if (s->conn->wire->thread->draining)
+	if (conn_last(s->conn))
 		s->close = true;
 	size_t size =
 		h1_head_size(&response->fields, response->reason) + request->upgrade.len + 160;
@@ -224,7 +224,7 @@ static void h1_send_ready(struct request *request, struct ready *ready, bool hea
 	struct conn *c = s->conn;
 	judge_unread_body(s);
 	begin_tunnel(s);
-	if (c->wire->thread->draining)
+	if (conn_last(c))
 		s->close = true;
 	s->out_end = true;
 	size_t body = head_only ? 0 : ready->body_length;

@@ -30,6 +30,12 @@ static inline uint32_t conn_now_ms(const struct conn *c)
 	return (uint32_t)c->wire->loop->clock.monotonic_ms;
 }
 
+/* What is under way is to be the last of this connection. */
+static inline bool conn_last(const struct conn *c)
+{
+	return c->wire->thread->draining || c->transport.worn;
+}
+
 /* --- conn_write.c --- */
 
 /* What is asked of the kernel at once, and of one connection in a turn of the loop. */

@@ -451,6 +451,69 @@ static void says_close_while_draining(void **state)
 	close(fd);
 }
 
+/* The transport has sent so much that it is to end. */
+static void says_close_when_worn(void **state)
+{
+	(void)state;
+	int fd = connect_client();
+	char got[4096];
+	talk(fd, SMUGGLED, strlen(SMUGGLED), got, sizeof got);
+	assert_string_equal(got, HELLO);
+	container_of(wire->conns.prev, struct conn, link)->transport.worn = true;
+	talk(fd, SMUGGLED, strlen(SMUGGLED), got, sizeof got);
+	assert_non_null(strstr(got, "\r\nConnection: close\r\n"));
+	assert_true(is_closed(fd));
+	close(fd);
+}
+
+static unsigned offers;
+
+static void learn_to_send_files(struct transport *t)
+{
+	if (++offers == 2)
+		t->caps |= TRANSPORT_SEND_FILE;
+}
+
+/* Puts so much of a file into the connection's queue; what comes of it is read away. */
+static void send_of_file(struct conn *c, int client, int file, size_t length)
+{
+	static char bytes[1 << 17];
+	chunks_file(&c->out, NULL, file, 0, length, NULL);
+	conn_touch(c);
+	for (int i = 0; i < 1000 && length > 0; i++) {
+		turn();
+		ssize_t n = recv(client, bytes, sizeof bytes, 0);
+		length -= n > 0 ? (size_t)n : 0;
+	}
+	assert_int_equal(length, 0);
+}
+
+/* A transport that could learn to send files is told when a long one is next, not for a short one, and not when it can. */
+static void offers_long_files(void **state)
+{
+	(void)state;
+	FILE *file = tmpfile();
+	assert_int_equal(ftruncate(fileno(file), 1 << 20), 0);
+	int fd = connect_client();
+	struct conn *c = container_of(wire->conns.prev, struct conn, link);
+	struct transport_ops ops = *c->transport.ops;
+	ops.offload = learn_to_send_files;
+	c->transport.ops = &ops;
+	c->transport.caps = 0;
+	send_of_file(c, fd, fileno(file), 65535);
+	assert_int_equal(offers, 0);
+	send_of_file(c, fd, fileno(file), 65536);
+	assert_int_equal(offers, 1);
+	send_of_file(c, fd, fileno(file), 1 << 20);
+	assert_int_equal(offers, 2);
+	assert_true(c->transport.caps & TRANSPORT_SEND_FILE);
+	fclose(file);
+	close(fd);
+	turn();
+	turn();
+	assert_int_equal(wire_open(wire), 0);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -465,6 +528,8 @@ int main(void)
 		CASE(cuts_an_answer_that_is_shorter_than_announced),
 		CASE(tells_observers_of_each_exchange_once),
 		CASE(says_close_while_draining),
+		CASE(says_close_when_worn),
+		CASE(offers_long_files),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
