@@ -153,23 +153,12 @@ static int shake_hands(struct tls *tls)
 	}
 }
 
-/* One ticket: beside the first answer, or by itself where no request came with the end of the handshake. */
-static void send_ticket(struct tls *tls)
-{
-	tls->ticket_due = false;
-	gnutls_session_ticket_send(tls->session, 1, 0);
-}
-
-/* A client that has not asked for anything yet hears something all the same: one that waits for the acknowledgement of its last message
- * before it sends a request (Nagle) would wait for the delay of that. */
-static void acknowledge(struct tls *tls)
+/* Nothing is sent to a client that has not asked for anything yet; one that waits for the acknowledgement of its last message before it
+ * sends a request (Nagle) would wait for the delay of that. */
+static void acknowledge(const struct tls *tls)
 {
 	int on = 1;
-	if (tls_ahead(tls))
-		return;
-	if (tls->ticket_due)
-		send_ticket(tls);
-	else
+	if (!tls_ahead(tls))
 		setsockopt(tls->transport->fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
 }
 
@@ -262,8 +251,6 @@ static ssize_t tls_read(struct transport *t, void *to, size_t size)
 			result = no_data(tls, got);
 		}
 	}
-	if (taken == 0 && result == IO_AGAIN && tls->ticket_due)
-		send_ticket(tls);
 	return leave(tls, taken > 0 ? (ssize_t)taken : result);
 }
 
@@ -316,6 +303,13 @@ static const char *gather(struct tls *tls, const struct cursor *at, size_t room,
 	}
 	*length = used;
 	return tls->thread->plain;
+}
+
+/* One ticket, beside what is sent anyway. */
+static void send_ticket(struct tls *tls)
+{
+	tls->ticket_due = false;
+	gnutls_session_ticket_send(tls->session, 1, 0);
 }
 
 static ssize_t encrypt(struct tls *tls, struct cursor *at)

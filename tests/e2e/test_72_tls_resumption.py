@@ -11,7 +11,7 @@ from certificates import authority
 from secure import Secure
 from server import command, wait_for
 from tlskeys import Client, resume
-from tlsraw import HANDSHAKE, hello, hello_12, hello_13
+from tlsraw import hello, hello_12, hello_13
 
 MAKES = {"1.3": hello_13, "1.2": hello_12}
 CONFIG = """
@@ -98,16 +98,6 @@ def test_tickets_are_fresh(server):
             assert client.resumed and client.good() and client.sessions
             kept = client.sessions[-1]
     assert len(tickets) == 5
-
-
-def test_a_ticket_waits_for_no_request(server):
-    """§4.6.1: it may come at any time behind the Finished; who asks for nothing has it, too, and once."""
-    with Client(server.port) as client:
-        client.handshake(hello_13())
-        kind, payload = client.read(5)
-        assert kind == HANDSHAKE and payload[0] == tls.TICKET
-        client.after(tls.TICKET, payload[4:])
-        assert client.good() and len(client.sessions) == 1
 
 
 def test_no_ticket_for_who_cannot_use_it(server):

@@ -252,6 +252,8 @@ void h2_say(struct h2_client *client, const char *frames)
 /* --- What it hears. --- */
 
 static void tell(struct h2_client *c, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+static void tell(struct h2_client *c, const char *format, ...)
 {
 	char text[512];
 	va_list arguments;
