@@ -101,8 +101,16 @@ def family(pid):
 
 
 def children(pid):
-    """The children of a supervisor that are no helpers: its workers."""
-    return [one for one in family(pid) if not name_of(one).startswith("weir-")]
+    """The workers of a supervisor: neither helpers, nor those that open a file for somebody and are gone."""
+    return [one for one in family(pid) if command_of(one)[1:] == ["worker"]]
+
+
+def command_of(pid):
+    """Its command line; empty for one that is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace").split("\0")[:-1]
+    except OSError:
+        return []
 
 
 def helpers(pid, kind="signer"):
