@@ -162,8 +162,12 @@ int kept_glob(struct kept *kept, struct arena *arena, struct slice pattern, stru
 {
 	struct slice name;
 	glob_t found;
-	if (kept->replay.ptr)
-		return kept_find(kept, KEPT_PATTERN, pattern, &name, paths) ? ENOENT : 0;
+	if (kept->replay.ptr) {
+		if (kept_find(kept, KEPT_PATTERN, pattern, &name, paths))
+			return ENOENT;
+		/* a NUL behind each */
+		return paths->len > 0 && paths->ptr[paths->len - 1] ? EINVAL : 0;
+	}
 	if (memchr(pattern.ptr, 0, pattern.len))
 		return EINVAL;
 	int result = glob(arena_slice(arena, pattern).ptr, 0, NULL, &found);
