@@ -13,7 +13,7 @@ enum {
 	H2_COST_PING = 2,
 	H2_COST_EMPTY = 10,     /* DATA without octets, CONTINUATION */
 	H2_COST_SETTINGS = 20,  /* windows of all streams may change */
-	H2_COST_RESET = 50,     /* a stream that was given up before it brought anything */
+	H2_COST_RESET = 15,     /* a stream that was given up before it brought anything */
 	H2_COST_RESET_LATE = 5, /* that had brought something: a film that is sought in */
 	H2_COST_FAULT = 100,    /* that had to be reset for what was sent on it */
 	H2_WORTH_FRAME = 2,     /* a frame of a body that was sent: windows are told of it */
