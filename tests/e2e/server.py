@@ -271,7 +271,7 @@ class Server:
             self.started = born(one for one in family(self.process.pid) if is_lasting(one))
             if len(workers) == 1:
                 break
-            time.sleep(0.02)  # children that open a file for the worker end by themselves
+            time.sleep(0.02)  # one that drains ends by itself
 
     def check(self):
         """No worker restarted, no invariant broke, no sanitizer complained."""
