@@ -51,6 +51,8 @@ def whole(status, body=b"evil"):
 
 def in_pieces(peer, head):
     """The head, and its body a little later: as applications do that write twice."""
+    for _ in peer.body(head):
+        pass
     start, rest = error(404)
     peer.send(start)
     time.sleep(0.02)
@@ -59,6 +61,8 @@ def in_pieces(peer, head):
 
 
 def in_chunks(peer, head):
+    for _ in peer.body(head):
+        pass
     start, _ = error(503, framing=b"Transfer-Encoding: chunked\r\n")
     peer.send(start + b"4\r\nevil\r\n")
     peer.send(b"0\r\n\r\n")
