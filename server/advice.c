@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/whole.h"
 #include "handlers/static/static.h"
 #include "http/route.h"
 #include "http/target.h"
@@ -168,6 +169,8 @@ static void advise_limits(struct load *load, const struct snapshot *snapshot)
 
 /* --- Roots. --- */
 
+enum { TOLD_MAX = 16 << 20 };
+
 struct look {
 	int told; /* the writing end of a pipe: the paths that cannot be read, a NUL behind each */
 };
@@ -213,11 +216,7 @@ static void tell_roots(
 	struct load *load, const struct snapshot *snapshot, const struct account *account, int told)
 {
 	struct buffer paths = {NULL, 0, 0};
-	char piece[4096];
-	ssize_t n;
-	while ((n = read(told, piece, sizeof piece)) > 0 || (n < 0 && errno == EINTR))
-		if (n > 0)
-			buffer_append(&paths, piece, (size_t)n);
+	whole_read(told, &paths, TOLD_MAX);
 	for (size_t at = 0; at < paths.len;) {
 		const char *end = memchr(paths.ptr + at, 0, paths.len - at);
 		struct slice path = {

@@ -2,11 +2,11 @@
 /* Files of other machines, and files that are written in place: no call on them is made by a loop. A piece is read into memory on an I/O
  * thread, with a look whether the version still stands, and sent from there. Slower than sendfile; a disk that hangs holds up its own
  * readers alone. */
-#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/whole.h"
 #include "handlers/file/file_body.h"
 #include "io/disk.h"
 
@@ -39,19 +39,11 @@ struct piece_job {
 static void piece_work(struct disk_job *job)
 {
 	struct piece_job *piece = container_of(job, struct piece_job, job);
-	char *to = piece->piece->bytes;
-	size_t done = 0, length = piece->piece->used;
-	while (done < length) {
-		ssize_t n = pread(piece->fd, to + done, length - done, piece->offset + (off_t)done);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			piece->failed = n < 0 ? END_DISK_ERROR : END_FILE_CHANGED;
-			return;
-		}
-		done += (size_t)n;
-	}
-	if (!file_stamp_holds(&piece->stamp, piece->fd))
+	size_t length = piece->piece->used;
+	ssize_t n = whole_read_at(piece->fd, piece->piece->bytes, length, piece->offset);
+	if (n < 0)
+		piece->failed = END_DISK_ERROR;
+	else if ((size_t)n < length || !file_stamp_holds(&piece->stamp, piece->fd))
 		piece->failed = END_FILE_CHANGED;
 }
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/whole.h"
 #include "handlers/file/digest.h"
 #include "handlers/file/file.h"
 #include "io/remote.h"
@@ -60,23 +61,6 @@ bool file_stamp_holds(const struct file_stamp *stamp, int fd)
 	       same_time(s.st_mtim, stamp->modified);
 }
 
-/* Fills a piece as far as the file goes. Octets, or -1. */
-static ssize_t read_piece(int fd, char *to, size_t size, off_t offset)
-{
-	size_t done = 0;
-	while (done < size) {
-		ssize_t n = pread(fd, to + done, size - done, offset + (off_t)done);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		if (n == 0)
-			break;
-		done += (size_t)n;
-	}
-	return (ssize_t)done;
-}
-
 /* Variants have tags of their own even where their octets are the same (RFC 9110, 8.8.3.3): "…-gz". */
 static void write_etag(struct file_version *v, enum variant variant, const struct digest *d)
 {
@@ -115,7 +99,7 @@ static int read_content(struct file_version *v, struct digest *d)
 	while (done < length && result == 0) {
 		size_t want = length - done < PIECE ? length - done : PIECE;
 		errno = 0;
-		ssize_t n = read_piece(v->fd, keep ? buffer + done : buffer, want, (off_t)done);
+		ssize_t n = whole_read_at(v->fd, keep ? buffer + done : buffer, want, (off_t)done);
 		if (n != (ssize_t)want) {
 			result = -1;
 			break;
@@ -141,7 +125,7 @@ static void sample_content(struct file_version *v)
 	if (!buffer)
 		return;
 	digest_begin(&d);
-	ssize_t n = read_piece(v->fd, buffer, PIECE, 0);
+	ssize_t n = whole_read_at(v->fd, buffer, PIECE, 0);
 	if (n > 0)
 		digest_update(&d, buffer, (size_t)n);
 	v->utf8 = n > 0 && digest_is_utf8(&d);
@@ -243,7 +227,7 @@ void file_sniff(struct file_look *look)
 	ssize_t length = v->stamp.size < SNIFFED ? v->stamp.size : SNIFFED;
 	if (!bytes) {
 		bytes = piece;
-		length = read_piece(v->fd, piece, sizeof piece, 0);
+		length = whole_read_at(v->fd, piece, sizeof piece, 0);
 	}
 	char type[SNIFFER_TYPE_MAX] = "";
 	if (look->sniffer && length > 0)

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/whole.h"
 
 #define SYSTEM_FILE     "/etc/mime.types"
 #define SYSTEM_FILE_MAX (1u << 20)
@@ -243,15 +244,10 @@ struct mime *mime_system(struct arena *arena)
 {
 	struct buffer text = {NULL, 0, 0};
 	int fd = open(SYSTEM_FILE, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	ssize_t n = fd < 0 ? 0 : 1;
-	while (n > 0 && text.len < SYSTEM_FILE_MAX) {
-		buffer_reserve(&text, 16384);
-		n = read(fd, text.ptr + text.len, 16384);
-		if (n > 0)
-			text.len += (size_t)n;
-	}
-	if (fd >= 0)
+	if (fd >= 0) {
+		whole_read(fd, &text, SYSTEM_FILE_MAX);
 		close(fd);
+	}
 	struct mime *mime = mime_new(arena, (struct slice){text.ptr, text.len});
 	buffer_free(&text);
 	return mime;

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/whole.h"
 #include "io/tls_cert.h"
 
 enum { FILE_MAX = 1 << 20, KEY_FILE_MAX = 64 << 10 };
@@ -37,17 +38,10 @@ int tls_file_read(const char *path, struct buffer *to)
 	if (fd < 0)
 		return errno;
 	int error = fstat(fd, &st) ? errno : S_ISREG(st.st_mode) ? 0 : EINVAL;
-	while (!error && to->len <= FILE_MAX) {
-		buffer_reserve(to, 4096);
-		ssize_t n = read(fd, to->ptr + to->len, 4096);
-		if (n == 0)
-			break;
-		if (n < 0 && errno != EINTR)
-			error = errno;
-		to->len += n > 0 ? (size_t)n : 0;
-	}
+	if (!error)
+		error = whole_read(fd, to, FILE_MAX);
 	close(fd);
-	return error ? error : to->len > FILE_MAX ? EFBIG : 0;
+	return error;
 }
 
 int tls_key_read(int fd, struct buffer *to)
@@ -55,15 +49,7 @@ int tls_key_read(int fd, struct buffer *to)
 	struct stat st;
 	int error = fstat(fd, &st) ? errno : S_ISREG(st.st_mode) ? 0 : EINVAL;
 	buffer_reserve(to, KEY_FILE_MAX + 1); /* at once: what grows leaves copies behind */
-	while (!error && to->len <= KEY_FILE_MAX) {
-		ssize_t n = read(fd, to->ptr + to->len, KEY_FILE_MAX + 1 - to->len);
-		if (n == 0)
-			break;
-		if (n < 0 && errno != EINTR)
-			error = errno;
-		to->len += n > 0 ? (size_t)n : 0;
-	}
-	return error ? error : to->len > KEY_FILE_MAX ? EFBIG : 0;
+	return error ? error : whole_read(fd, to, KEY_FILE_MAX);
 }
 
 static int import(gnutls_privkey_t *key, struct slice text)

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/whole.h"
 #include "io/tls_cert.h"
 #include "io/tls_keys.h"
 #include "io/tls_self.h"
@@ -83,31 +84,11 @@ static int make_folder(struct making *m)
 	return result;
 }
 
-static int write_all(int fd, struct slice bytes)
-{
-	while (bytes.len > 0) {
-		ssize_t n = write(fd, bytes.ptr, bytes.len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		bytes = slice_from(bytes, (size_t)n);
-	}
-	return fsync(fd);
-}
-
-/* In one step: who reads it sees the old or the new one. */
 static int write_file(struct making *m, struct slice path, struct slice bytes, mode_t mode)
 {
 	struct slice new = arena_format(m->arena, "%s.new", path.ptr);
-	unlink(new.ptr);
-	int fd = open(new.ptr, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
-	int result = fd < 0 || write_all(fd, bytes) ? -1 : 0;
-	if (fd >= 0)
-		close(fd);
-	if (result == 0)
-		result = rename(new.ptr, path.ptr);
-	return result ? fail(m, path.ptr, strerror(errno)) : 0;
+	int error = whole_replace(AT_FDCWD, path.ptr, new.ptr, bytes, mode);
+	return error ? fail(m, path.ptr, strerror(error)) : 0;
 }
 
 static int write_key(struct making *m, struct slice path, gnutls_x509_privkey_t key)

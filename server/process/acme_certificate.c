@@ -10,23 +10,20 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/whole.h"
+
 #define FILE_MOST (256 * 1024)
 
 /* -1 with errno. */
 static int read_file(int state, const char *path, struct buffer *to)
 {
 	int fd = openat(state, path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	ssize_t n = 1;
 	if (fd < 0)
 		return -1;
-	while (n > 0 && to->len < FILE_MOST) {
-		buffer_reserve(to, 8192);
-		n = read(fd, to->ptr + to->len, 8192);
-		if (n > 0)
-			to->len += (size_t)n;
-	}
+	int error = whole_read(fd, to, FILE_MOST);
 	close(fd);
-	return n < 0 ? -1 : 0;
+	errno = error;
+	return error ? -1 : 0;
 }
 
 static bool is_for_all(gnutls_x509_crt_t certificate, const struct acme_certificate *wanted)

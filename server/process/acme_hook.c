@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/bytes.h"
+#include "base/whole.h"
 
 #define TOKEN_MAX 128
 
@@ -26,19 +26,9 @@ static int put(int folder, const char *token, struct slice text)
 {
 	char new[TOKEN_MAX + 16];
 	snprintf(new, sizeof(new), ".%s.new", token);
-	int fd = openat(folder, new, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return -1;
-	ssize_t n = write(fd, text.ptr, text.len);
-	if (n >= 0 && (size_t)n < text.len)
-		errno = ENOSPC;
-	if (close(fd) || n != (ssize_t)text.len || renameat(folder, new, folder, token)) {
-		int error = errno;
-		unlinkat(folder, new, 0);
-		errno = error;
-		return -1;
-	}
-	return 0;
+	int error = whole_replace(folder, token, new, text, 0600);
+	errno = error;
+	return error ? -1 : 0;
 }
 
 static int obey(const char *method, int folder, const char *token, const char *authorization)

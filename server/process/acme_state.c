@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/whole.h"
 
 /* --- The folder. --- */
 
@@ -193,17 +194,9 @@ int acme_record_write(int state, const char *name, const struct acme_record *rec
 		"\ngood %d\n%s\n",
 		record->about, record->failures, record->last, record->next, record->good,
 		record->text);
-	int fd = openat(state, new, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return -1;
-	bool whole = write(fd, text, (size_t)length) == length;
-	if (close(fd) || !whole || renameat(state, new, state, path)) {
-		int error = errno;
-		unlinkat(state, new, 0);
-		errno = whole ? error : ENOSPC;
-		return -1;
-	}
-	return 0;
+	int error = whole_replace(state, path, new, (struct slice){text, (size_t)length}, 0600);
+	errno = error;
+	return error ? -1 : 0;
 }
 
 /* An account that is held back, whichever. */

@@ -2,31 +2,19 @@
 /* Memory files that are sealed once they are written, so that no worker can change what the next one will believe. */
 #include "process/keepsake.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int write_all(int fd, struct slice bytes)
-{
-	while (bytes.len > 0) {
-		ssize_t n = write(fd, bytes.ptr, bytes.len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		bytes = slice_from(bytes, (size_t)n);
-	}
-	return 0;
-}
+#include "base/whole.h"
 
 int keepsake_make(const char *name, struct slice bytes)
 {
 	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return -1;
-	if (write_all(fd, bytes) ||
+	if (whole_write(fd, bytes) ||
 		fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL)) {
 		close(fd);
 		return -1;

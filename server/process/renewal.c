@@ -16,6 +16,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/table.h"
+#include "base/whole.h"
 #include "process/renewed.h"
 #include "process/roots.h"
 
@@ -423,24 +424,6 @@ int renewal_next(struct renewal *r, uint64_t now)
 
 /* --- Taking. --- */
 
-static int read_whole(int fd, struct buffer *to)
-{
-	to->len = 0;
-	for (;;) {
-		buffer_reserve(to, 8192);
-		ssize_t n = read(fd, to->ptr + to->len, 8192);
-		if (n == 0)
-			return 0;
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return errno;
-		to->len += (size_t)n;
-		if (to->len > FILE_MAX)
-			return EFBIG;
-	}
-}
-
 static void on_fault(void *context, const struct tls_settings *rules, const struct tls_pair *pair,
 	const char *key, bool warning, const char *text)
 {
@@ -570,7 +553,8 @@ bool renewal_take(struct renewal *r, int fd, int error, uint64_t now)
 		unit->due = now + AGAIN_MS;
 		return false;
 	}
-	r->errors[r->asked] = error ? error : read_whole(fd, &r->bytes[r->asked]);
+	r->bytes[r->asked].len = 0;
+	r->errors[r->asked] = error ? error : whole_read(fd, &r->bytes[r->asked], FILE_MAX);
 	r->asked++;
 	return r->asked == unit->count ? finish(r, now) : false;
 }

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/whole.h"
+
 static const char FIRST_LINE[] = "weir-kept 1\n";
 
 struct frame {
@@ -111,24 +113,6 @@ static int open_file(enum kept_kind kind, const char *path, int *fd)
 	return S_ISDIR(s.st_mode) ? EISDIR : EINVAL;
 }
 
-/* Reads until the end, for a file may also be a pipe. 0 or an errno. */
-static int read_all(int fd, struct buffer *to)
-{
-	for (;;) {
-		buffer_reserve(to, 16384);
-		ssize_t n = read(fd, to->ptr + to->len, 16384);
-		if (n == 0)
-			return 0;
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return errno;
-		to->len += (size_t)n;
-		if (to->len > KEPT_FILE_MAX)
-			return EFBIG;
-	}
-}
-
 int kept_read(struct kept *kept, enum kept_kind kind, struct arena *arena, struct slice path,
 	struct slice *contents)
 {
@@ -145,7 +129,7 @@ int kept_read(struct kept *kept, enum kept_kind kind, struct arena *arena, struc
 	if (error)
 		return error;
 	struct buffer text = {0};
-	error = read_all(fd, &text);
+	error = whole_read(fd, &text, KEPT_FILE_MAX);
 	close(fd);
 	if (!error && kept->text.len + text.len > KEPT_MAX)
 		error = EFBIG;
