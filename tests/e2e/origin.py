@@ -278,11 +278,8 @@ def give(peer, head):
     return framing != "close"
 
 
-def websocket(peer, head):
-    """Accepts a tunnel and sends everything back until the client ends; then says so and ends."""
-    assert head.get("Upgrade") == "websocket" and head.get("Connection").lower() == "upgrade"
-    peer.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-              b"Sec-WebSocket-Accept: x\r\n\r\n")
+def echo(peer):
+    """Sends everything back until the client ends; then says so and ends."""
     try:
         while True:
             if peer.buffer:
@@ -292,6 +289,14 @@ def websocket(peer, head):
     except Gone:
         peer.send(b"bye")
     return False
+
+
+def websocket(peer, head):
+    """Accepts a tunnel and sends everything back."""
+    assert head.get("Upgrade") == "websocket" and head.get("Connection").lower() == "upgrade"
+    peer.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+              b"Sec-WebSocket-Accept: x\r\n\r\n")
+    return echo(peer)
 
 
 def events(peer, head):

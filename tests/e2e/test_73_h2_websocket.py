@@ -15,7 +15,7 @@ import material
 from client import Ended, connect
 from h2client import *
 from h2stage import SCRIPTED, Stage
-from origin import Gone, pattern
+from origin import echo, pattern
 from server import Server, children, command, wait_for
 
 TEXT, BINARY, CLOSE, PING_FRAME, PONG = 1, 2, 8, 9, 10
@@ -32,18 +32,9 @@ def switch(peer, head_of, *lines):
               + b"\r\n" + b"".join(line + b"\r\n" for line in lines) + b"\r\n")
 
 
-def echo(peer, head_of):
-    """Sends all back; says bye at the client's end."""
+def chat(peer, head_of):
     switch(peer, head_of, b"Sec-WebSocket-Protocol: chat")
-    try:
-        while True:
-            if peer.buffer:
-                data, peer.buffer = peer.buffer, b""
-                peer.send(data)
-            peer.more()
-    except Gone:
-        peer.send(b"bye")
-    return False
+    return echo(peer)
 
 
 def first(peer, head_of):
@@ -68,7 +59,7 @@ def refuses(peer, head_of):
 
 @pytest.fixture(scope="module")
 def stage(h2stage):
-    h2stage.origin.scripts.update(echo=echo, first=first, breaks=breaks, refuses=refuses)
+    h2stage.origin.scripts.update(echo=chat, first=first, breaks=breaks, refuses=refuses)
     return h2stage
 
 
@@ -213,7 +204,7 @@ def test_a_stalled_tunnel(stage):
 
 def test_outlives_a_reload():
     """DESIGN §4: tunnels go on in the old worker; the connection takes no more requests."""
-    with Stage(scripts={"echo": echo}, secure=False) as stage:
+    with Stage(scripts={"echo": chat}, secure=False) as stage:
         with stage.open(SCRIPTED, seconds=15) as c:
             number = opened(c)
             echoed(c, number, b"before")

@@ -169,7 +169,7 @@ def test_failure_is_told_and_remembered(weir):
     closed, port = free_port(), free_port()
     with Pebble(closed) as pebble:
         server = weir((TLS + SITES).replace("$acme", "$folder/acme"), values=values(pebble, http=port))
-        before = time.time()
+        before = int(time.time())  # what is remembered is whole seconds, too
         wait_for(lambda: "no certificate for a.test" in server.log(), SECONDS, "the failure")
         log = server.log()
         assert re.search(r"attempt 1\): .*connection refused.*at port 80.*Next attempt after", log)

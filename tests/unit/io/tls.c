@@ -10,23 +10,7 @@
 
 #include "base/check.h"
 
-static struct stage stage;
 static struct peer_pair p;
-
-static int begin(void **state)
-{
-	(void)state;
-	stage_begin(&stage, "{ certificates: [{ certificate: a.pem, key: a.key }] }",
-		"  - listen: [\"https://127.0.0.1:1\"]\n");
-	return 0;
-}
-
-static int end(void **state)
-{
-	(void)state;
-	stage_end(&stage);
-	return 0;
-}
 
 static ssize_t write_text(const char *text)
 {
@@ -46,7 +30,7 @@ static void assert_read(const char *text)
 static void octet_by_octet(const char *priorities)
 {
 	char text[64];
-	pair_open(&p, &stage, &(struct wish){.priorities = priorities, .protocol = "http/1.1"});
+	pair_open(&p, &(struct wish){.priorities = priorities, .protocol = "http/1.1"});
 	int server = IO_AGAIN, client;
 	do {
 		client = gnutls_handshake(p.client);
@@ -88,7 +72,7 @@ static void tells_what_is_left(void **state)
 		static char text[3001], got[3001];
 		memset(text, 'x', 3000);
 		memcpy(text + 1400, "middle", 6);
-		pair_open(&p, &stage, &(struct wish){0});
+		pair_open(&p, &(struct wish){0});
 		pair_greet(&p);
 		for (size_t at = 0; at < 3000; at += 1000)
 			assert_int_equal(gnutls_record_send(p.client, text + at, 1000), 1000);
@@ -111,7 +95,7 @@ static void tells_what_is_left(void **state)
 static void request_behind_handshake(void **state)
 {
 	(void)state;
-	pair_open(&p, &stage, &(struct wish){0});
+	pair_open(&p, &(struct wish){0});
 	assert_int_equal(gnutls_handshake(p.client), GNUTLS_E_AGAIN);
 	pair_let(&p, SIZE_MAX);
 	assert_int_equal(p.t.ops->start(&p.t), IO_AGAIN);
@@ -131,7 +115,7 @@ static void one_send_each(void **state)
 	(void)state;
 	char head[] = "head", body[] = "body", tail[] = "tail";
 	struct iovec iov[] = {{head, 4}, {body, 4}, {tail, 4}};
-	pair_open(&p, &stage, &(struct wish){0});
+	pair_open(&p, &(struct wish){0});
 	pair_greet(&p);
 	assert_int_equal(p.send_count, 1);
 	assert_int_equal(p.t.ops->write(&p.t, iov, 3, false), 12);
@@ -177,7 +161,7 @@ static void records_grow(void **state)
 	static char text[128 * 1024];
 	size_t lengths[64];
 	memset(text, 'y', sizeof(text));
-	pair_open(&p, &stage, &(struct wish){0});
+	pair_open(&p, &(struct wish){0});
 	pair_greet(&p);
 	assert_int_equal(write_text("x"), 1); /* and the ticket */
 	pair_take(&p);
@@ -208,7 +192,7 @@ static void keeps_what_is_not_sent(void **state)
 	static char text[300 * 1000];
 	for (size_t i = 0; i < sizeof(text) - 1; i++)
 		text[i] = (char)('a' + i % 23);
-	pair_open(&p, &stage, &(struct wish){.stream = true});
+	pair_open(&p, &(struct wish){.stream = true});
 	pair_greet(&p);
 	int small = 4096;
 	setsockopt(p.t.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
@@ -247,7 +231,7 @@ static void finishes_one_half(void **state)
 {
 	(void)state;
 	char text[16];
-	pair_open(&p, &stage, &(struct wish){.stream = true});
+	pair_open(&p, &(struct wish){.stream = true});
 	pair_greet(&p);
 	assert_int_equal(write_text("last"), 4);
 	assert_int_equal(p.t.ops->finish(&p.t), 1);
@@ -265,7 +249,7 @@ static void finishes_later(void **state)
 {
 	(void)state;
 	static char text[1 << 20];
-	pair_open(&p, &stage, &(struct wish){.stream = true});
+	pair_open(&p, &(struct wish){.stream = true});
 	pair_greet(&p);
 	int small = 4096;
 	setsockopt(p.t.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
@@ -292,7 +276,7 @@ static void closing_says_so(void **state)
 {
 	(void)state;
 	char text[16];
-	pair_open(&p, &stage, &(struct wish){.stream = true});
+	pair_open(&p, &(struct wish){.stream = true});
 	pair_greet(&p);
 	p.t.ops->close(&p.t, false);
 	pair_take(&p);
@@ -306,7 +290,7 @@ static void hears_the_end(void **state)
 	(void)state;
 	char text[16];
 	for (int notify = 0; notify < 2; notify++) {
-		pair_open(&p, &stage, &(struct wish){.stream = true});
+		pair_open(&p, &(struct wish){.stream = true});
 		pair_greet(&p);
 		assert_int_equal(gnutls_record_send(p.client, "last", 4), 4);
 		if (notify)
@@ -321,7 +305,7 @@ static void hears_the_end(void **state)
 		pair_close(&p);
 	}
 	/* close_notify behind data, with the socket left open: nobody else would tell of it */
-	pair_open(&p, &stage, &(struct wish){0});
+	pair_open(&p, &(struct wish){0});
 	pair_greet(&p);
 	assert_int_equal(gnutls_record_send(p.client, "last", 4), 4);
 	gnutls_bye(p.client, GNUTLS_SHUT_WR);
@@ -335,7 +319,7 @@ static void hears_the_end(void **state)
 static void client_goes_during_handshake(void **state)
 {
 	(void)state;
-	pair_open(&p, &stage, &(struct wish){.stream = true});
+	pair_open(&p, &(struct wish){.stream = true});
 	assert_int_equal(p.t.ops->start(&p.t), IO_AGAIN);
 	assert_int_equal(gnutls_handshake(p.client), GNUTLS_E_AGAIN);
 	pair_let(&p, 100);
@@ -360,5 +344,5 @@ int main(void)
 		cmocka_unit_test(hears_the_end),
 		cmocka_unit_test(client_goes_during_handshake),
 	};
-	return cmocka_run_group_tests(tests, begin, end);
+	return cmocka_run_group_tests(tests, stage_set_up, stage_tear_down);
 }

@@ -10,28 +10,12 @@
 
 #include "base/check.h"
 
-static struct stage stage;
 static struct peer_pair p;
-
-static int begin(void **state)
-{
-	(void)state;
-	stage_begin(&stage, "{ certificates: [{ certificate: a.pem, key: a.key }] }",
-		"  - listen: [\"https://127.0.0.1:1\"]\n");
-	return 0;
-}
-
-static int end(void **state)
-{
-	(void)state;
-	stage_end(&stage);
-	return 0;
-}
 
 /* What the server sends to somebody who sends these octets; its start must fail, and say that the peer was told. */
 static size_t answer(const char *octets, size_t length, char *to, size_t size)
 {
-	pair_open(&p, &stage, &(struct wish){.stream = true});
+	pair_open(&p, &(struct wish){.stream = true});
 	assert_int_equal(send(p.fd, octets, length, MSG_NOSIGNAL), length);
 	errno = 0;
 	assert_int_equal(p.t.ops->start(&p.t), IO_ERROR);
@@ -75,7 +59,7 @@ static void plain_http_gets_plain_400(void **state)
 	assert_non_null(strstr(got, "\r\n\r\nThis port speaks HTTPS"));
 	pair_close(&p);
 	/* an octet at a time */
-	pair_open(&p, &stage, &(struct wish){.stream = true});
+	pair_open(&p, &(struct wish){.stream = true});
 	for (const char *at = "GET"; *at; at++) {
 		assert_int_equal(send(p.fd, at, 1, MSG_NOSIGNAL), 1);
 		assert_int_equal(p.t.ops->start(&p.t), IO_AGAIN);
@@ -90,7 +74,7 @@ static void plain_http_gets_plain_400(void **state)
 
 static void assert_refused(const struct wish *wish, int alert)
 {
-	pair_open(&p, &stage, wish);
+	pair_open(&p, wish);
 	struct shaken shaken = pair_shake(&p);
 	assert_int_equal(shaken.server, IO_ERROR);
 	assert_int_equal(shaken.client, GNUTLS_E_FATAL_ALERT_RECEIVED);
@@ -123,7 +107,7 @@ static void assert_read_fails(int alert)
 static void forged_record(void **state)
 {
 	(void)state;
-	pair_open(&p, &stage, &(struct wish){0});
+	pair_open(&p, &(struct wish){0});
 	pair_greet(&p);
 	assert_int_equal(gnutls_record_send(p.client, "hello", 5), 5);
 	p.out.ptr[p.out.len - 1] ^= 1;
@@ -136,7 +120,7 @@ static void forged_behind_good(void **state)
 {
 	(void)state;
 	char bytes[64];
-	pair_open(&p, &stage, &(struct wish){0});
+	pair_open(&p, &(struct wish){0});
 	pair_greet(&p);
 	assert_int_equal(gnutls_record_send(p.client, "hello", 5), 5);
 	assert_int_equal(gnutls_record_send(p.client, "world", 5), 5);
@@ -152,7 +136,7 @@ static void refuses_renegotiation(void **state)
 {
 	(void)state;
 	char bytes[64];
-	pair_open(&p, &stage, &(struct wish){.priorities = "NORMAL:-VERS-ALL:+VERS-TLS1.2"});
+	pair_open(&p, &(struct wish){.priorities = "NORMAL:-VERS-ALL:+VERS-TLS1.2"});
 	pair_greet(&p);
 	int refused = 0;
 	for (; refused < 100; refused++) {
@@ -168,8 +152,7 @@ static void refuses_renegotiation(void **state)
 		if (refused > 0)
 			continue;
 		pair_close(&p);
-		pair_open(
-			&p, &stage, &(struct wish){.priorities = "NORMAL:-VERS-ALL:+VERS-TLS1.2"});
+		pair_open(&p, &(struct wish){.priorities = "NORMAL:-VERS-ALL:+VERS-TLS1.2"});
 		pair_greet(&p);
 	}
 	assert_in_range(refused, 1, 20);
@@ -181,7 +164,7 @@ static void warnings_end(void **state)
 {
 	(void)state;
 	char bytes[64];
-	pair_open(&p, &stage, &(struct wish){.priorities = "NORMAL:-VERS-ALL:+VERS-TLS1.2"});
+	pair_open(&p, &(struct wish){.priorities = "NORMAL:-VERS-ALL:+VERS-TLS1.2"});
 	pair_greet(&p);
 	gnutls_alert_send(p.client, GNUTLS_AL_WARNING, GNUTLS_A_USER_CANCELED);
 	pair_say(&p, "hello");
@@ -197,7 +180,7 @@ static void nothing_ends(void **state)
 {
 	(void)state;
 	char bytes[64];
-	pair_open(&p, &stage, &(struct wish){0});
+	pair_open(&p, &(struct wish){0});
 	pair_greet(&p);
 	for (int i = 0; i < 5; i++)
 		gnutls_record_send2(p.client, "", 0, 1, 0);
@@ -208,7 +191,7 @@ static void nothing_ends(void **state)
 	pair_let(&p, SIZE_MAX);
 	assert_read_fails(GNUTLS_A_UNEXPECTED_MESSAGE);
 
-	pair_open(&p, &stage, &(struct wish){0});
+	pair_open(&p, &(struct wish){0});
 	pair_greet(&p);
 	ssize_t n = IO_AGAIN;
 	int i = 0;
@@ -228,7 +211,7 @@ static void key_updates(void **state)
 {
 	(void)state;
 	char bytes[64];
-	pair_open(&p, &stage, &(struct wish){0});
+	pair_open(&p, &(struct wish){0});
 	pair_greet(&p);
 	assert_int_equal(gnutls_session_key_update(p.client, GNUTLS_KU_PEER), 0);
 	pair_say(&p, "hello");
@@ -246,7 +229,7 @@ static void fatal_alert_is_heard(void **state)
 {
 	(void)state;
 	char bytes[64];
-	pair_open(&p, &stage, &(struct wish){0});
+	pair_open(&p, &(struct wish){0});
 	pair_greet(&p);
 	pair_take(&p);
 	size_t before = p.raw.len;
@@ -273,5 +256,5 @@ int main(void)
 		cmocka_unit_test(key_updates),
 		cmocka_unit_test(fatal_alert_is_heard),
 	};
-	return cmocka_run_group_tests(tests, begin, end);
+	return cmocka_run_group_tests(tests, stage_set_up, stage_tear_down);
 }

@@ -18,7 +18,6 @@
 
 #define SMALL_FOR (20 * 1024) /* enough that records are long */
 
-static struct stage stage;
 static struct peer_pair p;
 
 /* What the kernel was asked for, and what it is to say. */
@@ -79,16 +78,8 @@ static const struct tls_kernel fake = {fake_set, fake_send};
 static int begin(void **state)
 {
 	(void)state;
-	stage_begin(&stage, "{ certificates: [{ certificate: a.pem, key: a.key }] }",
-		"  - listen: [\"https://127.0.0.1:1\"]\n");
+	stage_set_up(state);
 	tls_thread_kernel(stage.thread, &fake);
-	return 0;
-}
-
-static int end(void **state)
-{
-	(void)state;
-	stage_end(&stage);
 	return 0;
 }
 
@@ -103,7 +94,7 @@ static void greet(const char *priorities)
 {
 	static char text[SMALL_FOR];
 	memset(&seen, 0, sizeof(seen));
-	pair_open(&p, &stage, &(struct wish){.priorities = priorities, .stream = true});
+	pair_open(&p, &(struct wish){.priorities = priorities, .stream = true});
 	pair_greet(&p);
 	memset(text, 'g', sizeof(text));
 	p.t.ops->offload(&p.t); /* too early: what a client waits for comes in short records */
@@ -446,5 +437,5 @@ int main(void)
 		cmocka_unit_test(another_key_comes_first),
 		cmocka_unit_test(looks_for_it),
 	};
-	return cmocka_run_group_tests(tests, begin, end);
+	return cmocka_run_group_tests(tests, begin, stage_tear_down);
 }

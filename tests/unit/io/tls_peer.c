@@ -12,6 +12,8 @@
 
 /* --- The stage. --- */
 
+struct stage stage;
+
 void stage_fault(void *context, const struct tls_settings *rules, const struct tls_pair *pair,
 	const char *key, bool warning, const char *text)
 {
@@ -37,38 +39,53 @@ static void make_certificates(const char *folder)
 	made_free(&me);
 }
 
-struct tls_thread *stage_thread(struct stage *stage, unsigned char master)
+struct tls_thread *stage_thread(unsigned char master)
 {
 	unsigned char key[TLS_MASTER_SIZE];
 	memset(key, master, sizeof(key));
-	struct tls_thread *thread = tls_thread_new(&stage->loop, stage->store, key);
+	struct tls_thread *thread = tls_thread_new(&stage.loop, stage.store, key);
 	assert_non_null(thread);
 	return thread;
 }
 
-void stage_begin(struct stage *stage, const char *tls, const char *sites)
+void stage_begin(const char *tls, const char *sites)
 {
 	struct buffer text = {0};
-	memset(stage, 0, sizeof(*stage));
-	made_folder(stage->folder);
-	make_certificates(stage->folder);
+	memset(&stage, 0, sizeof(stage));
+	made_folder(stage.folder);
+	make_certificates(stage.folder);
 	buffer_format(&text, "tls: %s\nsites:\n%s", tls, sites);
 	buffer_append(&text, "", 1);
-	stage->snapshot = made_load(stage->folder, text.ptr);
+	stage.snapshot = made_load(stage.folder, text.ptr);
 	buffer_free(&text);
-	stage->store = tls_store_make(stage->snapshot, tls_keys_here(), stage_fault, NULL);
-	assert_non_null(stage->store);
-	assert_int_equal(loop_init(&stage->loop, 0), 0);
-	stage->thread = stage_thread(stage, 1);
+	stage.store = tls_store_make(stage.snapshot, tls_keys_here(), stage_fault, NULL);
+	assert_non_null(stage.store);
+	assert_int_equal(loop_init(&stage.loop, 0), 0);
+	stage.thread = stage_thread(1);
 }
 
-void stage_end(struct stage *stage)
+void stage_end(void)
 {
-	tls_thread_free(stage->thread);
-	tls_store_put(stage->store);
-	snapshot_free(stage->snapshot);
-	loop_done(&stage->loop);
-	made_remove(stage->folder);
+	tls_thread_free(stage.thread);
+	tls_store_put(stage.store);
+	snapshot_free(stage.snapshot);
+	loop_done(&stage.loop);
+	made_remove(stage.folder);
+}
+
+int stage_set_up(void **state)
+{
+	(void)state;
+	stage_begin("{ certificates: [{ certificate: a.pem, key: a.key }] }",
+		"  - listen: [\"https://127.0.0.1:1\"]\n");
+	return 0;
+}
+
+int stage_tear_down(void **state)
+{
+	(void)state;
+	stage_end();
+	return 0;
 }
 
 /* --- The client's bytes. --- */
@@ -140,15 +157,14 @@ static void set_certificate(struct peer_pair *p, const char *folder, const char 
 	gnutls_certificate_set_flags(p->credentials, GNUTLS_CERTIFICATE_SKIP_KEY_CERT_MATCH);
 }
 
-void pair_open_on(struct peer_pair *p, struct stage *stage, struct tls_thread *thread,
-	const struct wish *wish)
+void pair_open_on(struct peer_pair *p, struct tls_thread *thread, const struct wish *wish)
 {
 	int fds[2];
 	memset(p, 0, sizeof(*p));
 	int type = wish->stream ? SOCK_STREAM : SOCK_SEQPACKET;
 	assert_int_equal(socketpair(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
 	p->fd = fds[1];
-	assert_int_equal(tls_init(&p->t, fds[0], false, thread, &stage->snapshot->listeners[0]), 0);
+	assert_int_equal(tls_init(&p->t, fds[0], false, thread, &stage.snapshot->listeners[0]), 0);
 	assert_int_equal(
 		gnutls_init(&p->client, GNUTLS_CLIENT | GNUTLS_NONBLOCK | GNUTLS_FORCE_CLIENT_CERT |
 						GNUTLS_NO_SIGNAL),
@@ -158,7 +174,7 @@ void pair_open_on(struct peer_pair *p, struct stage *stage, struct tls_thread *t
 		0);
 	assert_int_equal(gnutls_certificate_allocate_credentials(&p->credentials), 0);
 	if (wish->shown)
-		set_certificate(p, stage->folder, wish->shown);
+		set_certificate(p, stage.folder, wish->shown);
 	gnutls_credentials_set(p->client, GNUTLS_CRD_CERTIFICATE, p->credentials);
 	const char *name = wish->name ? wish->name : "a.test";
 	if (name[0])
@@ -178,9 +194,9 @@ void pair_open_on(struct peer_pair *p, struct stage *stage, struct tls_thread *t
 	gnutls_transport_set_pull_timeout_function(p->client, pull_timeout);
 }
 
-void pair_open(struct peer_pair *p, struct stage *stage, const struct wish *wish)
+void pair_open(struct peer_pair *p, const struct wish *wish)
 {
-	pair_open_on(p, stage, stage->thread, wish);
+	pair_open_on(p, stage.thread, wish);
 }
 
 struct shaken pair_shake(struct peer_pair *p)

@@ -29,12 +29,16 @@ struct stage {
 	struct tls_store *store;
 	struct tls_thread *thread;
 };
+extern struct stage stage;
 /* A configuration in which certificates a.pem (a.test), b.pem (b.test), the authority ca.pem and me.pem (client.test, of ca.pem) are there;
  * `tls` stands behind "tls: ", `sites` behind "sites:". */
-void stage_begin(struct stage *stage, const char *tls, const char *sites);
+void stage_begin(const char *tls, const char *sites);
 /* Another thread, with the same master key of tickets or another. */
-struct tls_thread *stage_thread(struct stage *stage, unsigned char master);
-void stage_end(struct stage *stage);
+struct tls_thread *stage_thread(unsigned char master);
+void stage_end(void);
+/* For cmocka: one listener, with a.pem. */
+int stage_set_up(void **state);
+int stage_tear_down(void **state);
 /* For tls_store_make: fails the test, but of warnings. */
 tls_fault_fn stage_fault;
 
@@ -61,9 +65,8 @@ struct peer_pair {
 	bool alerted;      /* the client has heard a fatal alert */
 	bool eof;          /* the server has closed its half */
 };
-void pair_open(struct peer_pair *p, struct stage *stage, const struct wish *wish);
-void pair_open_on(struct peer_pair *p, struct stage *stage, struct tls_thread *thread,
-	const struct wish *wish);
+void pair_open(struct peer_pair *p, const struct wish *wish);
+void pair_open_on(struct peer_pair *p, struct tls_thread *thread, const struct wish *wish);
 /* Lets so many octets through (all: SIZE_MAX). */
 void pair_let(struct peer_pair *p, size_t octets);
 /* The client's turn: takes what came. */

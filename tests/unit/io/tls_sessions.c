@@ -7,7 +7,6 @@
 
 #include "base/check.h"
 
-static struct stage stage;
 static struct peer_pair p;
 
 static const char ONE_2[] = "NORMAL:-VERS-ALL:+VERS-TLS1.2";
@@ -16,9 +15,8 @@ static const char ONE_3[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3";
 static int begin(void **state)
 {
 	(void)state;
-	stage_begin(&stage,
-		"{ certificates: [{ certificate: a.pem, key: a.key }, "
-		"{ certificate: b.pem, key: b.key }] }",
+	stage_begin("{ certificates: [{ certificate: a.pem, key: a.key }, "
+		    "{ certificate: b.pem, key: b.key }] }",
 		"  - listen: [\"https://127.0.0.1:1\"]\n    host: a.test\n"
 		"  - listen: [\"https://127.0.0.1:1\"]\n    host: b.test\n"
 		"  - listen: [\"https://127.0.0.1:1\"]\n    host: may.test\n"
@@ -33,20 +31,13 @@ static int begin(void **state)
 	return 0;
 }
 
-static int end(void **state)
-{
-	(void)state;
-	stage_end(&stage);
-	return 0;
-}
-
 /* --- Resumption. --- */
 
 static gnutls_datum_t first_session(const char *priorities, const char *name)
 {
 	char text[] = "hello";
 	struct iovec iov = {text, 5};
-	pair_open(&p, &stage, &(struct wish){.priorities = priorities, .name = name});
+	pair_open(&p, &(struct wish){.priorities = priorities, .name = name});
 	pair_greet(&p);
 	assert_false(tls_facts(&p.t)->resumed);
 	assert_int_equal(p.t.ops->write(&p.t, &iov, 1, false), 5);
@@ -60,7 +51,7 @@ static gnutls_datum_t first_session(const char *priorities, const char *name)
 static bool resumed(struct tls_thread *thread, const char *priorities, const char *name,
 	const gnutls_datum_t *session)
 {
-	pair_open_on(&p, &stage, thread,
+	pair_open_on(&p, thread,
 		&(struct wish){.priorities = priorities, .name = name, .session = session});
 	pair_greet(&p);
 	bool result = tls_facts(&p.t)->resumed;
@@ -77,7 +68,7 @@ static void tickets(void **state)
 {
 	(void)state;
 	static const char *const versions[] = {ONE_3, ONE_2};
-	struct tls_thread *other = stage_thread(&stage, 1), *stranger = stage_thread(&stage, 2);
+	struct tls_thread *other = stage_thread(1), *stranger = stage_thread(2);
 	for (size_t i = 0; i < COUNT_OF(versions); i++) {
 		gnutls_datum_t session = first_session(versions[i], "a.test");
 		assert_true(resumed(stage.thread, versions[i], "a.test", &session));
@@ -102,10 +93,9 @@ static void no_way_around_a_certificate(void **state)
 	static const char *const versions[] = {ONE_3, ONE_2};
 	for (size_t i = 0; i < COUNT_OF(versions); i++) {
 		gnutls_datum_t session = first_session(versions[i], "a.test");
-		pair_open(&p, &stage,
-			&(struct wish){.priorities = versions[i],
-				.name = "must.test",
-				.session = &session});
+		pair_open(&p, &(struct wish){.priorities = versions[i],
+				      .name = "must.test",
+				      .session = &session});
 		assert_int_equal(pair_shake(&p).server, IO_ERROR);
 		pair_close(&p);
 		gnutls_free(session.data);
@@ -118,7 +108,7 @@ static void no_tickets_for_known_clients(void **state)
 	(void)state;
 	char text[] = "hello";
 	struct iovec iov = {text, 5};
-	pair_open(&p, &stage, &(struct wish){.name = "must.test", .shown = "me"});
+	pair_open(&p, &(struct wish){.name = "must.test", .shown = "me"});
 	pair_greet(&p);
 	assert_int_equal(p.t.ops->write(&p.t, &iov, 1, false), 5);
 	assert_string_equal(pair_hear(&p), "hello");
@@ -130,8 +120,7 @@ static void no_tickets_for_known_clients(void **state)
 
 static void assert_known(const char *priorities, const char *name)
 {
-	pair_open(
-		&p, &stage, &(struct wish){.priorities = priorities, .name = name, .shown = "me"});
+	pair_open(&p, &(struct wish){.priorities = priorities, .name = name, .shown = "me"});
 	pair_greet(&p);
 	const struct tls_facts *facts = tls_facts(&p.t);
 	assert_int_equal(facts->subject.len, strlen("CN=client.test"));
@@ -143,8 +132,7 @@ static void assert_known(const char *priorities, const char *name)
 
 static void assert_unknown(const char *priorities, const char *name, const char *shown)
 {
-	pair_open(
-		&p, &stage, &(struct wish){.priorities = priorities, .name = name, .shown = shown});
+	pair_open(&p, &(struct wish){.priorities = priorities, .name = name, .shown = shown});
 	pair_greet(&p);
 	assert_int_equal(tls_facts(&p.t)->certificate.len, 0);
 	assert_int_equal(tls_facts(&p.t)->subject.len, 0);
@@ -153,8 +141,7 @@ static void assert_unknown(const char *priorities, const char *name, const char 
 
 static void assert_refused(const char *priorities, const char *name, const char *shown, int alert)
 {
-	pair_open(
-		&p, &stage, &(struct wish){.priorities = priorities, .name = name, .shown = shown});
+	pair_open(&p, &(struct wish){.priorities = priorities, .name = name, .shown = shown});
 	struct shaken shaken = pair_shake(&p);
 	assert_int_equal(shaken.server, IO_ERROR);
 	assert_int_equal(pair_alert(&p), alert);
@@ -184,18 +171,18 @@ static void clients(void **state)
 static void rules_of_the_name(void **state)
 {
 	(void)state;
-	pair_open(&p, &stage, &(struct wish){.name = "B.Test"});
+	pair_open(&p, &(struct wish){.name = "B.Test"});
 	pair_greet(&p);
 	assert_memory_equal(tls_facts(&p.t)->name.ptr, "b.test", 6);
 	assert_ptr_equal(tls_facts(&p.t)->rules, stage.snapshot->sites[1].tls);
 	pair_close(&p);
-	pair_open(&p, &stage, &(struct wish){.name = ""});
+	pair_open(&p, &(struct wish){.name = ""});
 	pair_greet(&p);
 	assert_int_equal(tls_facts(&p.t)->name.len, 0);
 	pair_close(&p);
 	/* one name is stricter than another about versions, whichever is the first */
 	assert_refused(ONE_2, "new.test", NULL, GNUTLS_A_PROTOCOL_VERSION);
-	pair_open(&p, &stage, &(struct wish){.priorities = ONE_3, .name = "new.test"});
+	pair_open(&p, &(struct wish){.priorities = ONE_3, .name = "new.test"});
 	pair_greet(&p);
 	pair_close(&p);
 }
@@ -207,13 +194,13 @@ static void other_store(void **state)
 	struct tls_store *other =
 		tls_store_make(stage.snapshot, tls_keys_here(), stage_fault, NULL);
 	assert_non_null(other);
-	struct tls_thread *thread = stage_thread(&stage, 1);
-	pair_open_on(&p, &stage, thread, &(struct wish){0});
+	struct tls_thread *thread = stage_thread(1);
+	pair_open_on(&p, thread, &(struct wish){0});
 	tls_thread_use(thread, other);
 	tls_store_put(other);
 	pair_greet(&p);
 	pair_close(&p);
-	pair_open_on(&p, &stage, thread, &(struct wish){0});
+	pair_open_on(&p, thread, &(struct wish){0});
 	pair_greet(&p);
 	pair_close(&p);
 	tls_thread_free(thread);
@@ -229,5 +216,5 @@ int main(void)
 		cmocka_unit_test(rules_of_the_name),
 		cmocka_unit_test(other_store),
 	};
-	return cmocka_run_group_tests(tests, begin, end);
+	return cmocka_run_group_tests(tests, begin, stage_tear_down);
 }

@@ -105,6 +105,30 @@ static void locked(struct part *part)
 	shown(part->puppet, "signer");
 }
 
+/* A worker with its helper. */
+static struct puppet *begin_helped(struct part *part)
+{
+	show_begin(false);
+	struct puppet *worker = show_worker();
+	ask(worker, &wants, part);
+	return worker;
+}
+
+/* A worker that serves with its helper. */
+static struct puppet *begin_served(struct part *part)
+{
+	struct puppet *worker = begin_helped(part);
+	locked(part);
+	puppet_ready(worker, HOUR);
+	return worker;
+}
+
+static void end_helped(struct part *part)
+{
+	close_part(part);
+	show_end();
+}
+
 static bool are_connected(int a, int b)
 {
 	char byte = 0;
@@ -118,17 +142,14 @@ static void test_a_helper_and_its_worker_are_connected(void **state)
 {
 	struct part part;
 	(void)state;
-	show_begin(false);
-	struct puppet *worker = show_worker();
-	ask(worker, &wants, &part);
+	struct puppet *worker = begin_helped(&part);
 	assert_memory_equal(&part.hello.want, &wants, sizeof(wants));
 	assert_int_equal(part.hello.start_kind, START_FRESH);
 	assert_int_equal(part.hello.again, 0);
 	assert_int_equal(part.hello.place, worker->place);
 	for (unsigned i = 0; i < wants.ends; i++)
 		assert_true(are_connected(part.ends[i], part.far[i]));
-	close_part(&part);
-	show_end();
+	end_helped(&part);
 }
 
 /* More ends than one message carries descriptors. */
@@ -143,19 +164,14 @@ static void test_each_thread_has_an_end(void **state)
 	ask(worker, &want, &part);
 	for (unsigned i = 0; i < want.ends; i++)
 		assert_true(are_connected(part.ends[i], part.far[i]));
-	close_part(&part);
-	show_end();
+	end_helped(&part);
 }
 
 static void test_a_helper_that_dies_is_started_again(void **state)
 {
 	struct part part, again;
 	(void)state;
-	show_begin(false);
-	struct puppet *worker = show_worker();
-	ask(worker, &wants, &part);
-	locked(&part);
-	puppet_ready(worker, HOUR);
+	struct puppet *worker = begin_served(&part);
 	for (int i = 0; i < 3; i++) {
 		kill(part.puppet->pid, SIGKILL);
 		helper_comes(&again);
@@ -172,19 +188,14 @@ static void test_a_helper_that_dies_is_started_again(void **state)
 		part = again;
 	}
 	assert_true(show_says("signer", PUPPET_MS) && show_says("died by signal 9", 0));
-	close_part(&part);
-	show_end();
+	end_helped(&part);
 }
 
 static void test_a_helper_ends_with_its_worker(void **state)
 {
 	struct part part;
 	(void)state;
-	show_begin(false);
-	struct puppet *worker = show_worker();
-	ask(worker, &wants, &part);
-	locked(&part);
-	puppet_ready(worker, HOUR);
+	struct puppet *worker = begin_served(&part);
 	kill(worker->pid, SIGKILL);
 	/* this one does not look at its ends */
 	assert_true(ends(part.puppet));
@@ -198,18 +209,13 @@ static void test_a_helper_is_given_the_log(void **state)
 {
 	struct part part;
 	(void)state;
-	show_begin(false);
-	struct puppet *worker = show_worker();
-	ask(worker, &wants, &part);
-	locked(&part);
-	puppet_ready(worker, HOUR);
+	begin_served(&part);
 	puppet_hear(part.puppet, CHANNEL_LOG);
 	assert_int_equal(puppet_message.fd_count, 1);
 	assert_int_equal(write(puppet_message.fds[0], "from the helper\n", 16), 16);
 	channel_drop(&puppet_message);
 	assert_true(show_says("from the helper", PUPPET_MS));
-	close_part(&part);
-	show_end();
+	end_helped(&part);
 }
 
 /* The worker's start fails by itself; there is nobody to be helped. */
@@ -217,9 +223,7 @@ static void test_a_helper_that_dies_early_is_not_started_again(void **state)
 {
 	struct part part, other;
 	(void)state;
-	show_begin(false);
-	struct puppet *worker = show_worker();
-	ask(worker, &wants, &part);
+	struct puppet *worker = begin_helped(&part);
 	kill(part.puppet->pid, SIGKILL);
 	assert_true(show_says("died by signal 9", PUPPET_MS));
 	/* the worker does without, and is READY: then it is */
@@ -228,8 +232,7 @@ static void test_a_helper_that_dies_early_is_not_started_again(void **state)
 	locked(&other);
 	take_ends(worker->channel, CHANNEL_HELPER, wants.ends, other.ends);
 	close_part(&part);
-	close_part(&other);
-	show_end();
+	end_helped(&other);
 }
 
 static void test_a_helper_that_answers_no_more_is_replaced(void **state)
@@ -237,11 +240,7 @@ static void test_a_helper_that_answers_no_more_is_replaced(void **state)
 	struct part part, again;
 	struct channel_count kind = {HELPER_SIGNER};
 	(void)state;
-	show_begin(false);
-	struct puppet *worker = show_worker();
-	ask(worker, &wants, &part);
-	locked(&part);
-	puppet_ready(worker, HOUR);
+	struct puppet *worker = begin_served(&part);
 	kill(part.puppet->pid, SIGSTOP);
 	puppet_say(worker, CHANNEL_HELPER_STUCK, &kind, sizeof(kind), NULL, NULL);
 	helper_comes(&again);
@@ -249,8 +248,7 @@ static void test_a_helper_that_answers_no_more_is_replaced(void **state)
 	locked(&again);
 	take_ends(worker->channel, CHANNEL_HELPER, wants.ends, again.ends);
 	close_part(&part);
-	close_part(&again);
-	show_end();
+	end_helped(&again);
 }
 
 /* --- What each may. --- */
@@ -276,9 +274,7 @@ static void test_its_keepsakes_are_shown_to_its_successors(void **state)
 {
 	struct part part, again, next;
 	(void)state;
-	show_begin(false);
-	struct puppet *worker = show_worker();
-	ask(worker, &wants, &part);
+	struct puppet *worker = begin_helped(&part);
 	assert_string_equal(shown(part.puppet, "signer"), "");
 	keep(part.puppet, "signer", "first");
 	locked(&part);
@@ -297,8 +293,7 @@ static void test_its_keepsakes_are_shown_to_its_successors(void **state)
 	assert_int_equal(next.hello.start_kind, START_CRASH);
 	assert_string_equal(shown(next.puppet, "signer"), "later");
 	close_part(&part);
-	close_part(&next);
-	show_end();
+	end_helped(&next);
 }
 
 /* What a worker that serves keeps of renewed certificates is there after its death, and not after a reload. */
@@ -334,9 +329,7 @@ static void test_what_was_kept_before_ready_is_there(void **state)
 {
 	struct part part, next;
 	(void)state;
-	show_begin(false);
-	struct puppet *worker = show_worker();
-	ask(worker, &wants, &part);
+	struct puppet *worker = begin_helped(&part);
 	show_signal(SIGSTOP);
 	register_key(part.puppet, "/proc/self/stat");
 	keep(part.puppet, "signer", "first");
@@ -350,8 +343,7 @@ static void test_what_was_kept_before_ready_is_there(void **state)
 	ask(worker, &wants, &next);
 	assert_string_equal(shown(next.puppet, "signer"), "first");
 	close_part(&part);
-	close_part(&next);
-	show_end();
+	end_helped(&next);
 }
 
 /* Without a helper of the kind nobody has a use for its secrets. */
@@ -359,9 +351,7 @@ static void test_keepsakes_go_with_the_last_helper(void **state)
 {
 	struct part part;
 	(void)state;
-	show_begin(false);
-	struct puppet *worker = show_worker();
-	ask(worker, &wants, &part);
+	struct puppet *worker = begin_helped(&part);
 	keep(part.puppet, "signer", "first");
 	assert_string_equal(shown(part.puppet, "signer"), "first"); /* it is heard */
 	locked(&part);
@@ -376,17 +366,14 @@ static void test_keepsakes_go_with_the_last_helper(void **state)
 	worker = show_worker();
 	ask(worker, &wants, &part);
 	assert_string_equal(shown(part.puppet, "signer"), "");
-	close_part(&part);
-	show_end();
+	end_helped(&part);
 }
 
 static void test_registered_files_are_opened_for_it_alone(void **state)
 {
 	struct part part, again;
 	(void)state;
-	show_begin(false);
-	struct puppet *worker = show_worker();
-	ask(worker, &wants, &part);
+	struct puppet *worker = begin_helped(&part);
 	register_key(part.puppet, "/proc/self/stat");
 	assert_int_equal(opened(part.puppet, 5), 0);
 	assert_int_equal(opened(worker, 5), ENOENT);
@@ -398,8 +385,7 @@ static void test_registered_files_are_opened_for_it_alone(void **state)
 	kill(part.puppet->pid, SIGKILL);
 	helper_comes(&again);
 	assert_int_equal(opened(again.puppet, 5), 0);
-	close_part(&part);
-	show_end();
+	end_helped(&part);
 }
 
 typedef void wrong_fn(struct puppet *worker, struct part *part);
@@ -443,14 +429,11 @@ static void test_a_helper_that_breaks_the_rules_is_killed(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT_OF(wrongs); i++) {
 		struct part part;
-		show_begin(false);
-		struct puppet *worker = show_worker();
-		ask(worker, &wants, &part);
+		struct puppet *worker = begin_helped(&part);
 		wrongs[i](worker, &part);
 		assert_true(ends(part.puppet));
 		assert_true(show_says("broke the rules", PUPPET_MS));
-		close_part(&part);
-		show_end();
+		end_helped(&part);
 	}
 }
 
@@ -529,9 +512,7 @@ static void test_a_worker_that_breaks_the_rules_is_killed(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT_OF(wrongs); i++) {
 		struct part part;
-		show_begin(false);
-		struct puppet *worker = show_worker();
-		ask(worker, &wants, &part);
+		struct puppet *worker = begin_helped(&part);
 		wrongs[i](worker, &part);
 		assert_true(ends(worker));
 		assert_true(show_says("broke the rules", PUPPET_MS));
@@ -551,9 +532,7 @@ static void test_a_helper_is_not_answered_at_the_control_socket(void **state)
 	char path[CONTROL_PATH_MAX];
 	int answered = 1;
 	(void)state;
-	show_begin(false);
-	struct puppet *worker = show_worker();
-	ask(worker, &wants, &part);
+	begin_helped(&part);
 	assert_int_equal(control_path(show.file, path), 0);
 	assert_int_equal(channel_send(part.puppet->wire, CHANNEL_FILE, path, strlen(path), NULL, 0,
 				 NULL, 0, true),
@@ -562,8 +541,7 @@ static void test_a_helper_is_not_answered_at_the_control_socket(void **state)
 	assert_int_equal(channel_receive(part.puppet->wire, &puppet_message, true), 1);
 	assert_int_equal(channel_head(&puppet_message, &answered, sizeof(answered)), 0);
 	assert_int_equal(answered, 0);
-	close_part(&part);
-	show_end();
+	end_helped(&part);
 }
 
 int main(int argc, char **argv)

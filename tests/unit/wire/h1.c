@@ -15,6 +15,7 @@
 
 #include "base/check.h"
 #include "base/counters.h"
+#include "echo.h"
 #include "http/respond.h"
 #include "io/transport.h"
 #include "wire/wire_priv.h"
@@ -38,63 +39,6 @@ static ssize_t piece_write(struct transport *t, const struct iovec *iov, int cou
 
 /* --- The handlers of the test. --- */
 
-struct echo {
-	struct source *body;
-	struct request *request;
-	struct buffer gathered;
-};
-
-static void echo_pull(struct echo *e);
-
-static void echo_woken(struct source *source)
-{
-	echo_pull(source->taker);
-}
-
-static void echo_end(struct echo *e)
-{
-	source_cancel(&e->body);
-	buffer_free(&e->gathered);
-}
-
-/* Reads the whole body, then answers with it; a fault of the body is answered by its status. */
-static void echo_pull(struct echo *e)
-{
-	struct chunks spans;
-	enum pull verdict;
-	do {
-		chunks_init(&spans);
-		verdict = e->body->ops->pull(e->body, &spans, 7);
-		assert_true(spans.memory <= 7);
-		char bytes[7];
-		size_t n = chunks_peek(&spans, bytes, sizeof bytes);
-		buffer_append(&e->gathered, bytes, n);
-		chunks_clear(&spans);
-	} while (verdict == PULL_MORE);
-	if (verdict == PULL_PAUSED)
-		return;
-	struct request *request = e->request;
-	if (verdict == PULL_FAILED) {
-		unsigned status = request->body_fault;
-		echo_end(e);
-		if (status)
-			respond_builtin(request, status);
-		else
-			exchange_abort(request, END_CLIENT_GONE);
-		return;
-	}
-	request->response.status = 200;
-	request->response.length = e->gathered.len;
-	struct source *answer = respond_memory(request, e->gathered.ptr, e->gathered.len);
-	echo_end(e);
-	exchange_respond(request, answer);
-}
-
-static void echo_gone(struct request *request)
-{
-	echo_end(request_state(request));
-}
-
 static struct ready *greeting;
 static unsigned observed;
 static enum exchange_end last_end;
@@ -107,14 +51,7 @@ static enum verdict test_handle(struct request *request)
 		return TAKEN;
 	}
 	if (slice_equal(path, SLICE("/echo")) && request->body) {
-		struct echo *e = arena_zalloc(&request->arena, sizeof *e);
-		e->body = request->body;
-		request->body = NULL;
-		e->request = request;
-		e->body->wake = echo_woken;
-		e->body->taker = e;
-		exchange_hold(request, echo_gone, e);
-		echo_pull(e);
+		echo(request, 7);
 		return TAKEN;
 	}
 	if (slice_equal(path, SLICE("/stream"))) {
@@ -325,7 +262,8 @@ static void reads_bodies_of_both_framings(void **state)
 	expect("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 	       "5\r\nhello\r\n6;x=y\r\n world\r\n0\r\nX-Trailer: 1\r\n\r\n"
 	       "GET /ready HTTP/1.1\r\nHost: a\r\n\r\n",
-		"HTTP/1.1 200 OK\r\nDate: -\r\nContent-Length: 11\r\n\r\nhello world" HELLO, false);
+		"HTTP/1.1 200 OK\r\nDate: -\r\nT-X-Trailer: 1\r\nContent-Length: 11\r\n\r\nhello world" HELLO,
+		false);
 }
 
 static void passes_over_a_body_that_nobody_reads(void **state)

@@ -36,35 +36,55 @@ static unsigned flood(
 	return done;
 }
 
-static void ends(const char *first, const char *frames, unsigned least, unsigned most)
+/* The same on a connection of its own, on which something may be said before. */
+static unsigned flood_anew(const char *first, const char *frames, unsigned most, enum h2_code *code)
 {
 	struct h2_client *c = h2_connect();
-	unsigned id = 1;
-	enum h2_code code;
+	unsigned id = *first ? 3 : 1;
 	if (*first) {
 		h2_say(c, first);
 		h2_hear(c);
-		id = 3;
 	}
-	unsigned done = flood(c, &id, frames, most, &code);
+	unsigned done = flood(c, &id, frames, most, code);
+	h2_disconnect(c);
+	return done;
+}
+
+static void ends(const char *first, const char *frames, unsigned least, unsigned most)
+{
+	enum h2_code code;
+	unsigned done = flood_anew(first, frames, most, &code);
 	if (code != H2_ENHANCE_YOUR_CALM || done < least)
 		fail_msg("“%s” %u times ends with %u", frames, done, (unsigned)code);
-	h2_disconnect(c);
 }
 
 static void goes_on(const char *first, const char *frames, unsigned times)
 {
-	struct h2_client *c = h2_connect();
-	unsigned id = 1;
 	enum h2_code code;
-	if (*first) {
-		h2_say(c, first);
-		h2_hear(c);
-		id = 3;
-	}
-	unsigned done = flood(c, &id, frames, times, &code);
+	unsigned done = flood_anew(first, frames, times, &code);
 	if (done != times || code != H2_NO_ERROR)
 		fail_msg("“%s” ends after %u times with %u", frames, done, (unsigned)code);
+}
+
+/* A connection that has brought one answer. */
+static struct h2_client *served(void)
+{
+	struct h2_client *c = h2_connect();
+	h2_say(c, "H1$ GET /ready");
+	assert_string_equal(h2_hear(c), "H1 200; D1 hello$");
+	return c;
+}
+
+static struct conn *newest(void)
+{
+	return container_of(stage.wire->conns.prev, struct conn, link);
+}
+
+/* Time passes until the connection says this; it is over then. */
+static void awaits(struct h2_client *c, const char *frames, const char *answer)
+{
+	h2_say(c, frames);
+	h2_await(c, answer);
 	h2_disconnect(c);
 }
 
@@ -150,9 +170,7 @@ static void heads(void **state)
 	assert_string_equal(h2_hear(c), "G7 11; closed");
 	h2_disconnect(c);
 	/* a bomb: an entry of the table, named again and again */
-	c = h2_connect();
-	h2_say(c, "H1$ GET /ready");
-	h2_hear(c);
+	c = served();
 	struct buffer block = {0};
 	buffer_format(&block, "X 1 5 3 8286844101614001787fa11e"); /* x: 4000 octets, kept */
 	for (int i = 0; i < 4000; i++)
@@ -202,7 +220,7 @@ static void peers_that_read_too_slowly(void **state)
 	struct h2_client *c = h2_connect();
 	h2_say(c, "S 4=0; H1$ GET /large600000");
 	assert_string_equal(h2_hear(c), "H1 200");
-	struct h2_conn *h2 = container_of(stage.wire->conns.prev, struct conn, link)->state;
+	struct h2_conn *h2 = newest()->state;
 	for (int i = 0; i < 3000; i++) {
 		h2_say(c, "W1 1");
 		const char *heard = h2_hear(c);
@@ -235,27 +253,17 @@ static void heads_that_do_not_come(void **state)
 {
 	(void)state;
 	stage.snapshot.core.limits.header_timeout = 300;
-	struct h2_client *c = h2_connect();
-	h2_say(c, "H1$ GET /hold; H3$- GET /ready");
-	h2_await(c, "G3 11; closed");
-	h2_disconnect(c);
-	c = h2_connect();
-	h2_say(c, "= 000005010500000001");
-	h2_await(c, "G1 11; closed");
-	h2_disconnect(c);
-	c = h2_connect_silent();
-	h2_say(c, "= 505249202a20485454502f322e300d0a0d0a534d0d0a0d0a");
-	h2_await(c, "G0 11; closed");
-	h2_disconnect(c);
+	awaits(h2_connect(), "H1$ GET /hold; H3$- GET /ready", "G3 11; closed");
+	awaits(h2_connect(), "= 000005010500000001", "G1 11; closed");
+	awaits(h2_connect_silent(), "= 505249202a20485454502f322e300d0a0d0a534d0d0a0d0a",
+		"G0 11; closed");
 }
 
 static void idle_connections(void **state)
 {
 	(void)state;
 	stage.snapshot.core.limits.idle_timeout = 300;
-	struct h2_client *c = h2_connect();
-	h2_say(c, "H1$ GET /ready");
-	assert_string_equal(h2_hear(c), "H1 200; D1 hello$");
+	struct h2_client *c = served();
 	h2_await(c, "G1 0; closed");
 	h2_disconnect(c);
 }
@@ -264,10 +272,8 @@ static void pings_and_halves_of_them_are_no_use(void **state)
 {
 	(void)state;
 	stage.snapshot.core.limits.idle_timeout = 300;
-	struct h2_client *c = h2_connect();
-	h2_say(c, "H1$ GET /ready");
-	assert_string_equal(h2_hear(c), "H1 200; D1 hello$");
-	struct conn *conn = container_of(stage.wire->conns.prev, struct conn, link);
+	struct h2_client *c = served();
+	struct conn *conn = newest();
 	for (unsigned i = 0; i < 3;
 		i++) { /* time goes by: it ends when that is over all the same */
 		conn->idle_since -= 90;
@@ -276,9 +282,7 @@ static void pings_and_halves_of_them_are_no_use(void **state)
 		assert_in_range(
 			stage.loop.clock.monotonic_ms - conn->idle_since, 90 * (i + 1), 3000);
 	}
-	h2_say(c, "= 31323334");
-	h2_await(c, "G1 0; closed");
-	h2_disconnect(c);
+	awaits(c, "= 31323334", "G1 0; closed");
 }
 
 static void settings_that_nobody_acknowledges(void **state)
@@ -289,7 +293,7 @@ static void settings_that_nobody_acknowledges(void **state)
 		h2_say(c, "= 505249202a20485454502f322e300d0a0d0a534d0d0a0d0a; S ");
 		h2_say(c, acknowledged ? "A; H1$ GET /hold" : "H1$ GET /hold");
 		assert_string_equal(h2_hear(c), "");
-		struct h2_conn *h2 = container_of(stage.wire->conns.prev, struct conn, link)->state;
+		struct h2_conn *h2 = newest()->state;
 		h2->begun -= 400000;
 		h2->sweep.expired(&h2->sweep);
 		assert_string_equal(h2_hear(c), acknowledged ? "" : "G1 4; closed");
@@ -315,9 +319,7 @@ static void drains(void **state)
 static void drains_what_does_not_answer(void **state)
 {
 	(void)state;
-	struct h2_client *idle = h2_connect(), *busy = h2_connect();
-	h2_say(idle, "H1$ GET /ready");
-	h2_hear(idle);
+	struct h2_client *idle = served(), *busy = h2_connect();
 	h2_say(busy, "H1 POST /echo; D1 x");
 	h2_hear(busy);
 	wire_drain(stage.wire);

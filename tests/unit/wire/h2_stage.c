@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/counters.h"
+#include "echo.h"
 #include "io/transport.h"
 
 struct h2_stage stage;
@@ -16,74 +17,6 @@ static struct site site;
 static struct ready *greeting;
 
 /* --- Handlers. --- */
-
-struct echo {
-	struct source *body;
-	struct request *request;
-	struct buffer gathered;
-};
-
-static void echo_end(struct echo *e)
-{
-	source_cancel(&e->body);
-	buffer_free(&e->gathered);
-}
-
-/* Reads the whole body, then answers with it and its trailers; a fault of the body is answered by its status. */
-static void echo_pull(struct source *source)
-{
-	struct echo *e = source->taker;
-	struct request *request = e->request;
-	struct chunks spans;
-	enum pull verdict;
-	do {
-		char bytes[4096];
-		chunks_init(&spans);
-		verdict = e->body->ops->pull(e->body, &spans, sizeof bytes);
-		assert_true(spans.memory <= sizeof bytes);
-		buffer_append(&e->gathered, bytes, chunks_peek(&spans, bytes, sizeof bytes));
-		chunks_clear(&spans);
-	} while (verdict == PULL_MORE);
-	if (verdict == PULL_PAUSED)
-		return;
-	if (verdict == PULL_FAILED) {
-		unsigned status = request->body_fault;
-		echo_end(e);
-		if (status)
-			respond_builtin(request, status);
-		else
-			exchange_abort(request, END_CLIENT_GONE);
-		return;
-	}
-	const struct fields *trailers = e->body->trailers;
-	for (unsigned i = 0; trailers && i < trailers->count; i++)
-		fields_add_named(&request->response.fields, &request->arena,
-			arena_format(&request->arena, "T-%.*s", (int)trailers->list[i].name.len,
-				trailers->list[i].name.ptr),
-			trailers->list[i].value);
-	request->response.status = 200;
-	request->response.length = e->gathered.len;
-	struct source *answer = respond_memory(request, e->gathered.ptr, e->gathered.len);
-	echo_end(e);
-	exchange_respond(request, answer);
-}
-
-static void echo_gone(struct request *request)
-{
-	echo_end(request_state(request));
-}
-
-static void echo(struct request *request)
-{
-	struct echo *e = arena_zalloc(&request->arena, sizeof *e);
-	e->body = request->body;
-	request->body = NULL;
-	e->request = request;
-	e->body->wake = echo_pull;
-	e->body->taker = e;
-	exchange_hold(request, echo_gone, e);
-	echo_pull(e->body);
-}
 
 static void held_gone(struct request *request)
 {
@@ -166,7 +99,7 @@ static enum verdict handle(struct request *request)
 	if (slice_equal(path, SLICE("/ready"))) {
 		exchange_ready(request, greeting);
 	} else if (slice_equal(path, SLICE("/echo")) && request->body) {
-		echo(request);
+		echo(request, 4096);
 	} else if (slice_equal(path, SLICE("/hold"))) {
 		stage.under_way++;
 		stage.held = request;
