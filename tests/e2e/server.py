@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Runs weir for a test: a folder of its own, free ports, READY by the notify socket, and only its own processes ended."""
+import http.client
+import json
 import os
 import random
 import re
@@ -373,3 +375,21 @@ def command(*arguments, seconds=20, env=None, cwd=None):
     return subprocess.run([WEIR, *map(str, arguments)], capture_output=True, text=True,
         errors="backslashreplace",
                           timeout=seconds, env=dict(os.environ, **(env or {})), cwd=cwd, check=False)
+
+
+def status(server):
+    """What `weir status` tells of a running one."""
+    answer = command("status", "--json", "-c", server.file)
+    assert answer.returncode == 0, answer.stderr
+    return json.loads(answer.stdout)
+
+
+def get(port, path="/", host="127.0.0.1"):
+    """One request by a library that knows nothing of weir: status and body."""
+    connection = http.client.HTTPConnection(host, port, timeout=5)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The command line (DESIGN §1): commands, help, exit codes, the control socket, what a start that fails says."""
-import http.client
 import json
 import os
 import re
@@ -12,7 +11,7 @@ import subprocess
 import time
 
 import pytest
-from server import ROOT, WEIR, Server, command, free_port, new_folder, wait_for
+from server import ROOT, WEIR, Server, command, free_port, get, new_folder, wait_for
 
 CONFIG = """
 sites:
@@ -29,15 +28,6 @@ def folder():
     (made / "www").chmod(0o755)
     yield made
     shutil.rmtree(made, ignore_errors=True)
-
-
-def get(port, path="/", host="127.0.0.1"):
-    connection = http.client.HTTPConnection(host, port, timeout=5)
-    connection.request("GET", path)
-    answer = connection.getresponse()
-    body = answer.read()
-    connection.close()
-    return answer.status, body
 
 
 def talk(server, name, *arguments, **options):

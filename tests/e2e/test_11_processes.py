@@ -3,7 +3,6 @@
 manager."""
 import ctypes
 import http.client
-import json
 import os
 import shutil
 import signal
@@ -16,7 +15,7 @@ from pathlib import Path
 import pytest
 from client import Connection
 from proc_load import Load
-from server import ROOT, WEIR, Failed, children, command, free_port, instrumented, new_folder, wait_for
+from server import ROOT, WEIR, Failed, children, command, free_port, get, instrumented, new_folder, status, wait_for
 
 CONFIG = """
 sites:
@@ -29,19 +28,6 @@ def server(weir):
     made = weir(CONFIG)
     (made.root / "index.html").write_text("hello\n")
     return made
-
-
-def get(port, path="/"):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    connection.request("GET", path)
-    answer = connection.getresponse()
-    body = answer.read()
-    connection.close()
-    return answer.status, body
-
-
-def status(server):
-    return json.loads(command("status", "--json", "-c", server.file).stdout)
 
 
 def field(pid, name):

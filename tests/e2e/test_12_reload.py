@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Reload (DESIGN §4): beside the old worker, nothing refused or cut, a bad configuration costs nothing, old workers
 linger."""
-import http.client
-import json
 import os
 import signal
 import socket
@@ -12,7 +10,7 @@ import time
 import pytest
 from client import Connection
 from proc_load import Load
-from server import WEIR, children, command, free_port, starter, wait_for
+from server import WEIR, children, command, free_port, get, starter, status, wait_for
 
 CONFIG = """
 sites:
@@ -39,21 +37,8 @@ def reload(server):
     return command("reload", "-c", server.file)
 
 
-def status(server):
-    return json.loads(command("status", "--json", "-c", server.file).stdout)
-
-
 def states(server):
     return sorted(worker["state"] for worker in status(server)["workers"])
-
-
-def get(port, path="/"):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    connection.request("GET", path)
-    answer = connection.getresponse()
-    body = answer.read()
-    connection.close()
-    return answer.status, body
 
 
 def refuses(port):

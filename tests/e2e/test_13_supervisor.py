@@ -3,7 +3,6 @@
 opened, links in their folders, terminals that close. What needs workers that misbehave is in tests/unit/process."""
 import fcntl
 import http.client
-import json
 import os
 import shutil
 import signal
@@ -13,7 +12,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from server import ROOT, WEIR, children, command, wait_for
+from server import ROOT, WEIR, children, command, status, wait_for
 
 CONFIG = """
 sites:
@@ -39,10 +38,6 @@ def field(pid, name):
         if line.startswith(name + ":"):
             return line.split(":", 1)[1].split()
     raise AssertionError(name)
-
-
-def status(server):
-    return json.loads(command("status", "--json", "-c", server.file).stdout)
 
 
 def serving(server):

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """`weir status` (DESIGN §1, §4): what each site and upstream did, over reloads and the deaths of workers."""
-import json
 import os
 import signal
 
 from client import Connection
 from recorder import Recorder
-from server import Server, command, wait_for
+from server import Server, command, status, wait_for
 
 CONFIG = """
 upstreams:
@@ -16,12 +15,6 @@ sites:
   - { host: files.test, listen: "http://127.0.0.1:$port", root: $root }
   - { listen: "http://127.0.0.1:$port", root: $root, proxy: app, routes: { /dead/: { root: off, proxy: dead } } }
 """
-
-
-def status(server):
-    answer = command("status", "--json", "-c", server.file)
-    assert answer.returncode == 0, answer.stderr
-    return json.loads(answer.stdout)
 
 
 def rows(server, kind):

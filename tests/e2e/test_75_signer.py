@@ -2,7 +2,6 @@
 """The signer (DESIGN §4): private keys are in a process of their own, that the loss of fails handshakes and nothing else."""
 import base64
 import http.client
-import json
 import os
 import re
 import shutil
@@ -16,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from certificates import authority, context, lay_out, replace, server_certificate
-from server import ROOT, WEIR, children, command, helpers, new_folder, wait_for
+from server import ROOT, WEIR, children, command, helpers, new_folder, status, wait_for
 
 CONFIG = """
 tls: { certificates: [ { certificate: server.pem, key: server.key } ] }
@@ -124,10 +123,6 @@ def another(server, old):
     found = wait_for(lambda: [pid for pid in helpers(server.pid) if pid != old], 30, "another signer")
     wait_for(lambda: works(server), 30, "handshakes")
     return found[0]
-
-
-def status(server):
-    return json.loads(command("status", "--json", "-c", server.file).stdout)
 
 
 # --- Signing ---

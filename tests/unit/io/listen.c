@@ -141,16 +141,22 @@ int chmod(const char *path, mode_t mode)
 	return fchmodat(AT_FDCWD, path, mode, 0);
 }
 
-/* The socket is root's, the folder need not be. */
-static void unix_socket_is_open_to_all_at_once(void **state)
+static struct listener_settings unix_socket_in(const char *folder)
 {
-	(void)state;
-	const char *folder = new_folder();
 	struct listener_settings settings = {.text = SLICE("unix")};
 	settings.address.local.sun_family = AF_UNIX;
 	snprintf(settings.address.local.sun_path, sizeof(settings.address.local.sun_path), "%s/s",
 		folder);
 	settings.address.length = sizeof(settings.address.local);
+	return settings;
+}
+
+/* The socket is root's, the folder need not be. */
+static void unix_socket_is_open_to_all_at_once(void **state)
+{
+	(void)state;
+	const char *folder = new_folder();
+	struct listener_settings settings = unix_socket_in(folder);
 	char path[128];
 	snprintf(path, sizeof(path), "%s/precious", folder);
 	close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
@@ -173,11 +179,7 @@ static void unix_socket_replaces_a_stale_one(void **state)
 {
 	(void)state;
 	const char *folder = new_folder();
-	struct listener_settings settings = {.text = SLICE("unix")};
-	settings.address.local.sun_family = AF_UNIX;
-	snprintf(settings.address.local.sun_path, sizeof(settings.address.local.sun_path), "%s/s",
-		folder);
-	settings.address.length = sizeof(settings.address.local);
+	struct listener_settings settings = unix_socket_in(folder);
 	int fds[2], other[2];
 	assert_int_equal(listen_bind(&settings, fds, 2), 0);
 	assert_int_equal(fds[1], -1);
