@@ -204,6 +204,11 @@ static void timed_out(struct origin *o)
 			origin_fail(o, ORIGIN_TIMEOUT);
 		break;
 	case RECEIVING_DONE: /* a tunnel whose other direction fell silent */
+		if (o->body)
+			o->body->fault = END_TUNNEL_IDLE;
+		close_conn(o, true);
+		origin_send_stop(o);
+		break;
 	case RECEIVING_FAILED:
 		close_conn(o, true);
 		origin_send_stop(o);

@@ -200,7 +200,10 @@ static enum pull body_pull(struct source *source, struct chunks *out, size_t roo
 
 static void body_cancel(struct source *source)
 {
-	source_cancel(&container_of(source, struct passage, trailed)->body);
+	struct passage *p = container_of(source, struct passage, trailed);
+	if (p->request->output == OUTPUT_DONE && p->request->end == END_COMPLETE)
+		p->request->end = source->fault; /* the answer was whole, and is all that tells */
+	source_cancel(&p->body);
 }
 
 static const struct source_ops body_ops = {body_pull, body_cancel};

@@ -31,7 +31,8 @@ struct source {
 			source); /* set by the taker before its first pull; call through source_wake */
 	void *taker;             /* the taker's */
 	const struct fields *trailers; /* valid from END until cancel; NULL: none */
-	enum exchange_end fault;       /* valid with FAILED: why, for logs; 0: it does not say */
+	enum exchange_end
+		fault; /* valid with FAILED: why, for logs; 0: it does not say. The taker's to set before it cancels: why it wants no more */
 };
 
 /* Tells the taker that pulling is worth it again: after PULL_PAUSED only. The taker may pull, and even cancel, before this returns. */

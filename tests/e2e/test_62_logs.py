@@ -4,7 +4,9 @@ one. That none is lost is in test_62_lost.py."""
 import json
 import os
 import re
+import select
 import signal
+import socket
 import threading
 import time
 from pathlib import Path
@@ -45,6 +47,19 @@ def slow_start(peer, head):
         time.sleep(0.01)
 
 
+def half(ends):
+    """A tunnel in which this side has said all, or waits for ever."""
+    def script(peer, head):
+        peer.send(b"HTTP/1.1 101 Go\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello")
+        if ends:
+            peer.socket.shutdown(socket.SHUT_WR)
+        over = select.poll()  # both directions are, or it was reset
+        over.register(peer.socket, 0)
+        over.poll(20000)
+        return False
+    return script
+
+
 SCRIPTS = {
     "app": lambda peer, head: INNER[head.target.split("/")[2]](peer, head),
 }
@@ -58,6 +73,8 @@ INNER = {
     "bad_chunk": answer(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", b"zz\r\n"),
     "slow": slow_start,
     "websocket": websocket,
+    "half_backend": half(True),
+    "half_client": half(False),
     "silent_body": lambda peer, head: (peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"), hang(peer, head))[1],
 }
 
@@ -326,6 +343,19 @@ def test_a_tunnel_that_is_silent(stage):
         assert connection.read().status == 101
         assert connection.wait_end()
     assert stage.line()["reason"] == "tunnel-idle"
+
+
+@pytest.mark.parametrize("ends", ["backend", "client"])
+def test_a_tunnel_that_is_silent_behind_one_end(stage, ends):
+    """One side has said all that it has to say, and the other one says nothing more."""
+    with stage.connect() as connection:
+        connection.request(f"/app/half_{ends}", host="files.example", fields={"Connection": "Upgrade", "Upgrade": "websocket"})
+        assert connection.read().status == 101
+        if ends == "client":
+            connection.half_close()
+        assert connection.wait_end()
+        line = stage.line()
+    assert (line["status"], line["reason"], line["bytes_out"]) == (101, "tunnel-idle", 5)
 
 
 def test_a_file_that_is_written_while_it_is_sent(stage):
