@@ -92,7 +92,7 @@ static struct server_name *name_of(struct backends *backends, const struct upstr
 static struct backend *backend_of(struct backends *backends, const struct upstream *upstream)
 {
 	for (struct backend *b = backends->all; b; b = b->next)
-		if (b->upstream == upstream)
+		if (upstream_same(b->upstream, upstream))
 			return b;
 	struct backend *b = must_zalloc(sizeof *b + upstream->server_count * sizeof(b->pools[0]));
 	b->backends = backends;

@@ -365,6 +365,7 @@ static struct upstream *unnamed(struct load *load, struct slice name)
 {
 	struct upstream *u = arena_zalloc(load_arena(load), sizeof *u);
 	u->name = name;
+	u->unnamed = true;
 	u->keepalive = KEEPALIVE;
 	u->connect_timeout = CONNECT_TIMEOUT;
 	u->response_timeout = RESPONSE_TIMEOUT;
@@ -437,6 +438,16 @@ static const char *nearest_name(
 	for (size_t i = 0; i < upstreams->count; i++)
 		names[i] = upstreams->list[i].name.ptr;
 	return value_nearest(written, names, upstreams->count);
+}
+
+bool upstream_same(const struct upstream *a, const struct upstream *b)
+{
+	if (a == b || !a->unnamed || !b->unnamed || a->server_count != b->server_count)
+		return a == b;
+	for (size_t i = 0; i < a->server_count; i++)
+		if (!slice_equal(a->servers[i].text, b->servers[i].text))
+			return false;
+	return true;
 }
 
 int upstream_resolve(

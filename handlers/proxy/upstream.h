@@ -20,6 +20,7 @@ struct upstream_server {
 /* Servers that answer for one another. Unchanged once the configuration is loaded. */
 struct upstream {
 	struct slice name; /* or the address, where `proxy` names one itself */
+	bool unnamed;
 	struct upstream_server *servers;
 	size_t server_count;
 	int64_t keepalive; /* idle connections that a thread keeps to each server */
@@ -47,6 +48,9 @@ struct proxy_settings {
 
 extern const struct option_set upstreams_options;
 extern const struct option_set proxy_options;
+
+/* Are they one: the same, or named by `proxy` itself as the same servers, in this order? */
+bool upstream_same(const struct upstream *a, const struct upstream *b);
 
 /* Finds the upstream that a target names. 0, or -1 after load_error, which is told once a target. */
 int upstream_resolve(

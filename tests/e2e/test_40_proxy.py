@@ -11,7 +11,7 @@ import pytest
 
 from client import Connection, Ended, connect
 from origin import CUT, POISON, REFUSED, SCRIPTS, Origin, close_idle, pattern, pattern_digest, plain
-from server import Server, new_folder, wait_for
+from server import Server, new_folder, status, wait_for
 
 CONFIG = """
 threads: 1
@@ -461,6 +461,25 @@ def test_kept_connections(weir):
             for _ in range(50):
                 assert connection.get("/").status == 200
         assert origin.connections == 1
+
+
+def test_an_address_named_twice_is_one_backend(weir):
+    """`proxy: ADDRESS` in several scopes: the connections kept for one serve the other."""
+    with Origin() as origin:
+        server = another(weir, """
+threads: 1
+sites:
+  - listen: "http://127.0.0.1:$port"
+    proxy: "$address"
+    routes:
+      /a/: { proxy: "$address" }
+      /b/: { proxy: ["$address"] }
+""", address=origin.address)
+        with Connection(server.port) as connection:
+            for target in ("/", "/a/", "/b/", "/a/"):
+                assert connection.get(target).status == 200
+        assert origin.connections == 1
+        wait_for(lambda: [row["requests"] for row in status(server)["upstreams"]] == [4], what="one row of four")
 
 
 def test_unix_socket(weir):
