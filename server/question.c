@@ -288,6 +288,7 @@ static void run(struct asking *a, const struct question *question, const struct 
 	arena_init(&r->arena, s->memory, sizeof s->memory);
 	s->address = asked->from;
 	s->peer = (struct peer){.address = &s->address,
+		.tls_newest = true,
 		.connection = 1,
 		.scheme = asked->scheme,
 		.transport = "explain"};

@@ -100,14 +100,19 @@ static void prepare(struct request *request)
 	counter_add(request->thread->counters, COUNTER_REQUESTS_OPEN, 1);
 }
 
-/* RFC 9110, 7.4: whoever has shown that it may come in by one name's rules has not shown it for another's. */
-static bool is_misdirected(const struct request *request)
+/* RFC 9110, 7.4: whoever has shown that it may come in by one name's rules has not shown it for another's. Why that is so here, or NULL. */
+static const char *misdirected(const struct request *request)
 {
 	const struct tls_settings *judged = request->peer->tls, *wanted = request->site->tls;
-	return judged && wanted && judged != wanted &&
-	       (judged->client_auth != wanted->client_auth ||
-		       (judged->client_auth != CLIENT_AUTH_OFF &&
-			       !slice_equal(judged->client_ca_path, wanted->client_ca_path)));
+	if (!judged || !wanted || judged == wanted)
+		return NULL;
+	if (judged->client_auth != wanted->client_auth ||
+		(judged->client_auth != CLIENT_AUTH_OFF &&
+			!slice_equal(judged->client_ca_path, wanted->client_ca_path)))
+		return "other clients are let in here than by the name of the connection";
+	if (!request->peer->tls_newest && tls_newest_only(wanted))
+		return "TLS is to be newer here than by the name of the connection";
+	return NULL;
 }
 
 void exchange_begin(struct request *request)
@@ -123,9 +128,9 @@ void exchange_begin(struct request *request)
 	}
 	if (request->thread->lines)
 		ledger_add(request->thread->lines, request->site->row, LEDGER_OPEN, 1);
-	if (is_misdirected(request)) {
-		explain_text(request->explanation, "why",
-			SLICE("other clients are let in here than by the name of the connection"));
+	const char *why = misdirected(request);
+	if (why) {
+		explain_text(request->explanation, "why", slice_of(why));
 		request->end = END_MISDIRECTED;
 		respond_builtin(request, 421);
 		return;

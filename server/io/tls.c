@@ -122,6 +122,7 @@ static void note_facts(struct tls *tls)
 	tls->newest = newest;
 	tls_kernel_init(tls);
 	tls->quiet = 0;
+	tls->facts.newest = newest;
 	tls->facts.version = newest ? "tls1.3" : "tls1.2";
 	tls->facts.resumed = gnutls_session_is_resumed(tls->session) != 0;
 	tls->facts.h2 = gnutls_alpn_get_selected_protocol(tls->session, &protocol) == 0 &&

@@ -32,6 +32,7 @@ int tls_init(struct transport *t, int fd, bool paced, struct tls_thread *thread,
 struct tls_facts {
 	const struct tls_settings *rules; /* those of the name that the client said */
 	const char *version;              /* "tls1.3" */
+	bool newest;                      /* that it is */
 	bool h2;                          /* agreed by ALPN */
 	bool resumed;
 	struct slice name;        /* that the client said, lower case */

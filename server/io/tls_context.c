@@ -215,7 +215,7 @@ int tls_priorities(
 	struct slice own = settings->priorities;
 	bool modern = own.ptr && slice_equal(own, SLICE("modern"));
 	buffer_slice(&text, own.ptr && !modern ? own : SLICE(PRIORITIES));
-	if (modern || settings->min_version == TLS_1_3)
+	if (tls_newest_only(settings))
 		buffer_format(&text, ":-VERS-TLS1.2");
 	buffer_format(&text, ":-VERS-TLS1.1:-VERS-TLS1.0:-VERS-DTLS-ALL");
 	buffer_append(&text, "", 1);

@@ -53,6 +53,12 @@ struct tls_settings {
 
 extern const struct option tls_rows[]; /* struct tls_settings */
 
+/* Do they take nothing older than TLS 1.3, by `min_version` or by `priorities`? */
+static inline bool tls_newest_only(const struct tls_settings *tls)
+{
+	return tls->min_version == TLS_1_3 || slice_equal(tls->priorities, SLICE("modern"));
+}
+
 /* Reads the files that the mapping names, and looks whether its keys fit each other. `inherited`: what it does not name has another mapping. 0 or -1. */
 int tls_settle(struct load *load, const struct node *mapping, struct tls_settings *tls);
 /* Presets that depend on how weir was built and who starts it, over those of the rows. */

@@ -53,6 +53,7 @@ void wire_peer(const struct conn *c, struct peer *peer, struct address *address)
 		.transport = tls ? tls->version : "http"};
 	if (tls) {
 		peer->tls = tls->rules;
+		peer->tls_newest = tls->newest;
 		peer->client_certificate = tls->certificate;
 		peer->client_subject = tls->subject;
 	}

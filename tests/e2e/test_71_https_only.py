@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import shutil
+import ssl
 import subprocess
 
 import pytest
@@ -36,6 +37,14 @@ sites:
     listen: "https://127.0.0.1:$port2"
     proxy: "127.0.0.1:$backend"
     tls: { client_auth: required, client_ca: ca.pem }
+  - host: newest.example.test
+    listen: "https://127.0.0.1:$port2"
+    root: root
+    tls: { min_version: "1.3" }
+  - host: modern.example.test
+    listen: "https://127.0.0.1:$port2"
+    root: root
+    tls: { priorities: modern }
 """
 SUBJECT = [("ORGANIZATION_NAME", "Weir, Ltd"), ("COMMON_NAME", "Jörg <a@b>")]
 
@@ -121,6 +130,14 @@ def test_https_only_needs_https(tmp_path):
 def test_a_name_with_other_rules_is_misdirected(server, name, host, status):
     """Issue: what a connection may do was judged by the name that it was made for."""
     assert ask(server, host, "/none.txt", certificates.context(), name=name).status in (status, 200 if status == 404 else status)
+
+
+@pytest.mark.parametrize("host", ["newest.example.test", "modern.example.test"])
+def test_a_name_that_wants_a_newer_version_is_misdirected(server, host):
+    older = certificates.context(maximum=ssl.TLSVersion.TLSv1_2)
+    assert ask(server, host, "/a.txt", older, name="both.example.test").status == 421
+    assert ask(server, host, "/a.txt", certificates.context(), name="both.example.test").status == 200
+    assert ask(server, "both.example.test", "/a.txt", certificates.context(), name=host).status == 200
 
 
 # --- Clients with certificates. ---
