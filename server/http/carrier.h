@@ -32,6 +32,9 @@ struct carrier_ops {
 void exchange_begin(struct request *request);
 /* Answers a request whose head is not usable (400, 414, 431, 501, 505 …) with the built-in page; the carrier then closes. */
 void exchange_refuse(struct request *request, unsigned status);
+/* A connection was refused before anything was read of it, by an answer without a body that the carrier has sent by itself: it is counted and
+ * observed as a request without a head. Done with when this returns. */
+void exchange_unread(struct request *request, unsigned status, enum exchange_end why);
 /* There is room again. */
 void exchange_room(struct request *request);
 /* The peer is gone or gave up: whatever is under way is cancelled. No carrier call follows. The carrier then calls exchange_finish. */

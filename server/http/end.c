@@ -25,6 +25,8 @@ static const struct end_row rows[END_COUNT] = {
 	[END_MISDIRECTED] = {"misdirected", "No site answers for the host of the request here."},
 	[END_UNSUPPORTED] = {"unsupported",
 		"The method, the transfer coding or the version is not offered."},
+	[END_CONNECTIONS] = {"connections",
+		"There were as many connections as limits.connections allows: nothing was read."},
 	[END_BACKEND_CONNECT] = {"backend-connect", "No server could be connected to."},
 	[END_BACKEND_TIMEOUT] = {"backend-timeout", "The backend did not answer in time."},
 	[END_BACKEND_MALFORMED] = {"backend-malformed",

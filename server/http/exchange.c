@@ -465,3 +465,12 @@ void exchange_finish(struct request *request)
 	request->x.ready = NULL;
 	drop_body(request);
 }
+
+void exchange_unread(struct request *request, unsigned status, enum exchange_end why)
+{
+	prepare(request);
+	request->end = why;
+	request->output = OUTPUT_DONE;
+	request->response.status = status;
+	exchange_finish(request);
+}

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/counters.h"
+#include "http/carrier.h"
 #include "wire/h1.h"
 #include "wire/h2_stream.h"
 #include "wire/wire_priv.h"
@@ -104,14 +105,39 @@ static bool open_transport(struct wire *wire, struct conn *c, struct listener *l
 	return false;
 }
 
+static uint64_t next_number(struct wire *wire)
+{
+	return 1 + atomic_fetch_add_explicit(&wire->shared->numbers, 1, memory_order_relaxed);
+}
+
+/* The line of the log that a connection has which there is no memory for. */
+static void note_refusal(
+	struct wire *wire, const struct listener *listener, const struct address *address)
+{
+	struct peer peer = {.address = address,
+		.listener = listener->settings,
+		.connection = next_number(wire),
+		.scheme = listener->settings->scheme,
+		.transport = "http"};
+	struct request request = {.thread = wire->thread,
+		.peer = &peer,
+		.minor = 1,
+		.number = 1,
+		.port = -1,
+		.begun_us = wire->loop->clock.monotonic_us};
+	exchange_unread(&request, 503, END_CONNECTIONS);
+}
+
 /* Who is told that there are too many must be able to read it. */
-static void refuse(const struct listener *listener, int fd)
+static void refuse(
+	struct wire *wire, const struct listener *listener, int fd, const struct address *address)
 {
 	static const char full[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n"
 				   "Retry-After: 1\r\nConnection: close\r\n\r\n";
 	if (listener->settings->scheme == SCHEME_HTTP) {
 		ssize_t sent = send(fd, full, sizeof full - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 		(void)sent; /* a courtesy */
+		note_refusal(wire, listener, address);
 	}
 	close(fd);
 }
@@ -124,7 +150,7 @@ bool wire_accept(struct listener *listener, int fd, const struct address *peer, 
 		atomic_fetch_add_explicit(&wire->shared->connections, 1, memory_order_relaxed);
 	if (open >= core->limits.connections && !make_room(wire)) {
 		atomic_fetch_sub_explicit(&wire->shared->connections, 1, memory_order_relaxed);
-		refuse(listener, fd);
+		refuse(wire, listener, fd, peer);
 		log_at(NULL, LOG_LEVEL_WARN, LOG_ACCEPT, "the limit of %lld connections is reached",
 			(long long)core->limits.connections);
 		return false;
@@ -137,7 +163,7 @@ bool wire_accept(struct listener *listener, int fd, const struct address *peer, 
 		return false;
 	}
 	c->listener = listener->settings;
-	c->number = 1 + atomic_fetch_add_explicit(&wire->shared->numbers, 1, memory_order_relaxed);
+	c->number = next_number(wire);
 	keep_peer(c, peer);
 	list_append(&wire->conns, &c->link);
 	wire->open++;

@@ -269,6 +269,21 @@ def test_refused(stage, octets, status, reason):
     assert (line["status"], line["reason"]) == (status, reason)
 
 
+def test_a_connection_too_many():
+    with Stage(CONFIG.replace("limits: {", "limits: { connections: 1,")) as stage, stage.connect() as first:
+        first.request("/app/hang", host="files.example")
+        wait_for(stage.origin.targets, what="the backend is asked")
+        with stage.connect() as second:
+            answer = second.read()
+            assert (answer.status, answer.get("Connection")) == (503, "close")
+        line = stage.line()
+        assert {name: line[name] for name in ("client", "method", "target", "host", "status", "reason", "bytes_out", "site", "handler")} == {
+            "client": "127.0.0.1", "method": "", "target": "", "host": "", "status": 503, "reason": "connections", "bytes_out": 0,
+            "site": "", "handler": ""}
+        assert first.read().status == 504
+        assert stage.line()["connection"] != line["connection"]
+
+
 @pytest.mark.parametrize("target,status,reason", [
     ("/app/close", 502, "backend-closed"), ("/app/garbage", 502, "backend-malformed"), ("/app/hang", 504, "backend-timeout"),
     ("/dead/", 502, "backend-connect"), ("/app/cut", 200, "backend-closed"), ("/app/bad_chunk", 200, "backend-malformed"),
