@@ -274,10 +274,23 @@ static void serve_file(struct request *request, const struct file_entry *entry)
 	}
 }
 
+/* A run of slashes is one: to the file system, to the routes (route.h), and to who wrote two by accident. */
+static struct slice merge_slashes(struct slice path, struct arena *arena)
+{
+	if (!memmem(path.ptr, path.len, "//", 2))
+		return path;
+	char *merged = arena_alloc(arena, path.len), *to = merged;
+	for (size_t i = 0; i < path.len; i++)
+		if (path.ptr[i] != '/' || i == 0 || path.ptr[i - 1] != '/')
+			*to++ = path.ptr[i];
+	return (struct slice){merged, (size_t)(to - merged)};
+}
+
 /* The path is the request's own, without empty segments, so that it can name no other host. */
 static void serve_directory(struct request *request)
 {
-	struct slice path = request->target.path, query = request->target.query;
+	struct slice path = merge_slashes(request->target.path, &request->arena);
+	struct slice query = request->target.query;
 	explain_text(request->explanation, "why", SLICE("a directory without its final slash"));
 	respond_redirect(request, 308,
 		arena_format(&request->arena, "%.*s/%s%.*s", (int)path.len, path.ptr,
@@ -297,8 +310,7 @@ static bool has_encoded_stroke(struct slice path)
 	return false;
 }
 
-/* Why a decoded path (with its first "/") can name no file here; NULL: it can. An empty segment names none: "//x" would be "/x" to the
- * file system, but not to the routes. */
+/* Why a decoded path (with its first "/", without empty segments but the last) can name no file here; NULL: it can. */
 static const char *names_nothing(struct slice path, bool hidden_files)
 {
 	if (path.len == 0 || path.ptr[0] != '/' || path.len >= PATH_MAX)
@@ -309,7 +321,7 @@ static const char *names_nothing(struct slice path, bool hidden_files)
 			continue;
 		struct slice segment = {path.ptr + begin, i - begin};
 		if (segment.len == 0)
-			return i == path.len ? NULL : "an empty segment names no file";
+			return NULL;
 		if (segment.ptr[0] == '.') {
 			if (slice_equal(segment, SLICE(".")) || slice_equal(segment, SLICE("..")))
 				return "a segment of dots names no file";
@@ -338,6 +350,7 @@ static enum verdict look(
 		respond_status(request, status);
 		return TAKEN;
 	}
+	decoded = merge_slashes(decoded, &request->arena);
 	const char *why_not = has_encoded_stroke(request->target.path)
 				      ? "an encoded slash stands in no name"
 				      : names_nothing(decoded, settings->root.hidden_files);
