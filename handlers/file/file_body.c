@@ -122,12 +122,13 @@ static bool quantum_is_warm(const struct file_source *body, uint64_t length)
 
 /* --- The source. --- */
 
-/* Is the file still what it was? Replaced and removed files are; those that were written or cut are not. */
-static bool version_stands(struct ref *ref)
+/* Is the file still what it was? Replaced and removed files are; those that were written or cut are not. Events come when a write is
+ * over, its time is noted as it begins: so what was read is asked of the stamp. */
+static bool version_stands(struct ref *ref, bool read)
 {
 	const struct file *file = container_of(ref, struct file, ref);
 	const struct depend_shared *depend = file->depend;
-	bool seen = depend && !depend->depend.by_time && !file->stamp.linked;
+	bool seen = depend && !depend->depend.by_time && !file->stamp.linked && !read;
 	return (seen && depend_holds(&depend->depend, depend->watch)) ||
 	       file_stamp_holds(&file->stamp, file->fd);
 }
@@ -137,7 +138,7 @@ static enum pull body_pull(struct source *source, struct chunks *out, size_t roo
 	(void)room; /* spans of files hold no memory */
 	struct file_source *body = container_of(source, struct file_source, source);
 	uint64_t length = body->left < FILE_QUANTUM ? body->left : FILE_QUANTUM;
-	if (body->broken || !version_stands(&body->file->ref)) {
+	if (body->broken || !version_stands(&body->file->ref, false)) {
 		source->fault = body->broken ? END_DISK_ERROR : END_FILE_CHANGED;
 		return PULL_FAILED;
 	}

@@ -10,8 +10,9 @@
 #include "base/bytes.h"
 #include "base/ref.h"
 
-/* Is the file behind a span still the version that the span was made of? No system call, as a rule. */
-typedef bool chunk_stands_fn(struct ref *owner);
+/* Is the file behind a span still the version that the span was made of? Before it is read: no system call, as a rule. `read`: octets
+ * were read or sent just now; who writes meanwhile may not have been told of yet, so the file itself is asked. */
+typedef bool chunk_stands_fn(struct ref *owner, bool read);
 
 /* A span holds one reference to its owner, whose memory or descriptor stays valid and unchanged until then.
  * owner NULL: memory that is never freed (literals). Never memory of an arena. */
@@ -20,8 +21,8 @@ struct chunk {
 	struct ref *owner;
 	const char *ptr; /* memory; NULL for a span of a file */
 	int fd;          /* file */
-	chunk_stands_fn
-		*stands; /* file: NULL, or to be asked before each piece that is read of it */
+	chunk_stands_fn *
+		stands; /* file: NULL, or to be asked before and behind each piece that is read of it */
 	off_t offset;    /* file: where the span begins */
 	uint64_t length; /* > 0 */
 };
@@ -50,10 +51,10 @@ void chunks_copy(struct chunks *q, const void *bytes, size_t length);
 void chunks_move(struct chunks *to, struct chunks *from);
 /* Moves spans of at most `limit` bytes in all from the front of `from`; splits the last where needed. */
 void chunks_move_some(struct chunks *to, struct chunks *from, uint64_t limit);
-/* May the first span, one of a file, still be read? */
-static inline bool chunks_stand(const struct chunks *q)
+/* May a span of a file still be read; or `read`, is what was read of it its own? */
+static inline bool chunk_stands(const struct chunk *span, bool read)
 {
-	return !q->first->stands || q->first->stands(q->first->owner);
+	return !span->stands || span->stands(span->owner, read);
 }
 /* Drops the first `length` bytes, with the references of the spans that end there. */
 void chunks_consume(struct chunks *q, uint64_t length);

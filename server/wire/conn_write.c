@@ -56,23 +56,33 @@ static ssize_t write_file(struct conn *c)
 {
 	const struct chunk *span = c->out.first;
 	size_t length = file_piece(c);
-	if (!chunks_stand(&c->out)) { /* between two pieces it became another version */
-		errno = ESTALE;
-		return IO_ERROR;
-	}
-	return c->transport.ops->send_file(&c->transport, span->fd, span->offset, length,
-		span->next != NULL || length < span->length || c->more);
+	ssize_t n = IO_ERROR;
+	bool stands = chunk_stands(span, false); /* between two pieces it becomes another version */
+	if (stands)
+		n = c->transport.ops->send_file(&c->transport, span->fd, span->offset, length,
+			span->next != NULL || length < span->length || c->more);
+	if (n > 0)
+		stands = chunk_stands(span, true);
+	if (stands)
+		return n;
+	errno = ESTALE;
+	return IO_ERROR;
 }
 
 /* The octets at the beginning of a span of a file, in memory. */
 static ssize_t read_file(const struct chunk *span, char *to, size_t size)
 {
-	if (span->stands && !span->stands(span->owner)) {
-		errno = ESTALE;
-		return IO_ERROR;
-	}
-	return transport_file_bytes(
-		span->fd, span->offset, to, span->length < size ? (size_t)span->length : size);
+	ssize_t n = IO_ERROR;
+	bool stands = chunk_stands(span, false);
+	if (stands)
+		n = transport_file_bytes(span->fd, span->offset, to,
+			span->length < size ? (size_t)span->length : size);
+	if (n > 0)
+		stands = chunk_stands(span, true);
+	if (stands)
+		return n;
+	errno = ESTALE;
+	return IO_ERROR;
 }
 
 /* Octets for one write: short ones and those of files stand together in the loop's scratch, so that nobody gathers them again. */

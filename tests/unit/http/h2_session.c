@@ -291,9 +291,10 @@ static void sessions_do_not_disturb_each_other(void **state)
 	}
 }
 
-static bool stands(struct ref *owner)
+static bool stands(struct ref *owner, bool read)
 {
 	(void)owner;
+	(void)read;
 	return false;
 }
 

@@ -452,6 +452,36 @@ static void offers_long_files(void **state)
 	assert_int_equal(wire_open(wire), 0);
 }
 
+/* Nobody has told of a write before the piece was read, and the file knows of it behind. */
+static bool is_written_meanwhile(struct ref *owner, bool read)
+{
+	(void)owner;
+	return !read;
+}
+
+/* DESIGN 3: nothing is mixed, whether the piece was read (and is not sent then) or is the kernel's. */
+static void ends_where_a_file_is_written_while_it_is_read(void **state)
+{
+	(void)state;
+	FILE *file = tmpfile();
+	assert_int_equal(ftruncate(fileno(file), 1000), 0);
+	for (unsigned caps = 0; caps <= TRANSPORT_SEND_FILE; caps += TRANSPORT_SEND_FILE) {
+		char got[2000];
+		int fd = connect_client();
+		struct conn *c = container_of(wire->conns.prev, struct conn, link);
+		c->transport.caps = caps;
+		chunks_file(&c->out, NULL, fileno(file), 0, 1000, is_written_meanwhile);
+		conn_touch(c);
+		turn();
+		turn();
+		assert_int_equal(wire_open(wire), 0);
+		if (!caps)
+			assert_int_equal(recv(fd, got, sizeof got, 0), 0);
+		close(fd);
+	}
+	fclose(file);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -468,6 +498,7 @@ int main(void)
 		CASE(says_close_while_draining),
 		CASE(says_close_when_worn),
 		CASE(offers_long_files),
+		CASE(ends_where_a_file_is_written_while_it_is_read),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
