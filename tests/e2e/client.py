@@ -36,7 +36,8 @@ class Ended(Exception):
 
     def __init__(self, what, got=b""):
         super().__init__(f"{what}; got {got[:200]!r}")
-        self.got = got
+        self.got = got  # and was not looked at
+        self.partial = got  # of the body
 
 
 @dataclass
@@ -77,16 +78,30 @@ def parse_fields(lines):
     return fields
 
 
+def narrow_socket(address, seconds, window):
+    """As over an Ethernet, with a small window (0: the kernel's): what is not read yet waits in the server, not in the kernel."""
+    made = socket.socket()
+    made.settimeout(seconds)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1460)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if window:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+    made.connect(address)
+    return made
+
+
 class Connection:
     """A connection to weir that sends whatever it is given and reads by RFC 9112 to the letter."""
 
-    def __init__(self, port, host="127.0.0.1", source=None, seconds=5, tls=None, name="localhost"):
+    def __init__(self, port, host="127.0.0.1", source=None, seconds=5, tls=None, name="localhost", narrow=None):
         self.seconds = seconds
         self.buffer = b""
         self.ended = None  # "fin" or "reset" once it is; "cut" where TLS ends without close_notify
         if isinstance(port, str):
             self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             self.socket.connect(port)
+        elif narrow is not None:
+            self.socket = narrow_socket((host, port), seconds, narrow)
         else:
             self.socket = socket.create_connection((host, port), timeout=seconds,
                                                    source_address=(source, 0) if source else None)
@@ -150,6 +165,14 @@ class Connection:
         self.request(target, **options)
         return self.read(options.get("method", "GET"))
 
+    def begin(self, target, seconds=5, count=1000, **options):
+        """A request of whose answer only the beginning is read: read() reads it all."""
+        self.request(target, **options)
+        end = time.monotonic() + seconds
+        while len(self.buffer) < count:
+            self.more(end, "the beginning of an answer")
+        return self
+
     # --- Reading ---
 
     def fill(self, seconds):
@@ -192,7 +215,11 @@ class Connection:
         parts, have = [], 0
         while have < count:
             if not self.buffer:
-                self.more(end, what)
+                try:
+                    self.more(end, what)
+                except Ended as fault:
+                    fault.partial = b"".join(parts)
+                    raise
             part, self.buffer = self.buffer[:count - have], self.buffer[count - have:]
             parts.append(part)
             have += len(part)
@@ -300,6 +327,11 @@ def exchange(port, data, methods=(), seconds=5, half_close=False, source=None):
 
 
 # --- Any protocol ---
+
+def learned(connection, fault):
+    """Did the client whose answer ended early learn of it: by the end of the connection, or of the stream?"""
+    return bool(connection.ended) or hasattr(fault, "code")
+
 
 class Spoken:
     """What the test at hand runs over: its fixture `proto` says."""

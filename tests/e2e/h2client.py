@@ -502,6 +502,12 @@ class H2(Connection):
         self.waiting.append(self.start(target, **options))
         return True
 
+    def begin(self, target, seconds=5, count=1000, **options):
+        self.request(target, **options)
+        stream = self.streams[self.waiting[-1]]
+        self.until(lambda: stream.over or len(stream.body) >= count, seconds, "the beginning of an answer")
+        return self
+
     def read(self, method="GET", seconds=None, interim=True):
         return self.response(self.waiting.pop(0), seconds)
 

@@ -5,12 +5,11 @@ it is one of the states from the last that had returned before the request was s
 import functools
 import random
 import re
-import socket
 import sys
 import threading
 import time
 
-from client import BadResponse, Connection, Ended
+from client import PROTOCOLS, BadResponse, Ended, connect, learned
 
 BLOB = random.Random(7).randbytes(8 << 20)
 STEP = 7919  # odd: each number has a start of its own in the first MiB
@@ -23,37 +22,6 @@ def content(target, number, size):
     head = b"%s version %d of %d bytes\n" % (target.encode(), number, size)
     start = number * STEP % (1 << 20)
     return head + BLOB[start:start + size - len(head)]
-
-
-class Narrow(Connection):
-    """As over an Ethernet, with a small window: what is not read yet waits in the server, not in the kernel. Keeps what came of a
-    body that ended early."""
-
-    def __init__(self, port, seconds=5, window=None):
-        self.seconds, self.buffer, self.ended, self.partial = seconds, b"", None, b""
-        self.socket = socket.socket()
-        self.socket.settimeout(seconds)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1460)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if window:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
-        self.socket.connect(("127.0.0.1", port))
-        self.socket.setblocking(False)
-
-    def octets(self, count, end, what):
-        self.partial = b""
-        parts, have = [], 0
-        try:
-            while have < count:
-                if not self.buffer:
-                    self.more(end, what)
-                part, self.buffer = self.buffer[:count - have], self.buffer[count - have:]
-                parts.append(part)
-                have += len(part)
-        except Ended:
-            self.partial = b"".join(parts)
-            raise
-        return b"".join(parts)
 
 
 class Story:
@@ -116,18 +84,19 @@ class Reader(threading.Thread):
     def __init__(self, run, seed):
         super().__init__(daemon=True)
         self.run_of, self.story, self.random = run, run.story, random.Random(seed)
+        self.protos = [PROTOCOLS[(seed + 2 * number) % len(PROTOCOLS)] for number in range(2)]
         self.connections = [self.connect(number) for number in range(2)]
         self.known = {}  # by target and coding: the last body, and its tag
 
     def connect(self, number):
-        return Narrow(self.run_of.port, 20, (1 << 14, None)[number])
+        return connect(self.run_of.port, self.protos[number], seconds=20, narrow=(1 << 14, 0)[number])
 
     def run(self):
         try:
             while not self.run_of.over():
                 self.ask(self.random.randrange(2))
         except Exception as fault:  # pylint: disable=broad-except
-            self.run_of.fault(f"{type(fault).__name__}: {fault}")
+            self.run_of.fault(f"{self.protos}: {type(fault).__name__}: {fault}")
         for connection in self.connections:
             connection.close()
 
@@ -146,7 +115,7 @@ class Reader(threading.Thread):
         self.run_of.count(1, 0)
         fault = self.judge(target, method, fields, answer, before, after)
         if fault:
-            self.run_of.fault(f"{method} {target} {fields} in states {before} to {after}: {answer.status} {answer.fields} "
+            self.run_of.fault(f"{self.protos[which]}: {method} {target} {fields} in states {before} to {after}: {answer.status} {answer.fields} "
                               f"{answer.body[:60]!r}: {fault}")
 
     def compose(self, target, coding):
@@ -228,19 +197,20 @@ class Reader(threading.Thread):
         return None
 
     def cut(self, which, target, before, fault):
-        """A connection that ended before the answer did: only where files are written in place."""
+        """A connection or a stream that ended before the answer did: only where files are written in place."""
         connection, after = self.connections[which], self.story.began
-        self.connections[which] = self.connect(which)
         self.run_of.count(0, 1)
         if not self.story.in_place:
-            self.run_of.fault(f"{target} in states {before} to {after}: {fault}")
-        elif not connection.ended:
-            self.run_of.fault(f"{target}: nothing more came, and no end: {fault}")
-        connection.close()
+            self.run_of.fault(f"{self.protos[which]}: {target} in states {before} to {after}: {fault}")
+        elif not learned(connection, fault):
+            self.run_of.fault(f"{self.protos[which]}: {target}: nothing more came, and no end: {fault}")
+        if connection.ended or not learned(connection, fault):
+            self.connections[which] = self.connect(which)
+            connection.close()
 
 
 class Run:
-    """A writer against readers."""
+    """A writer against readers, over all protocols."""
 
     def __init__(self, port, story, readers=3, by_content=True, reader=Reader):
         self.port, self.story, self.tags, self.by_content = port, story, Tags(), by_content
