@@ -146,8 +146,12 @@ static void put_text(const struct status *status)
 	put_span(state->uptime);
 	printf("\nconfiguration  %s\nlast reload    %s%s\n", status->file, when,
 		state->reload_failed ? ", failed: the configuration before it is served" : "");
-	printf("connections    %" PRIu64 " open, %" PRIu64 " in all\n", c[COUNTER_OPEN],
+	printf("connections    %" PRIu64 " open, %" PRIu64 " in all", c[COUNTER_OPEN],
 		c[COUNTER_CONNECTIONS]);
+	if (c[COUNTER_HANDSHAKES_FAILED] > 0)
+		printf(", %" PRIu64 " of which began a TLS handshake that failed",
+			c[COUNTER_HANDSHAKES_FAILED]);
+	printf("\n");
 	printf("requests       %" PRIu64 " open, %" PRIu64 " in all (2xx %" PRIu64 ", 3xx %" PRIu64
 	       ", 4xx %" PRIu64 ", 5xx %" PRIu64 ")\n",
 		c[COUNTER_REQUESTS_OPEN], c[COUNTER_REQUESTS], c[COUNTER_STATUS_2XX],

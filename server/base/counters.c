@@ -20,6 +20,7 @@ const char *counter_name(enum counter which)
 		[COUNTER_STATUS_5XX] = "status_5xx",
 		[COUNTER_LOG_LINES_LOST] = "log_lines_lost",
 		[COUNTER_SIGNATURES_FAILED] = "signatures_failed",
+		[COUNTER_HANDSHAKES_FAILED] = "handshakes_failed",
 	};
 	check((unsigned)which < COUNTER_COUNT && names[which]);
 	return names[which];

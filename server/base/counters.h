@@ -20,6 +20,7 @@ enum counter {
 	COUNTER_STATUS_5XX,
 	COUNTER_LOG_LINES_LOST,
 	COUNTER_SIGNATURES_FAILED, /* handshakes that the signer did not answer */
+	COUNTER_HANDSHAKES_FAILED, /* TLS was begun by a client, and not agreed on */
 	COUNTER_COUNT
 };
 

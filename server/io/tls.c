@@ -82,6 +82,7 @@ static int look_at_first(struct tls *tls)
 	tls_look_ahead(tls);
 	if (thread->in_end == 0)
 		return IO_AGAIN;
+	tls->facts.begun = true;
 	unsigned i = 0;
 	while (i < thread->in_end && i < METHOD_MOST && thread->in[i] >= 'A' &&
 		thread->in[i] <= 'Z')

@@ -28,7 +28,7 @@ int tls_init(struct transport *t, int fd, bool paced, struct tls_thread *thread,
 
 /* A start, read or finish that gives IO_ERROR with EPROTO has told the peer why; what the peer still sends can be read away. */
 
-/* What the handshake brought; after start gave 1, as long as the transport is open. */
+/* What the handshake brought; `begun`, `fault` and `ours` at any time, the rest after start gave 1, as long as the transport is open. */
 struct tls_facts {
 	const struct tls_settings *rules; /* those of the name that the client said */
 	const char *version;              /* "tls1.3" */
@@ -38,6 +38,7 @@ struct tls_facts {
 	struct slice name;        /* that the client said, lower case */
 	struct slice certificate; /* of a client that was verified: DER; empty: none */
 	struct slice subject;     /* of it, by RFC 4514 */
+	bool begun;               /* the peer has sent something */
 	const char *fault;        /* why start or read gave IO_ERROR with EPROTO; else NULL */
 	bool ours;                /* and that is not the peer's doing */
 };

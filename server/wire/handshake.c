@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A connection before there is a version of HTTP on it: the transport's handshake, which has a deadline of its own, and what was agreed
  * in it. One that fails is no request, so it stands in the error log. */
+#include "base/counters.h"
 #include "base/log.h"
 #include "wire/h1.h"
 #include "wire/h2.h"
@@ -13,6 +14,14 @@ static void log_fault(const struct conn *c)
 	if (facts && facts->fault)
 		log_at(&scope, facts->ours ? LOG_LEVEL_ERROR : LOG_LEVEL_DEBUG, LOG_TLS,
 			"no TLS: %s", facts->fault);
+}
+
+/* Who has said nothing wanted to know whether somebody listens, or to be ready. */
+static void count_failure(const struct conn *c)
+{
+	const struct tls_facts *facts = conn_tls(c);
+	if (facts && facts->begun)
+		counter_add(c->wire->thread->counters, COUNTER_HANDSHAKES_FAILED, 1);
 }
 
 static void begin(struct conn *c)
@@ -32,8 +41,10 @@ static void handshake_readable(struct conn *c)
 	if (result == IO_ERROR) {
 		conn_fail(c);
 		log_fault(c);
+		count_failure(c);
 	} else if (result == IO_EOF) {
 		conn_break(c, false);
+		count_failure(c);
 	} else if (result == 1) {
 		begin(c);
 	}
@@ -56,6 +67,7 @@ static void handshake_expired(struct conn *c, enum conn_wait wait)
 {
 	(void)wait;
 	conn_break(c, false);
+	count_failure(c);
 }
 
 static void handshake_gone(struct conn *c, enum exchange_end why)

@@ -13,7 +13,7 @@ import pytest
 
 import certificates
 from recorder import Recorder
-from server import Server, children, command, instrumented, wait_for
+from server import Server, children, command, instrumented, status, wait_for
 from slow_disk import Missing, SlowDisk, content, fuse_module
 
 CONFIG = """
@@ -218,6 +218,26 @@ def test_head_has_its_own_deadline(weir):
         connection.sendall(out.read())
         into.write(connection.recv(65536))
         assert tls.read(65536).startswith(b"HTTP/1.1 200 ")
+
+
+def test_failed_handshakes_are_counted():
+    """Each that was begun and came to nothing; who only looks whether the port is open has begun none."""
+    with serving() as weir:
+        for said in (b"x" * 100, get("/"), b"\x16\3\1\1\0\1\0\0\xfc\3\3", b"", b"G"):
+            with plain(weir.port) as connection:
+                connection.sendall(said)
+                connection.shutdown(socket.SHUT_WR)
+                read_to_end(connection)
+        with plain(weir.port) as begun, plain(weir.port) as silent:  # until their time is over
+            begun.sendall(b"\x16")
+            assert begun.recv(100) == silent.recv(100) == b""
+        with pytest.raises(ssl.SSLError), certificates.context(alpn=["gopher"]).wrap_socket(plain(weir.port), server_hostname="localhost"):
+            pass
+        with certificates.context().wrap_socket(plain(weir.port), server_hostname="localhost") as connection:
+            connection.sendall(get("/"))
+            assert read_answer(connection)[1] == b"hello\n"
+        wait_for(lambda: status(weir)["counters"]["handshakes_failed"] == 6, what="six")
+        assert "6 of which began a TLS handshake that failed" in command("status", "-c", weir.file).stdout
 
 
 def test_plain_http_is_told(weir):
