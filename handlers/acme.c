@@ -134,15 +134,17 @@ static void cancel(struct request *request)
 
 /* --- The handler. --- */
 
-static enum verdict acme_handle(struct request *request)
+static bool asks(const struct request *request)
 {
 	struct slice path = request->target.path, token = slice_from(path, place.len);
 	bool reads = request->method == METHOD_GET || request->method == METHOD_HEAD;
-	if (!reads || !slice_starts(path, place) || token.len > TOKEN_MAX ||
-		!bytes_base64url(token) || !request->thread->disk) {
-		explain_text(request->explanation, "why", SLICE("no challenge is asked for"));
-		return PASS;
-	}
+	return reads && slice_starts(path, place) && token.len <= TOKEN_MAX &&
+	       bytes_base64url(token) && request->thread->disk;
+}
+
+static enum verdict look_for(struct request *request)
+{
+	struct slice token = slice_from(request->target.path, place.len);
 	struct look *look = must_zalloc(sizeof(*look));
 	look->request = request;
 	look->snapshot = request->thread->snapshot;
@@ -158,12 +160,22 @@ static enum verdict acme_handle(struct request *request)
 	return TAKEN;
 }
 
+static enum verdict acme_handle(struct request *request)
+{
+	if (asks(request))
+		return look_for(request);
+	explain_text(request->explanation, "why", SLICE("no challenge is asked for"));
+	return PASS;
+}
+
 /* Names are certified that listen for https alone: at port 80 they are whoever's. */
 static enum verdict acme_stray(struct request *request)
 {
 	size_t at = 0;
 	struct slice path;
-	return next_folder(request->thread->snapshot, &at, &path) ? acme_handle(request) : PASS;
+	return asks(request) && next_folder(request->thread->snapshot, &at, &path)
+		       ? look_for(request)
+		       : PASS;
 }
 
 const struct handler acme_handler = {

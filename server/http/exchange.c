@@ -82,8 +82,11 @@ static void run_strays(struct request *request)
 	request->x.chain = none;
 	for (const struct handler *const *h = request->thread->table; *h; h++) {
 		request->handled_by = (*h)->name;
-		if ((*h)->stray && !request->explanation && (*h)->stray(request) == TAKEN)
-			return;
+		if (!(*h)->stray || (*h)->stray(request) != TAKEN)
+			continue;
+		if (request->explanation)
+			explain_stray(request, *h);
+		return;
 	}
 	run_chain(request);
 }

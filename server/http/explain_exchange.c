@@ -35,6 +35,8 @@ static void go_to_steps(struct explanation *e)
 static const char *why_route(const struct request *request)
 {
 	struct slice pattern = request->route;
+	if (!request->site)
+		return "there is no site";
 	if (!pattern.len)
 		return request->site->route_count ? "no route fits the path"
 						  : "the site has no routes";
@@ -67,14 +69,24 @@ void explain_step(struct request *request, const char *why)
 	explain_close(e);
 }
 
-enum verdict explain_ask(struct request *request, const struct handler *handler)
+static void begin_handler(struct explanation *e, const struct handler *handler)
 {
-	struct explanation *e = request->explanation;
 	explain_list(e, "handlers");
 	explain_group(e, NULL);
 	explain_text(e, "name", slice_of(handler->name));
 	explain_nothing(e, "verdict");
 	e->handler = e->at;
+}
+
+void explain_stray(struct request *request, const struct handler *handler)
+{
+	explain_step(request, NULL);
+	begin_handler(request->explanation, handler);
+}
+
+enum verdict explain_ask(struct request *request, const struct handler *handler)
+{
+	begin_handler(request->explanation, handler);
 	enum verdict verdict =
 		handler->explain ? handler->explain(request) : handler->handle(request);
 	if (verdict == PASS)

@@ -42,8 +42,8 @@ struct handler {
 	/* In place of `handle` where the request has an explanation and nothing may be sent: decides by the same functions, tells what it
 	 * would do, sets explanation->elsewhere and holds the request. NULL: `handle` itself does no more than read. */
 	enum verdict (*explain)(struct request *request);
-	/* Asked for requests whose host no site of the listener has: like `handle`, but there are no site, scope and settings. What passes
-	 * is a 421. NULL: passes. */
+	/* Asked for requests whose host no site of the listener has: like `handle`, but there are no site, scope and settings, and it neither
+	 * answers nor tells why before it returns. What passes is a 421. NULL: passes. */
 	enum verdict (*stray)(struct request *request);
 	/* Offers a stage for an answer that is about to be sent; NULL: none. See stage.h. */
 	const struct stage_ops *stage;

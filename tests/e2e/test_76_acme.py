@@ -249,6 +249,15 @@ sites:
         found = subprocess.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-H", f"Host: {host}", url],
                                capture_output=True, text=True, timeout=20)
         assert found.stdout == status
+    # what is told is what is done
+    token = server.folder / "acme/challenge/token-1"
+    token.write_text("token-1.thumb")
+    token.chmod(0o644)
+    for host, name, outcome in (("a.test", "token-1", "200 OK by acme"), ("a.test", "unknown", "421 Misdirected Request"),
+                                ("b.test", "token-1", "200 OK by acme")):
+        url = f"http://{host}:{server.values['http']}/.well-known/acme-challenge/{name}"
+        told = subprocess.run([WEIR, "explain", "--json", "-c", server.file, url], capture_output=True, text=True, timeout=20)
+        assert json.loads(told.stdout)["outcome"] == outcome, told.stdout
 
 
 def check(text, tmp_path, *before):

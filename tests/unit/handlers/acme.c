@@ -15,6 +15,7 @@
 #include "base/check.h"
 #include "handlers/acme.h"
 #include "handlers/redirect.h"
+#include "http/explain.h"
 
 #define TOKEN "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA"
 #define PATH  "/.well-known/acme-challenge/"
@@ -130,6 +131,39 @@ static void hosts_of_no_site(void **state)
 	assert_answer("GET", PATH TOKEN, 421, NULL);
 }
 
+static void assert_told(const char *target, unsigned status, const char *first, const char *second)
+{
+	struct explanation e;
+	struct buffer text = {0};
+	explain_init(&e);
+	loopback->explanation = &e;
+	assert_answer("GET", target, status, NULL);
+	loopback->explanation = NULL;
+	explain_json(&e, &text);
+	buffer_append(&text, "", 1);
+	explain_free(&e);
+	if ((first && !strstr(text.ptr, first)) || (second && !strstr(text.ptr, second)))
+		fail_msg("no %s, %s in %s", first, second, text.ptr);
+	if (!first && strstr(text.ptr, "steps"))
+		fail_msg("steps in %s", text.ptr);
+	buffer_free(&text);
+}
+
+/* Who asks for an explanation is told what is done, for hosts of no site, too. */
+static void what_is_done_is_told(void **state)
+{
+	(void)state;
+	start(ON, "host: other.test");
+	assert_told(PATH TOKEN, 200, "{\"name\":\"acme\",\"verdict\":\"answers\"",
+		"an authority asks for what is to be heard from us now");
+	assert_told(PATH "unknown", 421, "{\"name\":\"acme\",\"verdict\":\"passes\"",
+		"no challenge with this token is under way");
+	assert_told("/", 421, NULL, NULL);
+	loopback_stop(loopback);
+	start("", "host: other.test");
+	assert_told(PATH TOKEN, 421, NULL, NULL);
+}
+
 static void clients_leave(void **state)
 {
 	(void)state;
@@ -166,6 +200,7 @@ int main(void)
 		TEST(what_is_none_passes),
 		TEST(nothing_without_acme),
 		TEST(hosts_of_no_site),
+		TEST(what_is_done_is_told),
 		TEST(clients_leave),
 		TEST(the_folder_alone_is_granted),
 	};
