@@ -35,14 +35,6 @@ static const struct option_set https_only_options = {
 	.rows = rows,
 };
 
-static bool has_site(const struct listener_settings *listener, const struct site *site)
-{
-	for (size_t i = 0; i < listener->site_count; i++)
-		if (listener->sites[i] == site)
-			return true;
-	return false;
-}
-
 static int port_of(const struct address *address)
 {
 	return address->any.sa_family == AF_INET    ? ntohs(address->v4.sin_port)
@@ -56,7 +48,7 @@ static int https_port(const struct snapshot *snapshot, const struct site *site)
 	int port = -1;
 	for (size_t i = 0; i < snapshot->listener_count; i++) {
 		const struct listener_settings *listener = &snapshot->listeners[i];
-		if (listener->scheme != SCHEME_HTTPS || !has_site(listener, site))
+		if (listener->scheme != SCHEME_HTTPS || !listener_has_site(listener, site))
 			continue;
 		int own = port_of(&listener->address);
 		if (port < 0 || own == HTTPS_PORT)

@@ -87,6 +87,21 @@ static void advise_keys(struct load *load, const struct scope *scope)
 	}
 }
 
+/* --- HSTS. --- */
+
+/* Said in clear it means nothing (RFC 6797, 8.1), so it is not. A proxy in front may have spoken TLS. */
+static void advise_hsts(
+	struct load *load, const struct snapshot *snapshot, const struct scope *scope)
+{
+	const struct node *node = node_member(scope->node, "hsts");
+	bool proxied = snapshot->core.trusted.count > 0 || snapshot->core.trusted.local;
+	if (!node || !scope->core->hsts.len || proxied || site_has_https(snapshot, scope->site))
+		return;
+	load_warn(load, node,
+		"\"hsts\" is said over https alone, and this site has no address with it: write "
+		"listen: [\"http://:80\", \"https://:443\"]");
+}
+
 /* --- Pages. --- */
 
 static bool has_proxy(const struct scope *scope)
@@ -258,6 +273,7 @@ void advise(struct load *load, const struct snapshot *snapshot)
 		for (size_t k = 0; k <= site->route_count; k++) {
 			const struct scope *scope = k ? &site->routes[k - 1].scope : &site->scope;
 			advise_keys(load, scope);
+			advise_hsts(load, snapshot, scope);
 			advise_pages(load, snapshot, scope);
 		}
 	}

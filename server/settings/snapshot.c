@@ -241,6 +241,23 @@ static size_t set_index(const struct snapshot *snapshot, const struct option_set
 	return i;
 }
 
+bool listener_has_site(const struct listener_settings *listener, const struct site *site)
+{
+	for (size_t i = 0; i < listener->site_count; i++)
+		if (listener->sites[i] == site)
+			return true;
+	return false;
+}
+
+bool site_has_https(const struct snapshot *snapshot, const struct site *site)
+{
+	for (size_t i = 0; i < snapshot->listener_count; i++)
+		if (snapshot->listeners[i].scheme == SCHEME_HTTPS &&
+			listener_has_site(&snapshot->listeners[i], site))
+			return true;
+	return false;
+}
+
 const void *scope_settings(
 	const struct snapshot *snapshot, const struct scope *scope, const struct option_set *set)
 {

@@ -163,6 +163,11 @@ struct snapshot *snapshot_load_text(struct slice text, const char *name, const c
 	const struct option_sets *sets, bool unprivileged, struct buffer *diagnostics);
 void snapshot_free(struct snapshot *snapshot);
 
+/* Is the site one of this address? */
+bool listener_has_site(const struct listener_settings *listener, const struct site *site);
+/* Has the site an address with https? */
+bool site_has_https(const struct snapshot *snapshot, const struct site *site);
+
 /* The settings struct of a set in a scope, and of a set in the file. */
 const void *scope_settings(
 	const struct snapshot *snapshot, const struct scope *scope, const struct option_set *set);

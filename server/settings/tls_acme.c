@@ -63,18 +63,6 @@ static void add_pair(struct acme *acme, const struct slice *names, size_t count)
 	pair->certificate = obtained(acme, pair->node, pair->certificate_path);
 }
 
-static bool has_https(const struct snapshot *snapshot, const struct site *site)
-{
-	for (size_t i = 0; i < snapshot->listener_count; i++) {
-		const struct listener_settings *listener = &snapshot->listeners[i];
-		for (size_t k = 0; listener->scheme == SCHEME_HTTPS && k < listener->site_count;
-			k++)
-			if (listener->sites[k] == site)
-				return true;
-	}
-	return false;
-}
-
 /* RFC 8555, 7.1.3 leaves it to the authority; none certifies what no other machine could look up, and a name is a folder here. */
 bool tls_obtainable(struct slice name)
 {
@@ -142,7 +130,7 @@ int tls_obtain(struct load *load, struct snapshot *snapshot, tls_covers_fn *cove
 	for (size_t i = 0; i < snapshot->site_count; i++) {
 		const struct site *site = &snapshot->sites[i];
 		struct acme acme = {load, &all[site->tls ? site->tls->index : 0], covers};
-		if (acme.rules->acme.on && is_auto(acme.rules) && has_https(snapshot, site) &&
+		if (acme.rules->acme.on && is_auto(acme.rules) && site_has_https(snapshot, site) &&
 			obtain_for(&acme, site))
 			result = -1;
 	}

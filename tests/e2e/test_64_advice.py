@@ -42,6 +42,8 @@ def check(folder, text, head=""):
     ("    fallback: /missing.html\n", "/missing", "there is no page /missing.html"),
     ("    errors: { 404: /missing.html }\n", "/missing", "there is no page /missing.html"),
     ("    routes: { /a/: { root: off, errors: { 404: /a/there.html } } }\n", "/a/there", "there is no page /a/there.html"),
+    ("    hsts: 365d\n", "365d", '"hsts" is said over https alone, and this site has no address with it'),
+    ("    routes: { /a/: { hsts: { max_age: 1d } } }\n", "{ max_age", '"hsts" is said over https alone, and this site has no address with it'),
     ("linger: 1s\ndrain: 30s\n", "1s", '"linger" is shorter than "drain"'),
 ])
 def test_told(folder, text, place, said):
@@ -55,6 +57,8 @@ def test_told(folder, text, place, said):
 
 @pytest.mark.parametrize("text", [
     "    errors: { 404: /there.html }\n    fallback: /there.html\n",
+    "    hsts: off\n",
+    "    hsts: 1d\nclients: { trusted_proxies: 10.0.0.0/8 }\n",
     "    proxy: \"127.0.0.1:1\"\n    errors: { 404: /from-the-backend }\n",
     "    routes: { /a/: { redirect: /b/, root: off }, /b/: { proxy: off, fallback: /there.html } }\n",
     "    routes: { /a/: {}, /a/b: {}, \"*.php\": {} }\n",

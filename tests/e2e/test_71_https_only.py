@@ -92,6 +92,7 @@ def test_challenges_and_routes_that_differ_are_answered_in_clear(server):
 
 @pytest.mark.parametrize("path, status", [("/a.txt", 200), ("/none", 404)])
 def test_hsts_is_said_over_tls_alone(server, path, status):
+    assert "hsts" not in command("check", "-c", server.file).stderr
     tls = certificates.context()
     answer = ask(server, "only.example.test", path, tls)
     assert (answer.status, answer.get("Strict-Transport-Security")) == (status, "max-age=31536000")
