@@ -123,12 +123,27 @@ void origin_fail(struct origin *o, enum origin_failure why)
 	}
 }
 
+/* That a kept connection ends is nobody's fault; that a new one does is the server's, and another one may do better. */
+static void blame_server(struct origin *o)
+{
+	const struct upstream *upstream = o->backend->upstream;
+	struct slice server = upstream->servers[o->server].text;
+	log_at(&(struct log_scope){.what = "proxy"}, LOG_LEVEL_WARN, LOG_BACKEND,
+		"upstream %.*s: %.*s closed the connection without an answer: asked once more",
+		(int)upstream->name.len, upstream->name.ptr, (int)server.len, server.ptr);
+	o->server = (o->server + 1) % (unsigned)upstream->server_count;
+	o->refusal = ORIGIN_CLOSED;
+}
+
 void origin_lost(struct origin *o)
 {
-	if (!o->kept || !o->holding || o->to > 0) {
+	if (!o->holding || o->to > 0 || o->repeated) {
 		origin_fail(o, ORIGIN_CLOSED);
 		return;
 	}
+	o->repeated = true;
+	if (!o->kept)
+		blame_server(o);
 	chunks_move(&o->held, &o->out);
 	chunks_move(&o->out, &o->held);
 	origin_reconnect(o);
@@ -357,7 +372,7 @@ static void attempt(struct origin *o, bool fresh)
 	bool once = !method_idempotent(o->request->method_id);
 	o->conn = fresh ? NULL : server_take(pool, once, &told, o);
 	o->kept = o->conn != NULL;
-	o->holding = o->kept && !once;
+	o->holding = !once;
 	note_server(o);
 	if (!o->conn) {
 		o->conn = server_connect(pool, &told, o);

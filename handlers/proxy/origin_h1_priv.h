@@ -39,6 +39,7 @@ struct origin {
 	bool dead;        /* cancelled */
 	bool starting;    /* inside origin_send: nothing may be told */
 	bool kept;        /* the connection had another request before */
+	bool repeated;    /* sent again, after a connection that ended without an answer */
 	bool tunnel;
 	bool failed_later; /* `failure` is to be told by the task */
 	enum origin_failure failure;

@@ -272,7 +272,8 @@ static const struct option upstream_rows[] = {
 		.example = "[127.0.0.1:3000, \"unix:/run/app.sock\"]",
 		.prose =
 			"The servers that answer, asked in turn. Where no connection can be made, the next one "
-			"is tried. Where all are down because their names have no address, the answer is 503; "
+			"is tried; and once more where a connection ends without any answer, if the request may "
+			"be repeated (GET, HEAD, OPTIONS, PUT, DELETE). Where all are down because their names have no address, the answer is 503; "
 			"while weir looks a name up for the first time, requests wait for that at most "
 			"`connect`."},
 	{.name = "keepalive",

@@ -11,7 +11,7 @@ import pytest
 from client import Connection, Ended, connect
 from origin import EVIL, FIELDS, HEAD, OK, Origin, answer, hang, plain
 from proxied import Proxied
-from server import features, new_folder, wait_for
+from server import new_folder, wait_for
 
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 EVIL_CHUNK = b"4\r\nevil\r\n0\r\n\r\n"
@@ -371,13 +371,33 @@ def test_not_repeated_for_ever(weir):
 
 def test_one_resets_all(weir):
     """One of two resets whatever comes: what may be repeated is answered by the other (retries: 1)."""
-    if "upstreams" not in features():
-        pytest.skip("retries come with `upstreams`")
     with Origin(default=lambda peer, head: peer.reset()) as first, Origin() as second:
         server = weir(TWO, values={"first": first.address, "second": second.address})
         with Connection(server.port) as connection:
             assert [connection.get("/").status for _ in range(10)] == [200] * 10
         assert first.targets(), "nobody asked the first"
+
+
+@pytest.mark.parametrize("method,length,repeated", [("GET", 0, True), ("PUT", 30000, True), ("PUT", 1000000, False), ("POST", 0, False), ("PATCH", 3, False)])
+def test_new_connection_that_ends(weir, method, length, repeated):
+    """Ended after the request, before any octet of an answer: asked once more, at the same server where there is no other."""
+    counts = []
+
+    def once(peer, head):
+        counts.append(head.target)
+        if len(counts) > 1:
+            return plain(peer, head)
+        for _ in peer.octets(min(length, 2 * HELD)):
+            pass
+        peer.close()
+        return False
+
+    with Origin(default=once) as origin:
+        server = weir(ONE, values={"origin": origin.address})
+        with Connection(server.port) as connection:
+            connection.request("/", method=method, body=b"x" * length)
+            assert connection.read(method).status == (200 if repeated else 502)
+        assert len(counts) == (2 if repeated else 1)
 
 
 def test_post_goes_to_one_only(weir):
