@@ -146,10 +146,12 @@ static void put_spans(struct conn *c, struct chunks *spans)
 	}
 }
 
+/* Trailers go to whoever reads chunks, as others send them: TE tells that nothing on the way drops them (RFC 9110, 6.5.1), and
+ * few say it. */
 static void send_last_chunk(struct h1_stream *s, const struct fields *trailers)
 {
 	struct conn *c = s->conn;
-	if (!trailers || !fields_have_token(&s->request.fields, FIELD_TE, SLICE("trailers"))) {
+	if (!trailers) {
 		put(c, SLICE("0\r\n\r\n"));
 		return;
 	}

@@ -233,7 +233,7 @@ static void h2_send_body(
 	note_waiting(s);
 	if (end) {
 		s->part.out_end = true;
-		if (trailers && fields_have_token(&request->fields, FIELD_TE, SLICE("trailers"))) {
+		if (trailers) {
 			struct fields *lower = arena_alloc(&request->arena, sizeof *lower);
 			*lower = lower_fields(&request->arena, trailers, false);
 			s->part.trailers = lower;

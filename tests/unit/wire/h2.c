@@ -45,7 +45,7 @@ static void gives_trailers(void **state)
 	h2_say(c, "H3$ GET /trailers te: trailers");
 	assert_string_equal(h2_hear(c), "H3 200; D3 odd; T3 x-sum: 7$");
 	h2_say(c, "H5$ GET /trailers");
-	assert_string_equal(h2_hear(c), "H5 200; D5 odd$");
+	assert_string_equal(h2_hear(c), "H5 200; D5 odd; T5 x-sum: 7$");
 	h2_disconnect(c);
 }
 
