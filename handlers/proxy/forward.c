@@ -37,6 +37,8 @@ static bool passes(const struct request *request, const struct field *field)
 	}
 	if (identity_claimed(field))
 		return false;
+	if (field->id == FIELD_OTHER && slice_equal_nocase(field->name, SLICE("Proxy")))
+		return false; /* to CGI and its heirs HTTP_PROXY, the proxy that they ask others by */
 	if (field->id == FIELD_OTHER && memchr(field->name.ptr, '_', field->name.len)) {
 		/* to CGI and its heirs “X_A” and “X-A” are one and the same */
 		log_at(&(struct log_scope){request->peer->connection, request->number, NULL},
@@ -264,9 +266,12 @@ static bool tells_software(const struct field *field)
 static struct slice behind_server(struct slice uri, const struct upstream *upstream)
 {
 	struct slice rest = {NULL, 0};
-	if (!starts_nocase(uri, SLICE("http://")))
+	if (starts_nocase(uri, SLICE("http://")))
+		uri = slice_from(uri, 7);
+	else if (starts_nocase(uri, SLICE("//")))
+		uri = slice_from(uri, 2);
+	else
 		return rest;
-	uri = slice_from(uri, 7);
 	for (size_t i = 0; i < upstream->server_count; i++) {
 		struct slice name = upstream->servers[i].authority;
 		if (upstream->servers[i].addresses[0].any.sa_family == AF_UNIX ||

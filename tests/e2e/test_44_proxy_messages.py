@@ -51,6 +51,7 @@ REQUEST_FIELDS = {
     "h2c_not_passed": ([("Connection", "Upgrade, HTTP2-Settings"), ("Upgrade", "h2c"), ("HTTP2-Settings", "AAMAAABk")],
                        {"Upgrade": [], "HTTP2-Settings": []}),
     "te_not_passed": ([("TE", "gzip;q=0.5, deflate"), ("Connection", "TE")], {"TE": []}),
+    "proxy_of_cgi": ([("Proxy", "http://evil.test:8080"), ("proxy", "evil"), ("Proxy-Hint", "1")], {"Proxy": [], "Proxy-Hint": ["1"]}),
     "underscore": ([("X_Forwarded_For", "10.0.0.1"), ("X_Own", "1"), ("_x", "2"), ("x_", "3")],
                    {"X_Forwarded_For": [], "X_Own": [], "_x": [], "x_": []}),
     "forwarded_is_ours": ([("Forwarded", "for=10.0.0.1;secret=x"), ("Forwarded", "for=10.0.0.2")],
@@ -214,10 +215,11 @@ def test_many_fields_pass(stage, proto):
     assert stage.origin.heads[-1].all("X-F79") == ["79"]
 
 
-def test_location_of_the_backend(stage):
+@pytest.mark.parametrize("scheme", [b"http://", b"HTTP://", b"//"])
+def test_location_of_the_backend(stage, scheme):
     """A redirect to where the backend believes to be leads the client to the site, not behind it."""
-    target = say(stage, "redirected", b"HTTP/1.1 302 Found\r\nLocation: http://%s/next?a=b\r\nContent-Length: 0\r\n\r\n"
-                 % stage.origin.address.encode(), end="keep")
+    target = say(stage, "redirected", b"HTTP/1.1 302 Found\r\nLocation: %s%s/next?a=b\r\nContent-Length: 0\r\n\r\n"
+                 % (scheme, stage.origin.address.encode()), end="keep")
     with Connection(stage.scripted) as connection:
         location = connection.get(target, host="site.test").get("Location")
     assert location in ("/next?a=b", "http://site.test/next?a=b"), location
