@@ -152,9 +152,11 @@ unsigned framing_response(const struct fields *fields, unsigned minor, unsigned 
 }
 
 enum chunked_state {
-	CHUNK_SIZE, /* begins: all zero */
+	CHUNK_SIZE,              /* begins: all zero */
+	CHUNK_EXTENSION_AWAITED, /* behind white space: one must follow */
 	CHUNK_EXTENSION_BEGIN,
 	CHUNK_EXTENSION_NAME,
+	CHUNK_EXTENSION_NAME_END, /* behind white space: its value, or the next one, must follow */
 	CHUNK_EXTENSION_VALUE_BEGIN,
 	CHUNK_EXTENSION_VALUE,
 	CHUNK_EXTENSION_QUOTED,
@@ -168,29 +170,43 @@ enum chunked_state {
 	CHUNK_BROKEN,
 };
 
-static enum chunked_state next_of_size(struct chunked *c, unsigned char octet)
+/* White space has no meaning around the ";" and "=" of extensions, and must be taken there (RFC 9112, 7.1.1; RFC 9110, 5.6.3). Elsewhere it is none. */
+static bool is_bad_space(unsigned char octet)
 {
-	int digit = bytes_hex_digit(octet);
-	if (digit >= 0) {
-		if (c->digits == SIZE_DIGITS_MAX || c->left > INT64_MAX >> 4)
-			return CHUNK_BROKEN;
-		c->digits++;
-		c->left = c->left << 4 | (unsigned)digit;
-		return CHUNK_SIZE;
-	}
-	if (c->digits == 0)
-		return CHUNK_BROKEN;
+	return octet == ' ' || octet == '\t';
+}
+
+/* What may follow the size, or an extension that is whole. */
+static enum chunked_state next_of_end(unsigned char octet)
+{
 	if (octet == '\r')
 		return CHUNK_SIZE_LF;
+	if (is_bad_space(octet))
+		return CHUNK_EXTENSION_AWAITED;
 	return octet == ';' ? CHUNK_EXTENSION_BEGIN : CHUNK_BROKEN;
 }
 
-/* What may follow an extension's name or value. */
-static enum chunked_state next_of_extension_end(unsigned char octet)
+static enum chunked_state next_of_size(struct chunked *c, unsigned char octet)
 {
-	if (octet == '\r')
-		return CHUNK_SIZE_LF;
-	return octet == ';' ? CHUNK_EXTENSION_BEGIN : CHUNK_BROKEN;
+	int digit = bytes_hex_digit(octet);
+	if (digit < 0)
+		return c->digits > 0 ? next_of_end(octet) : CHUNK_BROKEN;
+	if (c->digits == SIZE_DIGITS_MAX || c->left > INT64_MAX >> 4)
+		return CHUNK_BROKEN;
+	c->digits++;
+	c->left = c->left << 4 | (unsigned)digit;
+	return CHUNK_SIZE;
+}
+
+static enum chunked_state next_of_extension_name(enum chunked_state state, unsigned char octet)
+{
+	if (octet == '=')
+		return CHUNK_EXTENSION_VALUE_BEGIN;
+	if (is_bad_space(octet))
+		return CHUNK_EXTENSION_NAME_END;
+	if (state == CHUNK_EXTENSION_NAME_END)
+		return octet == ';' ? CHUNK_EXTENSION_BEGIN : CHUNK_BROKEN;
+	return octet_class[octet] & OCTET_TOKEN ? state : next_of_end(octet);
 }
 
 static enum chunked_state next_of_extension(enum chunked_state state, unsigned char octet)
@@ -198,18 +214,23 @@ static enum chunked_state next_of_extension(enum chunked_state state, unsigned c
 	bool token = (octet_class[octet] & OCTET_TOKEN) != 0;
 	bool text = (octet_class[octet] & OCTET_VALUE) != 0;
 	switch (state) {
+	case CHUNK_EXTENSION_AWAITED:
+		return octet == '\r' ? CHUNK_BROKEN : next_of_end(octet);
 	case CHUNK_EXTENSION_BEGIN:
+		if (is_bad_space(octet))
+			return state;
 		return token ? CHUNK_EXTENSION_NAME : CHUNK_BROKEN;
 	case CHUNK_EXTENSION_NAME:
-		if (octet == '=')
-			return CHUNK_EXTENSION_VALUE_BEGIN;
-		return token ? state : next_of_extension_end(octet);
+	case CHUNK_EXTENSION_NAME_END:
+		return next_of_extension_name(state, octet);
 	case CHUNK_EXTENSION_VALUE_BEGIN:
+		if (is_bad_space(octet))
+			return state;
 		if (octet == '"')
 			return CHUNK_EXTENSION_QUOTED;
 		return token ? CHUNK_EXTENSION_VALUE : CHUNK_BROKEN;
 	case CHUNK_EXTENSION_VALUE:
-		return token ? state : next_of_extension_end(octet);
+		return token ? state : next_of_end(octet);
 	case CHUNK_EXTENSION_QUOTED:
 		if (octet == '"')
 			return CHUNK_EXTENSION_END;
@@ -219,7 +240,7 @@ static enum chunked_state next_of_extension(enum chunked_state state, unsigned c
 	case CHUNK_EXTENSION_QUOTED_PAIR:
 		return text ? CHUNK_EXTENSION_QUOTED : CHUNK_BROKEN;
 	default:
-		return next_of_extension_end(octet);
+		return next_of_end(octet);
 	}
 }
 

@@ -40,7 +40,7 @@ enum chunked_event {
 	CHUNKED_MORE, /* all input used, nothing to give */
 	CHUNKED_TRAILERS, /* the last chunk was read; the trailer section begins at bytes + used: find its end with h1_trailer_length */
 	CHUNKED_ERROR, /* malformed: CRLF missing, bad size (over 16 digits, over 2^63 - 1, white space around), bare CR or LF, extensions that are
-			   * none (RFC 9112, 7.1.1, without its BWS) or over 1 KB a chunk or 16 KB a body. Stays: every later call says so too */
+			   * none (RFC 9112, 7.1.1) or over 1 KB a chunk or 16 KB a body. Stays: every later call says so too */
 };
 /* Looks at the next bytes. Call again with what is behind `used` until CHUNKED_MORE. Not to be called after CHUNKED_TRAILERS. */
 enum chunked_event chunked_next(

@@ -267,7 +267,11 @@ def chunks():
             ("quoted-semicolon", b';a="b;c"'), ("quoted-pair", b';a="b\\"c"'), ("two", b";a=b;c=d")):
         chunked("ext-" + name, b"5" + extension + b"\r\nhello\r\n" + end, "accept", b"hello")
     for name, extension in (("spaced", b" ; a=b"), ("tabbed", b"\t;\ta=b"), ("equals-spaced", b";a = b"),
-            ("empty", b";"), ("two-empty", b";;"), ("no-name", b";=b"), ("no-value", b";a="),
+            ("next-spaced", b";a ;b = \"c\" ; d")):
+        chunked("ext-" + name, b"5" + extension + b"\r\nhello\r\n" + end, "accept", b"hello")
+    for name, extension in (("tail-spaced", b";a "), ("value-tail-spaced", b";a=b "), ("two-words", b";a b"), ("none-spaced", b" ")):
+        chunked("ext-" + name, b"5" + extension + b"\r\nhello\r\n" + end, "refuse")
+    for name, extension in (("empty", b";"), ("two-empty", b";;"), ("no-name", b";=b"), ("no-value", b";a="),
                             ("bad-name", b";(=b"), ("quote-open", b';a="b'), ("quote-tail", b';a="b"c'),
                             ("quote-only", b';"a"'), ("8bit", b";a=\xe9"), ("8bit-quoted", b';a="\xe9"'),
                             ("1k", b";a=" + b"b" * 1024), ("16k", b";a=" + b"b" * 16384)):

@@ -94,27 +94,62 @@ static char plain_quoted(struct reader *r, struct budget *b)
 	}
 }
 
-/* Extensions, after the size. The first semicolon of a chunk is not counted: what is before it is
- * the size. */
-static char plain_extensions(struct reader *r, struct budget *b)
+/* BWS (RFC 9110, 5.6.3). */
+static char plain_space(struct reader *r, struct budget *b)
 {
-	char verdict;
-	for (bool first = true; peek(r) == ';'; first = false) {
-		if (!first && !spend(b))
-			return blame(r);
-		r->at++;
-		if ((verdict = plain_token(r, b)) != 'o')
-			return verdict;
-		if (peek(r) != '=')
-			continue;
+	while (peek(r) == ' ' || peek(r) == '\t') {
 		if (!spend(b))
 			return blame(r);
 		r->at++;
-		verdict = peek(r) == '"' ? plain_quoted(r, b) : plain_token(r, b);
-		if (verdict != 'o')
-			return verdict;
 	}
 	return 'o';
+}
+
+/* An extension, after its semicolon. *spaced: white space follows, which only another extension may end. */
+static char plain_extension(struct reader *r, struct budget *b, bool *spaced)
+{
+	char verdict;
+	if ((verdict = plain_space(r, b)) != 'o' || (verdict = plain_token(r, b)) != 'o')
+		return verdict;
+	size_t end = r->at;
+	if ((verdict = plain_space(r, b)) != 'o')
+		return verdict;
+	*spaced = r->at > end;
+	if (peek(r) != '=')
+		return 'o';
+	if (!spend(b))
+		return blame(r);
+	r->at++;
+	if ((verdict = plain_space(r, b)) != 'o')
+		return verdict;
+	verdict = peek(r) == '"' ? plain_quoted(r, b) : plain_token(r, b);
+	if (verdict != 'o')
+		return verdict;
+	end = r->at;
+	verdict = plain_space(r, b);
+	*spaced = r->at > end;
+	return verdict;
+}
+
+/* Extensions, after the size. The octet that follows the size is not counted. */
+static char plain_extensions(struct reader *r, struct budget *b)
+{
+	char verdict;
+	size_t begin = r->at;
+	bool spaced = peek(r) == ' ' || peek(r) == '\t';
+	if (spaced) {
+		r->at++;
+		if ((verdict = plain_space(r, b)) != 'o')
+			return verdict;
+	}
+	while (peek(r) == ';') {
+		if (r->at > begin && !spend(b))
+			return blame(r);
+		r->at++;
+		if ((verdict = plain_extension(r, b, &spaced)) != 'o')
+			return verdict;
+	}
+	return spaced ? blame(r) : 'o';
 }
 
 static char plain_size(struct reader *r, uint64_t *size)
