@@ -28,13 +28,21 @@
 #define FILE_HELP                                                                                  \
 	"  -c FILE   the configuration; " WEIR_SYSCONFDIR "/weir/weir.yaml if it is not given\n"
 
+/* GnuTLS would begin by itself, in each process that is started, and most commands have no need of it: those that have call tls_begin.
+ * It looks for this function by its name. */
+int _gnutls_global_init_skip(void);
+int _gnutls_global_init_skip(void)
+{
+	return 1;
+}
+
 static int run_worker(
 	const struct command *command, const struct program *program, int argc, char **argv)
 {
 	(void)command;
 	(void)argc;
 	(void)argv;
-	return worker_run(program);
+	return tls_begin() ? 1 : worker_run(program);
 }
 
 static int run_signer(
@@ -44,7 +52,7 @@ static int run_signer(
 	(void)program;
 	(void)argc;
 	(void)argv;
-	return signer_run();
+	return tls_begin() ? 1 : signer_run();
 }
 
 static int run_acme(
@@ -54,7 +62,7 @@ static int run_acme(
 	(void)program;
 	(void)argc;
 	(void)argv;
-	return acme_helper_run();
+	return tls_begin() ? 1 : acme_helper_run();
 }
 
 static int run_acme_hook(
@@ -204,9 +212,9 @@ static int prepare(struct load *load, struct snapshot *snapshot, void *context)
 /* What `weir check` does besides; a worker does not ask DNS before it serves, and reads certificates with its own keys. */
 static int check_prepare(struct load *load, struct snapshot *snapshot, void *context)
 {
-	struct tls_store *store;
+	struct tls_store *store = NULL;
 	int result = prepare(load, snapshot, context);
-	if (tls_load(load, snapshot, tls_keys_here(), NULL, 0, &store))
+	if (tls_begin() || tls_load(load, snapshot, tls_keys_here(), NULL, 0, &store))
 		result = -1;
 	tls_store_put(store);
 	if (result == 0) {

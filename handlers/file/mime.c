@@ -2,6 +2,7 @@
 /* Media types by a name's extension: the web's own table above the system's mime.types. */
 #include "handlers/file/mime.h"
 
+#include <endian.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -13,8 +14,13 @@
 #define SYSTEM_FILE_MAX (1u << 20)
 #define EXTENSION_MAX   15 /* octets of an extension; longer ones are in no table */
 
+/* An extension in lower case, as two numbers that stand in the order of its octets; the rest is 0. */
+struct key {
+	uint64_t high, low;
+};
+
 struct mime_row {
-	struct slice extension; /* lower case */
+	struct key extension;
 	struct slice type;
 	unsigned rank; /* of two rows with one extension the lower one counts */
 };
@@ -152,13 +158,36 @@ static bool word_next(struct slice *line, struct slice *word)
 	return word->len > 0;
 }
 
+static char lower(char c)
+{
+	return (char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
+}
+
 static struct slice lower_case(struct arena *arena, struct slice s)
 {
 	char *copy = arena_alloc(arena, s.len + 1);
 	for (size_t i = 0; i < s.len; i++)
-		copy[i] = (char)(s.ptr[i] >= 'A' && s.ptr[i] <= 'Z' ? s.ptr[i] + 32 : s.ptr[i]);
+		copy[i] = lower(s.ptr[i]);
 	copy[s.len] = '\0';
 	return (struct slice){copy, s.len};
+}
+
+/* Of up to EXTENSION_MAX octets. */
+static struct key key_of(struct slice extension)
+{
+	char octets[sizeof(struct key)] = {0};
+	struct key key;
+	for (size_t i = 0; i < extension.len; i++)
+		octets[i] = lower(extension.ptr[i]);
+	memcpy(&key, octets, sizeof(key));
+	return (struct key){be64toh(key.high), be64toh(key.low)};
+}
+
+static int compare_keys(struct key a, struct key b)
+{
+	if (a.high != b.high)
+		return a.high < b.high ? -1 : 1;
+	return (a.low > b.low) - (a.low < b.low);
 }
 
 struct growing {
@@ -173,7 +202,7 @@ static void add_words(struct growing *to, struct slice type, struct slice extens
 	while (word_next(&extensions, &word)) {
 		if (word.len > EXTENSION_MAX)
 			continue;
-		struct mime_row row = {lower_case(to->arena, word), type, to->rank++};
+		struct mime_row row = {key_of(word), type, to->rank++};
 		buffer_append(&to->rows, &row, sizeof row);
 	}
 }
@@ -201,22 +230,16 @@ static void add_system(struct growing *to, struct slice text)
 		if (comment)
 			line.len = (size_t)(comment - line.ptr);
 		struct slice type;
-		if (!word_next(&line, &type) || !type_is_sound(type) || !slice_trim(line).len)
+		if (!word_next(&line, &type) || !slice_trim(line).len || !type_is_sound(type))
 			continue;
 		add_words(to, lower_case(to->arena, type), line);
 	}
 }
 
-static int compare_slices(struct slice a, struct slice b)
-{
-	int order = memcmp(a.ptr, b.ptr, a.len < b.len ? a.len : b.len);
-	return order ? order : (a.len > b.len) - (a.len < b.len);
-}
-
 static int compare_rows(const void *a, const void *b)
 {
 	const struct mime_row *x = a, *y = b;
-	int order = compare_slices(x->extension, y->extension);
+	int order = compare_keys(x->extension, y->extension);
 	return order ? order : (x->rank > y->rank) - (x->rank < y->rank);
 }
 
@@ -234,8 +257,8 @@ struct mime *mime_new(struct arena *arena, struct slice system)
 	qsort(mime->rows, count, sizeof(struct mime_row), compare_rows);
 	mime->count = 0;
 	for (size_t i = 0; i < count; i++)
-		if (i == 0 || !slice_equal(mime->rows[i].extension,
-				      mime->rows[mime->count - 1].extension))
+		if (i == 0 || compare_keys(mime->rows[i].extension,
+				      mime->rows[mime->count - 1].extension) != 0)
 			mime->rows[mime->count++] = mime->rows[i];
 	return mime;
 }
@@ -261,16 +284,11 @@ struct slice mime_find(const struct mime *mime, struct slice name)
 	size_t length = name.len - begin;
 	if (begin == 0 || name.ptr[begin - 1] != '.' || length == 0 || length > EXTENSION_MAX)
 		return (struct slice){NULL, 0};
-	char extension[EXTENSION_MAX];
-	for (size_t i = 0; i < length; i++) {
-		char c = name.ptr[begin + i];
-		extension[i] = (char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
-	}
-	struct slice wanted = {extension, length};
+	struct key wanted = key_of(slice_from(name, begin));
 	size_t low = 0, high = mime->count;
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
-		int order = compare_slices(mime->rows[middle].extension, wanted);
+		int order = compare_keys(mime->rows[middle].extension, wanted);
 		if (order == 0)
 			return mime->rows[middle].type;
 		if (order < 0)

@@ -44,6 +44,8 @@ struct tls_facts {
 };
 const struct tls_facts *tls_facts(const struct transport *t);
 
+/* Before anything else of TLS, once a process (more than once does no harm). 0, or -1 after a message. */
+int tls_begin(void);
 /* GnuTLS's version: "3.7.9". */
 const char *tls_library(void);
 

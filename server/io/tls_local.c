@@ -15,6 +15,7 @@
 
 #include "base/check.h"
 #include "base/whole.h"
+#include "io/tls.h"
 #include "io/tls_cert.h"
 #include "io/tls_keys.h"
 #include "io/tls_self.h"
@@ -325,7 +326,7 @@ int tls_local_prepare(struct slice folder, const struct slice *names, size_t cou
 	add_name(&m, slice_of(m.host));
 	for (size_t i = 0; i < count; i++)
 		add_name(&m, names[i]);
-	if (make_folder(&m))
+	if (tls_begin() || make_folder(&m))
 		return -1;
 	/* two that start at once must not mix their files */
 	int lock = open(folder.ptr, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -47,6 +47,14 @@ void tls_thread_free(struct tls_thread *thread)
 	free(thread);
 }
 
+int tls_begin(void)
+{
+	int error = gnutls_global_init();
+	if (error)
+		log_error("TLS: GnuTLS does not start: %s", gnutls_strerror(error));
+	return error ? -1 : 0;
+}
+
 const char *tls_library(void)
 {
 	return gnutls_check_version(NULL);

@@ -51,7 +51,7 @@ void child_kill(struct child *child)
 
 /* The channel and the birth file go to fixed numbers; all else is close-on-exec. Signals stay blocked until the worker ignores them:
  * one to the whole group would end it here. */
-_Noreturn void child_become(const char *command, int channel, int birth)
+static _Noreturn void become(const char *command, int channel, int birth)
 {
 	static char name[] = "weir";
 	char *const arguments[] = {name, (char *)(uintptr_t)command, NULL};
@@ -63,6 +63,15 @@ _Noreturn void child_become(const char *command, int channel, int birth)
 	execv("/proc/self/exe", arguments);
 	dprintf(WORKER_BIRTH, "weir: cannot start its own binary: %s\n", strerror(errno));
 	_exit(1);
+}
+
+/* vfork: the memory is not copied for one that is going to replace it at once, which a start would notice. */
+pid_t child_spawn(const char *command, int channel, int birth)
+{
+	pid_t pid = vfork();
+	if (pid == 0)
+		become(command, channel, birth);
+	return pid;
 }
 
 /* A reload leaves one for a crash. */
@@ -125,9 +134,7 @@ struct child *child_start(struct supervisor *s, enum start_kind kind)
 			NULL, 0, false))
 		goto failed;
 	child->channel = ends[0];
-	child->pid = fork();
-	if (child->pid == 0)
-		child_become("worker", ends[1], child->birth);
+	child->pid = child_spawn("worker", ends[1], child->birth);
 	if (child->pid < 0)
 		goto failed;
 	close(ends[1]);

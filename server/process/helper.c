@@ -149,9 +149,7 @@ static int start(struct supervisor *s, struct helper *helper, bool again)
 			false) ||
 		send_ends(pair[0], CHANNEL_ENDS, &helper->want, far))
 		goto failed;
-	helper->pid = fork();
-	if (helper->pid == 0)
-		child_become(name_of(helper), pair[1], log);
+	helper->pid = child_spawn(name_of(helper), pair[1], log);
 	if (helper->pid < 0)
 		goto failed;
 	close(pair[1]);

@@ -172,8 +172,9 @@ void child_kill(struct child *child);
 struct child *child_find(struct supervisor *s, pid_t pid);
 /* Bits of the places of all that live. */
 uint32_t child_places(const struct supervisor *s);
-/* In a new process: becomes a command of the same binary, with these two descriptors at WORKER_CHANNEL and WORKER_BIRTH. */
-_Noreturn void child_become(const char *command, int channel, int birth);
+/* A new process that becomes a command of the same binary, with these two descriptors at WORKER_CHANNEL and WORKER_BIRTH. Its number, or -1
+ * with errno. */
+pid_t child_spawn(const char *command, int channel, int birth);
 /* How a process ended. */
 void child_describe(char to[96], int status);
 struct asker child_asker(const struct child *child);
