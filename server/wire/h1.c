@@ -123,7 +123,9 @@ static size_t find_head(struct conn *c, struct slice input, size_t *empty)
 		refuse_head(c, input.ptr, input.len, status);
 		return 0;
 	}
-	c->head_seen = (uint32_t)seen;
+	/* A lone CR may be half of one more empty line: nothing of the head was seen. */
+	bool half = input.len == 1 && input.ptr[0] == '\r';
+	c->head_seen = half ? 0 : (uint32_t)seen;
 	return head;
 }
 

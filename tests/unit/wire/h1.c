@@ -236,6 +236,18 @@ static void keeps_connections_and_answers_pipelined_requests_in_order(void **sta
 		false);
 }
 
+static void passes_over_empty_lines(void **state)
+{
+	(void)state; /* RFC 9112, 2.2; also where they come cut in two */
+	expect("\r\nGET /ready HTTP/1.1\r\nHost: a\r\n\r\n", HELLO, false);
+	expect("\r\n\r\n\r\nGET /ready HTTP/1.1\r\nHost: a\r\n\r\n\r\n"
+	       "GET /ready HTTP/1.1\r\nHost: a\r\n\r\n\r\n\r\n",
+		HELLO HELLO, false);
+	expect("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc\r\n"
+	       "GET /ready HTTP/1.1\r\nHost: a\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nDate: -\r\nContent-Length: 3\r\n\r\nabc" HELLO, false);
+}
+
 static void closes_when_asked(void **state)
 {
 	(void)state; /* RFC 9112, 9.6 */
@@ -487,6 +499,7 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		CASE(keeps_connections_and_answers_pipelined_requests_in_order),
+		CASE(passes_over_empty_lines),
 		CASE(closes_when_asked),
 		CASE(reads_bodies_of_both_framings),
 		CASE(passes_over_a_body_that_nobody_reads),
