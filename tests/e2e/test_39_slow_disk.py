@@ -15,7 +15,6 @@ from client import Connection, Ended
 from recorder import Recorder
 from server import Server, children, command, new_folder, wait_for
 from slow_disk import Missing, SlowDisk, content, fuse_module
-from versions import Narrow
 
 CONFIG = """
 threads: 1
@@ -98,7 +97,7 @@ class Stage:
 
     def begin(self, target):
         """A download of which the head has come, by a small window, so that much of it is still to be read from the disk."""
-        connection = Narrow(self.weir.ports["port2"], 5, 1 << 14)
+        connection = Connection(self.weir.ports["port2"], narrow=1 << 14)
         connection.request(target)
         while b"\r\n\r\n" not in connection.buffer:
             assert connection.fill(5), "no head"
