@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define CLOSED 7 /* TCP_CLOSE of netinet/tcp.h, which does not go together with linux/tcp.h */
+
 #define HELD_LITTLE (128 * 1024)
 
 void transport_cork(struct transport *t, bool on)
@@ -57,6 +59,14 @@ void transport_hold_little(const struct transport *t)
 {
 	int value = HELD_LITTLE;
 	setsockopt(t->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, sizeof(value));
+}
+
+bool transport_lost(const struct transport *t)
+{
+	struct tcp_info info;
+	socklen_t size = sizeof(info);
+	return getsockopt(t->fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
+	       size > offsetof(struct tcp_info, tcpi_state) && info.tcpi_state == CLOSED;
 }
 
 uint32_t transport_acked(const struct transport *t)

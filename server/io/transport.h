@@ -75,4 +75,7 @@ void transport_hold_little(const struct transport *t);
  * has taken. 0 where it does not say (Unix sockets). */
 uint32_t transport_acked(const struct transport *t);
 
+/* Has the peer reset the connection? Of one that is not read from any more, no event tells. */
+bool transport_lost(const struct transport *t);
+
 #endif

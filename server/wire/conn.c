@@ -153,6 +153,8 @@ static uint64_t timeout_of(const struct conn *c, enum conn_wait wait)
 		return (uint64_t)core->limits.send_timeout;
 	case CONN_WAIT_LINGER:
 		return CONN_LINGER_MS;
+	case CONN_WAIT_SIGN:
+		return CONN_SIGN_MS;
 	}
 	return 0;
 }

@@ -23,6 +23,7 @@
 #define CONN_READ_BLOCK     (16 * 1024) /* what is read at once into memory of the connection's own */
 #define CONN_RATE_WINDOW_MS 10000       /* the span of time that the least rate is judged by */
 #define CONN_LINGER_MS      2000        /* how long a closed connection is still read from */
+#define CONN_SIGN_MS        2000        /* how long nobody asks whether a peer is there */
 #define CONN_LINGER_MAX                                                                            \
 	(64 * 1024 * 1024) /* and how much: a reset would take the answer from a fast sender */
 
@@ -38,6 +39,7 @@ enum conn_wait {
 	CONN_WAIT_BODY,      /* octets of a body that there is room for; has a least rate */
 	CONN_WAIT_SEND,      /* the peer's taking what is sent; has a least rate */
 	CONN_WAIT_LINGER,    /* the peer's closing */
+	CONN_WAIT_SIGN,      /* whether a peer that has ended its half is there still */
 };
 
 /* What a version of HTTP does on a connection. None of these frees the connection: conn_break and conn_close mark it. */

@@ -12,6 +12,7 @@
 #include "wire/wire_priv.h"
 
 #define STREAMS_KEPT 64
+#define SIGNS        2 /* one is sent, then its effect is looked at */
 
 /* --- Streams. --- */
 
@@ -320,6 +321,23 @@ static bool h1_settle(struct conn *c)
 
 /* --- Waiting. --- */
 
+/* A client that has ended its half may wait for its answer, or have closed: TCP does not tell which. */
+static bool maybe_gone(const struct h1_stream *s)
+{
+	return s->conn->peer_eof && s->request.output == OUTPUT_WAITING && s->request.minor == 1 &&
+	       s->signs < SIGNS;
+}
+
+/* Sends it what clients must be able to pass over (RFC 9110, 15.2), 100 of all the best known: one that has closed answers with
+ * a reset, and nobody need work for it any more. */
+static void look_for_client(struct conn *c, struct h1_stream *s)
+{
+	if (s->signs++ == 0)
+		h1_carrier.send_info(&s->request, 100, NULL);
+	else if (transport_lost(&c->transport))
+		conn_break(c, true);
+}
+
 static enum conn_wait h1_wait(const struct conn *c)
 {
 	const struct h1_stream *s = c->state;
@@ -331,7 +349,9 @@ static enum conn_wait h1_wait(const struct conn *c)
 		return c->input || c->requests == 0 ? CONN_WAIT_HEAD : CONN_WAIT_IDLE;
 	if (s->finished)
 		return CONN_WAIT_LINGER; /* the rest of a body that nobody wants */
-	return s->body_wanted ? CONN_WAIT_BODY : CONN_WAIT_NONE;
+	if (s->body_wanted)
+		return CONN_WAIT_BODY;
+	return maybe_gone(s) ? CONN_WAIT_SIGN : CONN_WAIT_NONE;
 }
 
 /* Before an idle connection is closed it is looked at once more: a request that came just now, or begins, is answered. */
@@ -358,6 +378,9 @@ static void h1_expired(struct conn *c, enum conn_wait wait)
 	case CONN_WAIT_BODY:
 		s->request.end = c->too_slow ? END_CLIENT_RATE : END_CLIENT_BODY;
 		h1_body_fail(s, 408);
+		break;
+	case CONN_WAIT_SIGN:
+		look_for_client(c, s);
 		break;
 	case CONN_WAIT_SEND:
 		if (s && !s->finished)

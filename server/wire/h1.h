@@ -49,6 +49,7 @@ struct h1_stream {
 	bool out_end;     /* the answer is whole in the queue */
 	bool aborted;     /* the answer cannot be completed */
 	bool finished;    /* exchange_finish was called */
+	uint8_t signs;    /* how often a client that has ended its half was looked for */
 	enum exchange_end
 		protocol_end; /* why it was broken off, when it was not the client's going */
 	char memory[H1_STREAM_MEMORY];

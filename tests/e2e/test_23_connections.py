@@ -21,6 +21,11 @@ sites:
   - { listen: "http://127.0.0.1:$port", root: root, errors: { 404: /lost.html } }
   - { listen: "http://127.0.0.1:$port2", proxy: app }
 """
+WORKING = """
+threads: 1
+upstreams: { app: { servers: ["$address"] } }
+sites: [{ listen: "http://127.0.0.1:$port", proxy: app }]
+"""
 UPGRADE = {"Connection": "Upgrade", "Upgrade": "websocket"}
 SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 
@@ -229,3 +234,32 @@ def test_slow_reader_is_served(long):
 
 def test_asking_is_not_reading(long):
     assert long["crumbs"].result(60) < 24
+
+
+def test_a_closed_client_is_told_from_one_that_ended_its_half(weir):
+    """Both end their half: one waits for its answer and gets it, beside an interim one (RFC 9110, 15.2); the other has closed."""
+    gone, release = threading.Event(), threading.Event()
+
+    def works(peer, _):
+        if peer.ended(15):
+            gone.set()
+        return False
+
+    def waits(peer, _):
+        release.wait(15)
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        return True
+
+    with Origin({"works": works, "waits": waits}) as origin:
+        server = weir(WORKING, values={"address": origin.address})
+        with Connection(server.port, seconds=15) as waiting, Connection(server.port) as leaving:
+            waiting.request("/waits")
+            waiting.half_close()
+            leaving.request("/works")
+            wait_for(lambda: len(origin.heads) == 2, 2, "both requests at the backend")
+            leaving.close()
+            assert gone.wait(10), "the backend works for nobody"
+            release.set()
+            response = waiting.read()
+    assert response.status == 200
+    assert {one.status for one in response.interim} <= {100}
