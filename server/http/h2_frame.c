@@ -9,9 +9,9 @@
 #define SETTING             6 /* octets */
 #define INITIAL_WINDOW_SIZE 4 /* RFC 9113, 6.5.2 */
 
-void h2_frames_init(struct h2_frames *f)
+void h2_frames_init(struct h2_frames *f, bool client)
 {
-	*f = (struct h2_frames){.left = H2_PREFACE_LENGTH};
+	*f = (struct h2_frames){.left = client ? 0 : H2_PREFACE_LENGTH, .client = client};
 }
 
 bool h2_frames_head(struct h2_frames *f, const char *bytes, size_t length, size_t *used,
@@ -82,11 +82,16 @@ enum h2_code h2_frames_judge(struct h2_frames *f, const struct h2_frame_head *he
 		f->block = !(head->flags & H2_FLAG_END_HEADERS);
 		if (head->stream % 2 == 0 || head->stream <= f->last_seen)
 			return judge_closed(f, head, open);
+		if (f->client)
+			return H2_PROTOCOL_ERROR; /* 5.1: a server begins none */
 		note_new(f, head->stream);
 		return H2_NO_ERROR;
 	case H2_DATA:
 		note_content(f, head);
 		return judge_closed(f, head, open);
+	case H2_PUSH_PROMISE:
+		/* 8.4: our settings, which refuse it, came before any request */
+		return f->client ? H2_PROTOCOL_ERROR : H2_NO_ERROR;
 	case H2_CONTINUATION:
 		f->block = !(head->flags & H2_FLAG_END_HEADERS);
 		if (head->length > H2_FRAME_MOST)
@@ -163,6 +168,11 @@ enum h2_code h2_frames_payload(struct h2_frames *f, const char *bytes, size_t le
 void h2_frames_opened(struct h2_frames *f, int32_t stream)
 {
 	f->last_open = stream;
+}
+
+void h2_frames_began(struct h2_frames *f, int32_t stream)
+{
+	f->last_seen = f->last_open = stream;
 }
 
 void h2_frames_forgive(struct h2_frames *f, int32_t stream)

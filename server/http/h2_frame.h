@@ -69,11 +69,12 @@ struct h2_frames {
 	uint8_t continuations; /* of the header section under way */
 	uint8_t type;          /* of the frame under way */
 	bool block;            /* a header section goes on in the next frame */
+	bool client;           /* they come from a server */
 	bool hollow; /* DATA without content, which ends no stream: for who asks to take back */
 	bool refused; /* the stream that was begun last did not become one: for who asks to take back */
 	uint32_t window;   /* the largest INITIAL_WINDOW_SIZE of the SETTINGS under way */
 	int32_t stream;    /* of the frame under way */
-	int32_t last_seen; /* the highest stream that the peer began */
+	int32_t last_seen; /* the highest stream that the client began */
 	int32_t last_open; /* the highest that became one here */
 	int32_t forgiven; /* frames of closed streams up to this one may be under way: they were reset here */
 	int32_t skipped_from, skipped_to; /* ids that were never used */
@@ -81,7 +82,8 @@ struct h2_frames {
 		[4]; /* streams that had a PRIORITY_UPDATE before they began: the last ones */
 };
 
-void h2_frames_init(struct h2_frames *f);
+/* `client`: the preface does not come, but is sent. */
+void h2_frames_init(struct h2_frames *f, bool client);
 /* Takes octets of a head. True: it is whole, and *head is set. *used says how many it took. */
 bool h2_frames_head(struct h2_frames *f, const char *bytes, size_t length, size_t *used,
 	struct h2_frame_head *head);
@@ -92,6 +94,8 @@ enum h2_code h2_frames_payload(struct h2_frames *f, const char *bytes, size_t le
 /* A stream was opened; was reset here, so that the peer may not know yet. */
 void h2_frames_opened(struct h2_frames *f, int32_t stream);
 void h2_frames_forgive(struct h2_frames *f, int32_t stream);
+/* A stream was begun here. */
+void h2_frames_began(struct h2_frames *f, int32_t stream);
 /* Had the stream a PRIORITY_UPDATE before it began? */
 bool h2_frames_prioritized(const struct h2_frames *f, int32_t stream);
 /* Is it in the middle of a header section? */

@@ -1,14 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* nghttp2 behind h2_session.h. What messages mean is checked by who owns the session, by the same functions as HTTP/1's, so that nghttp2's own
- * checks of them are off. */
-#include "http/h2_session.h"
-
-#include <nghttp2/nghttp2.h>
-#include <stdlib.h>
-
-#include "base/check.h"
-#include "http/h2_memory.h"
-#include "http/request.h"
+/* nghttp2 behind h2_session.h: what both roles have in common. What messages mean is checked by who owns the session, by the same functions as
+ * HTTP/1's, so that nghttp2's own checks of them are off. */
+#include "http/h2_session_priv.h"
 
 #define ACKS_WAITING    100   /* of settings and pings, that the peer does not take */
 #define SETTINGS_MOST   32    /* in one frame */
@@ -16,35 +9,7 @@
 #define RESETS_A_SECOND 1000
 #define FRAME_BUFFER    (H2_FRAME_HEAD + 1 + 16384) /* of nghttp2, in which a frame is made */
 #define COPIED_MOST     2048
-#define HEAD_MOST       (256 * 1024) /* of an answer */
-#define FIELDS_ON_STACK 32
-
-struct h2_session {
-	nghttp2_session *ng;
-	const struct h2_events *events;
-	void *owner;
-	struct h2_frames frames;
-	int32_t last_id; /* the stream that was looked for last; 0: none */
-	struct h2_part *last;
-	struct h2_memory memory;
-	bool over;
-	bool announcing;
-	int32_t reset_by_peer;
-	/* while frames are taken out */
-	struct chunks *out;
-	struct chunk_block *tail;
-	uint64_t memory_most, file_most;
-};
-
-/* Many calls in a row are about one stream. */
-static struct h2_part *part_of(struct h2_session *s, int32_t id)
-{
-	if (id != s->last_id) {
-		s->last = nghttp2_session_get_stream_user_data(s->ng, id);
-		s->last_id = s->last ? id : 0;
-	}
-	return s->last;
-}
+#define HEAD_MOST       (256 * 1024) /* of a message that is sent */
 
 /* --- What comes. --- */
 
@@ -86,7 +51,7 @@ static enum h2_code begin_frame(struct h2_session *s, const struct h2_frame_head
 {
 	enum h2_code code = s->events->frame(s->owner, head);
 	if (!code)
-		code = h2_frames_judge(&s->frames, head, part_of(s, head->stream) != NULL);
+		code = h2_frames_judge(&s->frames, head, h2_part_of(s, head->stream) != NULL);
 	if (s->frames.refused)
 		s->events->refused(s->owner);
 	s->frames.refused = false;
@@ -149,42 +114,7 @@ bool h2_session_in_head(const struct h2_session *s)
 
 /* --- nghttp2's calls. --- */
 
-static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
-{
-	struct h2_session *s = user;
-	if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
-		return 0;
-	h2_frames_opened(&s->frames, frame->hd.stream_id);
-	struct h2_part *part = s->events->open(s->owner, frame->hd.stream_id);
-	if (!part) {
-		h2_frames_forgive(&s->frames, frame->hd.stream_id);
-		nghttp2_submit_rst_stream(
-			ng, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_REFUSED_STREAM);
-		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-	}
-	part->id = frame->hd.stream_id;
-	chunks_init(&part->out);
-	nghttp2_session_set_stream_user_data(ng, part->id, part);
-	s->last_id = part->id;
-	s->last = part;
-	return 0;
-}
-
-static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, nghttp2_rcbuf *name,
-	nghttp2_rcbuf *value, uint8_t flags, void *user)
-{
-	struct h2_session *s = user;
-	(void)ng, (void)flags;
-	struct h2_part *part = part_of(s, frame->hd.stream_id);
-	if (!part)
-		return 0;
-	nghttp2_vec n = nghttp2_rcbuf_get_buf(name), v = nghttp2_rcbuf_get_buf(value);
-	s->events->field(part, (struct slice){(const char *)n.base, n.len},
-		(struct slice){(const char *)v.base, v.len}, nghttp2_rcbuf_is_static(name));
-	return 0;
-}
-
-static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
+int h2_session_on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
 {
 	struct h2_session *s = user;
 	(void)ng;
@@ -197,7 +127,7 @@ static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
 		s->reset_by_peer = frame->hd.stream_id;
 	if (frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS)
 		return 0;
-	struct h2_part *part = part_of(s, frame->hd.stream_id);
+	struct h2_part *part = h2_part_of(s, frame->hd.stream_id);
 	if (!part)
 		return 0;
 	bool end = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
@@ -209,12 +139,12 @@ static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
 	return 0;
 }
 
-static int on_data(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *bytes,
+int h2_session_on_data(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *bytes,
 	size_t length, void *user)
 {
 	struct h2_session *s = user;
 	(void)flags;
-	struct h2_part *part = part_of(s, id);
+	struct h2_part *part = h2_part_of(s, id);
 	if (part)
 		s->events->data(part, (const char *)bytes, length);
 	else
@@ -222,11 +152,11 @@ static int on_data(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t
 	return 0;
 }
 
-static int on_close(nghttp2_session *ng, int32_t id, uint32_t code, void *user)
+int h2_session_on_close(nghttp2_session *ng, int32_t id, uint32_t code, void *user)
 {
 	struct h2_session *s = user;
-	struct h2_part *part = part_of(s, id);
-	bool by_peer = s->reset_by_peer == id;
+	struct h2_part *part = h2_part_of(s, id);
+	bool by_peer = s->reset_by_peer == id || id > s->last_taken;
 	if (!by_peer && (code || (part && !part->ended)))
 		h2_frames_forgive(&s->frames, id);
 	if (!part)
@@ -234,8 +164,7 @@ static int on_close(nghttp2_session *ng, int32_t id, uint32_t code, void *user)
 	nghttp2_session_set_stream_user_data(ng, id, NULL);
 	s->last_id = 0;
 	s->last = NULL;
-	s->events->closed(part,
-		code <= H2_HTTP_1_1_REQUIRED ? (enum h2_code)code : H2_INTERNAL_ERROR, by_peer);
+	s->events->closed(part, h2_known_code(code), by_peer);
 	return 0;
 }
 
@@ -249,7 +178,7 @@ static int on_sent(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
 	if (!(frame->hd.flags & NGHTTP2_FLAG_END_STREAM) ||
 		(frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS))
 		return 0;
-	struct h2_part *part = part_of(s, frame->hd.stream_id);
+	struct h2_part *part = h2_part_of(s, frame->hd.stream_id);
 	if (part) {
 		part->sent = true;
 		s->events->framed(part, 0);
@@ -258,19 +187,16 @@ static int on_sent(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
 }
 
 /* A head that is larger than nghttp2 makes: nobody would be answered. */
-static int on_not_sent(nghttp2_session *ng, const nghttp2_frame *frame, int error, void *user)
+int h2_session_on_not_sent(nghttp2_session *ng, const nghttp2_frame *frame, int error, void *user)
 {
 	(void)error;
-	if (frame->hd.type == NGHTTP2_HEADERS && part_of(user, frame->hd.stream_id))
+	if (frame->hd.type == NGHTTP2_HEADERS && h2_part_of(user, frame->hd.stream_id))
 		nghttp2_submit_rst_stream(
 			ng, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_INTERNAL_ERROR);
 	return 0;
 }
 
 /* --- What is sent. --- */
-
-static ssize_t read_data(nghttp2_session *ng, int32_t id, uint8_t *to, size_t length,
-	uint32_t *flags, nghttp2_data_source *source, void *user);
 
 /* Heads of frames share a block: a span each would be dear. */
 static void put(struct h2_session *s, const void *bytes, size_t length)
@@ -311,47 +237,6 @@ static int send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *h
 	return full(s) ? NGHTTP2_ERR_PAUSE : 0;
 }
 
-/* An array for nghttp2: on the stack where that is enough. */
-struct pairs {
-	nghttp2_nv *list;
-	size_t count;
-	nghttp2_nv few[FIELDS_ON_STACK];
-};
-
-static void pairs_init(struct pairs *p, size_t most)
-{
-	p->count = 0;
-	p->list = most <= FIELDS_ON_STACK ? p->few : must_alloc(most * sizeof(p->few[0]));
-}
-
-static void pairs_add(struct pairs *p, struct slice name, struct slice value, uint8_t flags)
-{
-	/* nghttp2 only reads them */
-	p->list[p->count++] = (nghttp2_nv){(uint8_t *)(uintptr_t)name.ptr,
-		(uint8_t *)(uintptr_t)value.ptr, name.len, value.len, flags};
-}
-
-static void pairs_add_fields(struct pairs *p, const struct fields *fields, uint8_t flags)
-{
-	for (unsigned i = 0; fields && i < fields->count; i++)
-		pairs_add(p, fields->list[i].name, fields->list[i].value, flags);
-}
-
-static void pairs_done(struct pairs *p)
-{
-	if (p->list != p->few)
-		free(p->list);
-}
-
-enum { LASTING = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE };
-
-static struct slice status_text(struct h2_part *part, unsigned status)
-{
-	for (int i = 2; i >= 0; i--, status /= 10)
-		part->status[i] = (char)('0' + status % 10);
-	return (struct slice){part->status, 3};
-}
-
 static ssize_t read_data(nghttp2_session *ng, int32_t id, uint8_t *to, size_t length,
 	uint32_t *flags, nghttp2_data_source *source, void *user)
 {
@@ -373,23 +258,33 @@ static ssize_t read_data(nghttp2_session *ng, int32_t id, uint8_t *to, size_t le
 	if (part->out_end) {
 		*flags |= NGHTTP2_DATA_FLAG_EOF;
 		if (part->trailers && part->trailers->count) {
-			struct pairs p;
-			pairs_init(&p, part->trailers->count);
-			pairs_add_fields(&p, part->trailers, LASTING);
+			struct h2_pairs p;
+			h2_pairs_init(&p, part->trailers->count);
+			h2_pairs_add_fields(&p, part->trailers, H2_LASTING);
 			if (nghttp2_submit_trailer(ng, id, p.list, p.count) == 0)
 				*flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
-			pairs_done(&p);
+			h2_pairs_done(&p);
 		}
 	}
 	return (ssize_t)part->out.length;
 }
 
+nghttp2_data_provider h2_session_body(struct h2_part *part)
+{
+	return (nghttp2_data_provider){.source.ptr = part, .read_callback = read_data};
+}
+
 bool h2_session_send(struct h2_session *s, struct chunks *out, uint64_t memory, uint64_t file)
 {
 	uint64_t before = out->length;
+	if (s->client)
+		h2_session_tell_given_up(s);
 	s->out = out;
 	s->memory_most = memory;
 	s->file_most = file;
+	if (s->greets)
+		put(s, H2_PREFACE, H2_PREFACE_LENGTH);
+	s->greets = false;
 	while (!full(s)) {
 		const uint8_t *bytes;
 		ssize_t n = nghttp2_session_mem_send(s->ng, &bytes);
@@ -411,34 +306,6 @@ bool h2_session_over(const struct h2_session *s)
 	return s->over || (!nghttp2_session_want_read(s->ng) && !nghttp2_session_want_write(s->ng));
 }
 
-void h2_session_respond(struct h2_session *s, struct h2_part *part, unsigned status,
-	const char *date, const struct fields *fields, uint64_t length, bool end)
-{
-	struct pairs p;
-	pairs_init(&p, fields->count + 3);
-	pairs_add(&p, SLICE(":status"), status_text(part, status), LASTING);
-	if (date)
-		pairs_add(&p, SLICE("date"), (struct slice){date, 29}, LASTING);
-	pairs_add_fields(&p, fields, LASTING);
-	if (length != LENGTH_UNKNOWN)
-		pairs_add(&p, SLICE("content-length"),
-			(struct slice){part->length, bytes_decimal(part->length, length)}, LASTING);
-	nghttp2_data_provider body = {.source.ptr = part, .read_callback = read_data};
-	nghttp2_submit_response(s->ng, part->id, p.list, p.count, end ? NULL : &body);
-	pairs_done(&p);
-}
-
-void h2_session_inform(
-	struct h2_session *s, struct h2_part *part, unsigned status, const struct fields *fields)
-{
-	struct pairs p;
-	pairs_init(&p, (fields ? fields->count : 0) + 1);
-	pairs_add(&p, SLICE(":status"), status_text(part, status), NGHTTP2_NV_FLAG_NONE);
-	pairs_add_fields(&p, fields, NGHTTP2_NV_FLAG_NONE);
-	nghttp2_submit_headers(s->ng, NGHTTP2_FLAG_NONE, part->id, NULL, p.list, p.count, NULL);
-	pairs_done(&p);
-}
-
 bool h2_session_window_fits(const struct h2_session *s, const struct h2_part *part, uint32_t size)
 {
 	/* one below zero is told as zero, and fits, whatever the size */
@@ -456,18 +323,12 @@ void h2_session_resume(struct h2_session *s, struct h2_part *part)
 	nghttp2_session_resume_data(s->ng, part->id);
 }
 
-void h2_session_prioritize(
-	struct h2_session *s, struct h2_part *part, const struct priority *priority, bool ours)
-{
-	nghttp2_extpri place = {priority->urgency, priority->incremental};
-	if (!ours && h2_frames_prioritized(&s->frames, part->id))
-		return; /* a frame said so already (RFC 9218, 7) */
-	nghttp2_session_change_extpri_stream_priority(s->ng, part->id, &place, ours);
-}
-
 void h2_session_reset(struct h2_session *s, struct h2_part *part, enum h2_code code)
 {
-	nghttp2_submit_rst_stream(s->ng, NGHTTP2_FLAG_NONE, part->id, code);
+	if (!link_listed(&part->queued))
+		nghttp2_submit_rst_stream(s->ng, NGHTTP2_FLAG_NONE, part->id, code);
+	else if (!part->given_up)
+		h2_session_give_up(s, part, code);
 }
 
 void h2_session_consume(struct h2_session *s, struct h2_part *part, size_t length)
@@ -486,14 +347,9 @@ void h2_session_end(struct h2_session *s, enum h2_code code)
 	nghttp2_session_terminate_session(s->ng, code);
 }
 
-void h2_session_announce_end(struct h2_session *s)
-{
-	s->announcing = true; /* the ping comes behind it: it would be sent first otherwise */
-	nghttp2_submit_shutdown_notice(s->ng);
-}
-
 void h2_session_end_gently(struct h2_session *s)
 {
+	s->ending = true;
 	nghttp2_submit_goaway(s->ng, NGHTTP2_FLAG_NONE,
 		nghttp2_session_get_last_proc_stream_id(s->ng), NGHTTP2_NO_ERROR, NULL, 0);
 }
@@ -519,48 +375,49 @@ static nghttp2_option *options(const struct h2_limits *limits)
 	return o;
 }
 
-static nghttp2_session_callbacks *callbacks(void)
+nghttp2_session_callbacks *h2_session_callbacks(void)
 {
 	nghttp2_session_callbacks *c;
 	check(nghttp2_session_callbacks_new(&c) == 0);
-	nghttp2_session_callbacks_set_on_begin_headers_callback(c, on_begin_headers);
-	nghttp2_session_callbacks_set_on_header_callback2(c, on_header);
-	nghttp2_session_callbacks_set_on_frame_recv_callback(c, on_frame);
-	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(c, on_data);
-	nghttp2_session_callbacks_set_on_stream_close_callback(c, on_close);
+	nghttp2_session_callbacks_set_on_frame_recv_callback(c, h2_session_on_frame);
+	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(c, h2_session_on_data);
+	nghttp2_session_callbacks_set_on_stream_close_callback(c, h2_session_on_close);
 	nghttp2_session_callbacks_set_on_frame_send_callback(c, on_sent);
-	nghttp2_session_callbacks_set_on_frame_not_send_callback(c, on_not_sent);
+	nghttp2_session_callbacks_set_on_frame_not_send_callback(c, h2_session_on_not_sent);
 	nghttp2_session_callbacks_set_send_data_callback(c, send_data);
 	return c;
 }
 
-struct h2_session *h2_session_server(
-	const struct h2_events *events, void *owner, const struct h2_limits *limits)
+struct h2_session *h2_session_make(const struct h2_events *events, void *owner,
+	const struct h2_limits *limits, nghttp2_session_callbacks *callbacks, bool client)
 {
 	struct h2_session *s = must_zalloc(sizeof *s);
 	s->events = events;
 	s->owner = owner;
-	h2_frames_init(&s->frames);
+	s->client = client;
+	s->last_taken = INT32_MAX;
+	list_init(&s->unsent);
+	list_init(&s->given_up);
+	h2_frames_init(&s->frames, client);
 	nghttp2_option *o = options(limits);
-	nghttp2_session_callbacks *c = callbacks();
 	nghttp2_mem memory = {
 		&s->memory, h2_memory_alloc, h2_memory_free, h2_memory_zalloc, h2_memory_realloc};
 	s->memory.shared_size = FRAME_BUFFER;
-	check(nghttp2_session_server_new3(&s->ng, c, s, o, &memory) == 0);
+	int made = client ? nghttp2_session_client_new3(&s->ng, callbacks, s, o, &memory)
+			  : nghttp2_session_server_new3(&s->ng, callbacks, s, o, &memory);
+	check(made == 0);
 	s->memory.shared_size = 0;
-	nghttp2_session_callbacks_del(c);
+	nghttp2_session_callbacks_del(callbacks);
 	nghttp2_option_del(o);
-	nghttp2_settings_entry settings[] = {
-		{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits->streams},
-		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, limits->window},
-		{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, limits->header_list},
-		{NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1},
-		{NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
-	};
-	nghttp2_submit_settings(s->ng, NGHTTP2_FLAG_NONE, settings, COUNT_OF(settings));
+	return s;
+}
+
+void h2_session_settings(struct h2_session *s, const struct h2_limits *limits,
+	const nghttp2_settings_entry *settings, size_t count)
+{
+	nghttp2_submit_settings(s->ng, NGHTTP2_FLAG_NONE, settings, count);
 	nghttp2_session_set_local_window_size(
 		s->ng, NGHTTP2_FLAG_NONE, 0, (int32_t)limits->connection_window);
-	return s;
 }
 
 const char *h2_session_library(void)

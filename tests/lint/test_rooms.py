@@ -28,7 +28,7 @@ FOREIGN = {
     r"libfyaml\.h": r"server/settings/.*",
     r"seccomp\.h|linux/(landlock|seccomp|filter)\.h": r"server/process/.*",
     r"gnutls/.*": r"server/(io|process)/.*",
-    r"nghttp2/.*": r"server/http/h2_session\..*",
+    r"nghttp2/.*": r"server/http/h2_session(_\w+)?\..*",
     r"magic\.h": r"server/process/.*",
     r"ares\.h": r"server/io/.*",
     r"(brotli/.*|zstd\.h|zlib\.h)": r"handlers/encode/.*",

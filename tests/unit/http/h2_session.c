@@ -103,8 +103,20 @@ static void on_pong(void *owner)
 	see(owner, "pong;");
 }
 
-static const struct h2_events events = {on_frame, on_hollow, on_window, on_open, on_refused,
-	on_field, on_section, on_data, on_end, on_framed, on_closed, on_pong};
+static const struct h2_events events = {
+	.frame = on_frame,
+	.hollow = on_hollow,
+	.window = on_window,
+	.open = on_open,
+	.refused = on_refused,
+	.field = on_field,
+	.section = on_section,
+	.data = on_data,
+	.end = on_end,
+	.framed = on_framed,
+	.closed = on_closed,
+	.pong = on_pong,
+};
 
 static struct owner begin(void)
 {
