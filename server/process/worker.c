@@ -15,7 +15,6 @@
 #include "io/disk.h"
 #include "io/watch.h"
 #include "process/begin.h"
-#include "process/renewal.h"
 #include "process/roots.h"
 #include "process/worker_priv.h"
 
@@ -45,7 +44,7 @@ static void reopen(struct worker *w)
 	if (channel_head(&w->message, &file, sizeof(file)))
 		return;
 	if (file.number >= WORKER_FILE_COUNT) {
-		worker_renewal_file(w, worker_now());
+		worker_renewal_file(w);
 		return;
 	}
 	if (file.error != 0 || w->message.fd_count != 1)
@@ -70,6 +69,7 @@ static void drain(struct worker *w, struct life *life, bool all, uint64_t ms, st
 		return;
 	life->draining = true;
 	worker_acme_end(w);
+	worker_renewal_end(w);
 	struct buffer copy = {0};
 	buffer_slice(&copy, removed);
 	w->crew.order = (struct drain_order){all, {copy.ptr, copy.len}};
@@ -127,34 +127,18 @@ static void look_at_roots(struct worker *w)
 		log_error("the supervisor does not listen: %m");
 }
 
-/* Certificates that are renewed. Returns how long there is nothing to do, at most LOOK_MS. */
-static int renew(struct worker *w, int events)
-{
-	uint64_t now = worker_now(), due = now + LOOK_MS;
-	if (!w->renewal)
-		return LOOK_MS;
-	if (events)
-		renewal_hear(w->renewal, now);
-	worker_renewal_turn(w, now);
-	if (renewal_due(w->renewal) < due)
-		due = renewal_due(w->renewal);
-	return due > now ? (int)(due - now) : 0;
-}
-
 static void serve(struct worker *w)
 {
 	struct life life = {0};
-	struct pollfd polls[4] = {
+	struct pollfd polls[3] = {
 		{.fd = WORKER_CHANNEL, .events = POLLIN},
 		{.fd = w->crew.bell, .events = POLLIN},
 		{.fd = w->root_watch, .events = POLLIN},
-		{.fd = w->renewal ? renewal_descriptor(w->renewal) : -1, .events = POLLIN},
 	};
 	for (;;) {
-		int timeout = life.draining ? LOOK_MS : renew(w, polls[3].revents);
+		int timeout = LOOK_MS;
 		if (life.draining) {
 			uint64_t now = worker_now();
-			polls[3].fd = -1; /* no new connection will be shown anything */
 			if (crew_empty(&w->crew) || now >= life.deadline)
 				break;
 			if (life.deadline - now < LOOK_MS)
@@ -203,7 +187,10 @@ int worker_run(const struct program *program)
 		return 1;
 	crew_listen(&w->crew);
 	worker_acme_begin(w);
+	worker_renewal_begin(w);
 	serve(w);
 	end(w);
+	if (!worker_renewal_join(w, DISK_STOP_MS))
+		_exit(0); /* libraries that it is in the middle of do not clean up after themselves */
 	return 0;
 }

@@ -21,6 +21,7 @@ uint64_t worker_now(void);
 
 struct certificates;
 struct renewal;
+struct renewing;
 
 /* A helper of the worker: its ends, which keep their numbers when it is started again. */
 struct worker_helper {
@@ -45,7 +46,8 @@ struct worker {
 	int root_watch;      /* see roots.h; -1: none */
 	struct crew crew;
 	struct tls_keys *keys;             /* who holds private keys */
-	struct renewal *renewal;           /* of certificates; NULL: there are none */
+	struct renewing *renewing;         /* of certificates, on a thread; NULL: there are none */
+	struct renewal *renewal;           /* likewise: that thread's, as all up to expiry_told */
 	struct slice kept;                 /* what was renewed before a crash: mapped */
 	struct renewed newer;              /* in that */
 	struct certificates *certificates; /* what is known of them, for `weir status` */
@@ -84,12 +86,19 @@ void worker_helper_again(struct worker *w);
 int worker_tls_load(struct worker *w, struct load *load, struct snapshot *snapshot);
 /* The master key of tickets. 0, or -1 after messages. */
 int worker_tls(struct worker *w);
+
+/* --- worker_renewal.c --- */
+
 /* Begins to watch the files of certificates, while there are rights. 0, or -1 after a message. */
 int worker_renewal(struct worker *w, uint64_t now);
-/* Does what is due: asks for a file. Only where w->renewal is. */
-void worker_renewal_turn(struct worker *w, uint64_t now);
-/* A file came that was asked for. */
-void worker_renewal_file(struct worker *w, uint64_t now);
+/* This worker serves: starts the thread that renews, from which it may be that w->crew.tls is another one at any time. */
+void worker_renewal_begin(struct worker *w);
+/* A message came with a file that the thread has asked for. */
+void worker_renewal_file(struct worker *w);
+/* No new connection will be shown anything: nothing is told to the crew any more. May be called again. */
+void worker_renewal_end(struct worker *w);
+/* After worker_renewal_end: waits for the thread's end. False: it hangs. */
+bool worker_renewal_join(struct worker *w, int ms);
 
 /* --- worker_acme.c --- */
 

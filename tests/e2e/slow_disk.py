@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A disk that hangs, fails and changes when a test says so: a FUSE file system in a process of its own, which hears by a socket.
 Changes made here raise no inotify events, as those that another machine makes on a network file system."""
+import base64
 import ctypes
 import errno
 import importlib
@@ -87,6 +88,10 @@ class SlowDisk:
         self.tell(do="put", path=path, tag=tag, size=size, modified=modified)
         return content(tag, size)
 
+    def write(self, path, data):
+        """Likewise, with bytes of the test's own."""
+        self.tell(do="put", path=path, data=base64.b64encode(data).decode(), modified=None)
+
     def remove(self, path):
         self.tell(do="remove", path=path)
 
@@ -149,7 +154,8 @@ class Disk:
         with self.changed:
             if do == "put":
                 self.add_folders(os.path.dirname(path))
-                self.files[path] = (content(more["tag"], more["size"]), more["modified"] or time.time_ns())
+                data = base64.b64decode(more["data"]) if "data" in more else content(more["tag"], more["size"])
+                self.files[path] = (data, more["modified"] or time.time_ns())
             elif do == "folder":
                 self.add_folders(path)
             elif do == "remove":

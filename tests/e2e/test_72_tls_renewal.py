@@ -18,6 +18,7 @@ from origin import Origin
 from proc_load import Load
 from secure import Secure, SecureConnection, get
 from server import ROOT, command, wait_for
+from slow_disk import Missing, SlowDisk, fuse_module
 from streams import Memory
 from test_72_tls_choice import staple, stapled
 from test_72_tls_resumption import settle, worker_of
@@ -43,9 +44,8 @@ def serial(port, name="localhost", make=hello):
 
 
 def seen(server, certificate):
-    wait_for(lambda: serial(server.port) == certificate.serial, SECONDS, "the new certificate")
-    for _ in range(10):  # on all threads
-        assert serial(server.port) == certificate.serial
+    """By all threads: each takes it up at its next turn."""
+    wait_for(lambda: all(serial(server.port) == certificate.serial for _ in range(10)), SECONDS, "the new certificate")
 
 
 @pytest.fixture
@@ -100,6 +100,46 @@ def test_renewed_with_a_key_of_another_kind(server):
     second = issue(701, kind="rsa")
     second.write(server.folder / "tls")
     seen(server, second)
+
+
+@pytest.mark.skipif(fuse_module()[0] is None, reason=str(fuse_module()[1]))
+def test_a_disk_that_hangs_holds_up_no_order():
+    """Meanwhile the worker serves and drains; what was written is taken up once it can be read."""
+    first, second, third = (issue(number) for number in (700, 701, 702))
+    made = Secure(ONE.replace("tls/server.pem", "$disk/server.pem") + "drain: 10s\n")
+    try:
+        disk = SlowDisk(made.folder)
+    except Missing as why:
+        made.remove()
+        pytest.skip(str(why))
+    made.values["disk"] = disk.path
+    first.write(made.folder, "server")
+    (made.folder / "tls").mkdir(mode=0o700)
+    replace(made.folder / "tls/server.key", first.key_pem)
+    disk.write("/server.pem", first.pem)
+
+    def renew(certificate, held):
+        disk.hold([held], "/server.pem")
+        disk.write("/server.pem", certificate.pem)
+        replace(made.folder / "tls/server.key", certificate.key_pem)
+        wait_for(disk.held, 10, "a look at the certificate that does not end")
+
+    try:
+        with made as server:
+            renew(second, "read")
+            assert serial(server.port) == first.serial
+            disk.heal()
+            seen(server, second)
+            renew(third, "*")
+            with SecureConnection(server.port) as idle:
+                assert idle.get("/").status == 200
+                server.process.send_signal(signal.SIGTERM)
+                assert idle.wait_end()
+            disk.heal()  # the kernel lets no process go that waits for it
+            server.stop()
+            assert "has drained" in server.log()
+    finally:
+        disk.close()
 
 
 def test_renewed_again_and_again(server):
