@@ -17,8 +17,7 @@
 #define SNIFFED     4096             /* octets that are enough to tell a type */
 #define RACY_NS     (50 * 1000000ll) /* file times advance in steps of some milliseconds */
 #define RESTLESS_NS 60000000000ll    /* who wrote a file in place that long ago has done so */
-#define STEADY_NS                                                                                  \
-	1000000000ll /* a modification time that old tells versions apart (RFC 9110, 8.8.2.2) */
+#define STEADY_NS   1000000000ll     /* left alone so long, its time tells it (RFC 9110, 8.8.2.2) */
 
 /* Of the present and of a time that anybody may have given a file: years are as good as a day. */
 static int64_t nanoseconds_since(struct timespec then)
@@ -65,7 +64,8 @@ bool file_stamp_holds(const struct file_stamp *stamp, int fd)
 static void write_etag(struct file_version *v, enum variant variant, const struct digest *d)
 {
 	int length;
-	bool weak = !d && nanoseconds_since(v->stamp.modified) < STEADY_NS;
+	/* not since it was modified: anybody may have given it a time to come, which would never end */
+	bool weak = !d && nanoseconds_since(v->stamp.changed) < STEADY_NS;
 	const char *suffix = variant_row(variant)->suffix;
 	const char *dash = suffix[0] ? "-" : "";
 	suffix += suffix[0] == '.';
@@ -186,7 +186,7 @@ static void note_writing(struct file_stamp *stamp, const struct file_stamp *know
 		return;
 	bool written = known->size != stamp->size || !same_time(known->modified, stamp->modified);
 	stamp->restless =
-		(known->restless || written) && nanoseconds_since(stamp->modified) < RESTLESS_NS;
+		(known->restless || written) && nanoseconds_since(stamp->changed) < RESTLESS_NS;
 }
 
 enum file_read file_read(struct file_look *look, enum variant variant, bool last_try)
