@@ -51,6 +51,13 @@ def ends_first(peer, _):
     return False
 
 
+def agrees(peer, head):
+    """Switches to whatever is asked for."""
+    protocol = head.get("Upgrade").encode()
+    peer.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + protocol + b"\r\n\r\n" + protocol)
+    return False
+
+
 def flood(peer, _):
     """A tunnel's backend that sends 16 MiB."""
     peer.socket.settimeout(60)
@@ -82,7 +89,7 @@ def takes_little(peer, _):
 
 
 FLOOD = 16 << 20
-SCRIPTS = {"ends_first": ends_first, "flood": flood, "refuse": refuse, "crumbs": crumbs, "takes_little": takes_little}
+SCRIPTS = {"ends_first": ends_first, "flood": flood, "refuse": refuse, "crumbs": crumbs, "agrees": agrees, "takes_little": takes_little}
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +117,16 @@ def test_tunnel_whose_backend_ends_first(stage):
         connection.half_close()
     assert Backend.done.wait(5)
     assert Backend.heard == b"more and more"
+
+
+@pytest.mark.parametrize("protocol", ["websocket", "chat/2", "SPDY/3.1"])
+def test_tunnel_of_any_protocol(stage, protocol):
+    """RFC 9110, 7.8: a name, and perhaps a version."""
+    with Connection(stage.ports["port2"]) as connection:
+        connection.request("/agrees", fields={"Connection": "Upgrade", "Upgrade": protocol})
+        response = connection.read()
+        assert (response.status, response.get("Upgrade")) == (101, protocol)
+        assert connection.octets(len(protocol), time.monotonic() + 5, "a tunnel") == protocol.encode()
 
 
 def test_log_names_the_method_that_was_asked(stage):
