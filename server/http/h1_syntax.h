@@ -6,7 +6,7 @@
 #include "http/field.h"
 #include "http/token.h"
 
-#define H1_FIELDS_MAX 100
+#define H1_FIELDS_MAX 256
 #define H1_METHOD_MAX 32
 #define H1_TARGET_MAX 8192
 

@@ -262,7 +262,7 @@ static void limits(void **state)
 	static char head[70000];
 	struct h1_request r;
 	struct fields f;
-	for (unsigned count = 99; count <= 101; count++) {
+	for (unsigned count = H1_FIELDS_MAX - 1; count <= H1_FIELDS_MAX + 1; count++) {
 		size_t n = (size_t)sprintf(head, "GET / HTTP/1.1\r\n");
 		for (unsigned i = 0; i < count; i++)
 			n += (size_t)sprintf(head + n, "X-%u: %u\r\n", i, i);
