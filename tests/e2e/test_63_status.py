@@ -3,7 +3,7 @@
 import os
 import signal
 
-from client import Connection
+from client import connect
 from recorder import Recorder
 from server import Server, command, status, wait_for
 
@@ -22,7 +22,7 @@ def rows(server, kind):
 
 
 def ask(server, path, host="localhost"):
-    with Connection(server.port) as connection:
+    with connect(server.port) as connection:
         return connection.get(path, host=host).status
 
 
@@ -30,11 +30,11 @@ def counted(server, kind, name, key, number):
     wait_for(lambda: rows(server, kind)[name][key] == number, what=f"{kind} {name}: {key} is {number}")
 
 
-def test_sites_and_upstreams(weir):
+def test_sites_and_upstreams(weir, proto):
     """Each request counts for its site, and for the upstream that it was passed to."""
     recorder = Recorder()
     try:
-        server = weir(CONFIG, values={"app": recorder.port})
+        server = weir(CONFIG, values={"app": recorder.port}, secure=True)
         (server.root / "page.html").write_text("x" * 100)
         assert ask(server, "/page.html", "files.test") == 200
         assert ask(server, "/none", "files.test") == 404
@@ -56,10 +56,10 @@ def test_sites_and_upstreams(weir):
     assert "files.test" in text and "dead" in text
 
 
-def test_counters_never_go_back(weir):
+def test_counters_never_go_back(weir, proto):
     """DESIGN §4: counters are one shared array, so they never go back, whatever becomes of workers; what is open dies with its
     worker; a site that is no more in the configuration is not told any more."""
-    server = weir(CONFIG, values={"app": 1})
+    server = weir(CONFIG, values={"app": 1}, secure=True)
     (server.root / "page.html").write_text("x")
     for _ in range(3):
         assert ask(server, "/page.html", "files.test") == 200
