@@ -363,6 +363,19 @@ def connect(port, proto=None, **options):
     return Connection(port, **options)
 
 
+def fetch(port, path="/", seconds=5):
+    """The status and, of a 200, the body that all protocols get that are spoken there: one answer, None where they differ, as in the
+    middle of a change."""
+    from server import Server
+    answers = set()
+    for proto in PROTOCOLS:
+        if SCHEMES[proto] == "http" or port in Server.tls_ports:
+            with connect(port, proto, seconds=seconds) as connection:
+                answer = connection.get(path)
+                answers.add((answer.status, answer.body if answer.status == 200 else b""))
+    return answers.pop() if len(answers) == 1 else None
+
+
 # --- curl ---
 
 @dataclass

@@ -357,11 +357,11 @@ class Server:
         return f"{scheme}://127.0.0.1:{self.ports[port]}{path}"
 
 
-def starter(made):
+def starter(made, **given):
     """What starts a server with a page and notes it in `made`: for fixtures that end them in ways of their own."""
 
     def start(config, **options):
-        server = Server(config, **options)
+        server = Server(config, **given, **options)
         made.append(server)
         server.start()
         (server.root / "index.html").write_text("hello\n")

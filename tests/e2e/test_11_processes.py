@@ -2,7 +2,7 @@
 """Processes (DESIGN §4): rights and sandbox of the worker, crashes, the supervisor's death, stops, logs, the service
 manager."""
 import ctypes
-import http.client
+import functools
 import os
 import shutil
 import signal
@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 
 import pytest
-from client import Connection
-from proc_load import Load
+from client import PROTOCOLS, Ended, connect, fetch
+from proc_load import Load, Queue, announced, is_stopped
 from server import ROOT, WEIR, Failed, children, command, free_port, get, instrumented, new_folder, status, wait_for
 
 CONFIG = """
@@ -24,8 +24,14 @@ sites:
 
 
 @pytest.fixture
+def mortal(mortal):
+    """Over all protocols."""
+    return functools.partial(mortal, secure=True)
+
+
+@pytest.fixture
 def server(weir):
-    made = weir(CONFIG)
+    made = weir(CONFIG, secure=True)
     (made.root / "index.html").write_text("hello\n")
     return made
 
@@ -43,6 +49,38 @@ def gone(pid):
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z"
     except OSError:
         return True
+
+
+class Slow:
+    """Requests of all protocols that a backend has and does not answer yet."""
+
+    def __init__(self, server):
+        self.server = server
+        self.backend = socket.create_server(("127.0.0.1", server.ports["port2"]))
+        self.held = []
+
+    def __enter__(self):
+        for proto in PROTOCOLS:
+            client = connect(self.server.port, proto, seconds=10)
+            client.request("/slow")
+            upstream, _ = self.backend.accept()
+            upstream.recv(65536)
+            self.held.append((client, upstream))
+        return self
+
+    def finish(self):
+        """They are answered, and the connections end by announcement."""
+        for client, upstream in self.held:
+            upstream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nlate\n")
+            answer = client.read("GET")
+            assert (answer.status, answer.body) == (200, b"late\n") and announced(client, answer)
+            client.close()
+
+    def __exit__(self, *exception):
+        for client, upstream in self.held:
+            client.close()
+            upstream.close()
+        self.backend.close()
 
 
 # --- Rights ---
@@ -86,10 +124,10 @@ def test_sandbox_require_starts_where_the_kernel_has_all(weir, mortal):
         with pytest.raises(Failed, match="does not hold back|Landlock: "):
             mortal("sandbox: require\n" + CONFIG)
         return
-    server = weir("sandbox: require\n" + CONFIG)
+    server = weir("sandbox: require\n" + CONFIG, secure=True)
     (server.root / "index.html").write_text("hello\n")
     assert field(server.worker(), "Seccomp") == ["2"]
-    assert get(server.port) == (200, b"hello\n")
+    assert fetch(server.port) == (200, b"hello\n")
 
 
 def test_sandbox_off(weir):
@@ -121,10 +159,10 @@ def test_a_replacement_uses_what_was_served_and_not_the_disk(mortal):
     worker = server.worker()
     os.kill(worker, signal.SIGKILL)
     wait_for(lambda: worker not in children(server.pid) and children(server.pid), what="a new worker")
-    assert get(server.port) == (200, b"hello\n")
+    assert fetch(server.port) == (200, b"hello\n")
     os.unlink(server.file)
     os.kill(server.worker(), signal.SIGKILL)
-    assert get(server.port) == (200, b"hello\n")
+    assert fetch(server.port) == (200, b"hello\n")
 
 
 def test_an_included_file_is_kept_as_well(mortal):
@@ -138,9 +176,9 @@ def test_an_included_file_is_kept_as_well(mortal):
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_counters_do_not_go_back_after_a_crash(mortal):
+def test_counters_do_not_go_back_after_a_crash(mortal, proto):
     server = mortal(CONFIG)
-    with Connection(server.port) as kept:
+    with connect(server.port) as kept:
         for _ in range(5):
             assert kept.get().status == 200
         assert status(server)["counters"]["open"] == 1
@@ -159,7 +197,7 @@ def test_counters_do_not_go_back_after_a_crash(mortal):
 def test_a_crash_while_the_root_is_gone(mortal):
     """The new worker comes up with the kept configuration: what can be answered is, and the root when it is back."""
     server = mortal(CONFIG)
-    assert get(server.port) == (200, b"hello\n")
+    assert fetch(server.port) == (200, b"hello\n")
     away = server.root.with_name("away")
     server.root.rename(away)
     first = server.worker()
@@ -172,7 +210,7 @@ def test_a_crash_while_the_root_is_gone(mortal):
 def test_the_folder_of_a_log_is_made(mortal):
     """A machine that starts weir for the first time has no /var/log/weir."""
     server = mortal(CONFIG + 'log: { access: { path: logs/access.log } }\n')
-    assert get(server.port)[0] == 200
+    assert fetch(server.port)[0] == 200
     log = Path(server.file).parent / "logs" / "access.log"
     assert wait_for(lambda: log.exists() and b'"GET / HTTP/1.1" 200' in log.read_bytes())
     assert log.parent.stat().st_mode & 0o777 == 0o750 and log.stat().st_mode & 0o777 == 0o640
@@ -196,28 +234,22 @@ def test_workers_that_die_again_and_again_are_restarted_with_patience(mortal):
 
 def get_or_none(port):
     try:
-        return get(port)
-    except (OSError, http.client.HTTPException):
+        return fetch(port)
+    except (OSError, Ended):
         return None
 
 
 def test_a_killed_supervisor_leaves_a_worker_that_finishes(mortal):
     """DESIGN §4: a worker whose channel closes empties its queues, closes its listeners, and drains."""
     server = mortal(CONFIG.replace("root: $root", 'proxy: "127.0.0.1:$port2"'))
-    with socket.create_server(("127.0.0.1", server.ports["port2"])) as backend, Connection(server.port) as client:
+    with Slow(server) as slow:
         worker = server.worker()
-        client.request("/slow")
-        upstream, _ = backend.accept()
-        with upstream:
-            upstream.recv(65536)
-            os.kill(server.pid, signal.SIGKILL)
-            server.process.wait(5)
-            wait_for(lambda: socket_refuses(server.port), what="the port is closed")
-            assert not gone(worker)
-            server.spawn()  # the port, the lock and the control socket are free, although the old worker lives
-            upstream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nlate\n")
-        answer = client.read("GET")
-        assert (answer.status, answer.body) == (200, b"late\n") and answer.closes
+        os.kill(server.pid, signal.SIGKILL)
+        server.process.wait(5)
+        wait_for(lambda: socket_refuses(server.port), what="the port is closed")
+        assert not gone(worker)
+        server.spawn()  # the port, the lock and the control socket are free, although the old worker lives
+        slow.finish()
         wait_for(lambda: gone(worker), what="the worker's end")
     assert [each["state"] for each in status(server)["workers"]] == ["serving"]
 
@@ -241,39 +273,24 @@ def test_a_killed_supervisor_under_load_loses_nothing_that_was_accepted(mortal):
 
 # --- Stops ---
 
-def slow_exchange(server, backend):
-    """A request that a backend has and does not answer yet."""
-    client = Connection(server.port, seconds=10)
-    client.request("/slow")
-    upstream, _ = backend.accept()
-    upstream.recv(65536)
-    return client, upstream
-
-
 @pytest.fixture
 def slow(mortal):
-    server = mortal(CONFIG.replace("root: $root", 'proxy: "127.0.0.1:$port2"'))
-    backend = socket.create_server(("127.0.0.1", server.ports["port2"]))
-    client, upstream = slow_exchange(server, backend)
-    yield server, client, upstream
-    for end in (client, upstream, backend):
-        end.close()
+    with Slow(mortal(CONFIG.replace("root: $root", 'proxy: "127.0.0.1:$port2"'))) as made:
+        yield made
 
 
 @pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGQUIT])
 def test_a_stop_waits_for_what_is_under_way(slow, sig):
-    server, client, upstream = slow
+    server = slow.server
     server.process.send_signal(sig)
     wait_for(lambda: socket_refuses(server.port), what="the port is closed")
     assert server.process.poll() is None
-    upstream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nlate\n")
-    answer = client.read("GET")
-    assert (answer.status, answer.body) == (200, b"late\n") and answer.closes
+    slow.finish()
     assert server.process.wait(5) == 0
 
 
 def test_a_second_term_stops_at_once(slow):
-    server, client, upstream = slow
+    server = slow.server
     server.process.terminate()
     wait_for(lambda: "stopping" in server.log())
     time.sleep(0.15)  # two within 100 ms are one
@@ -283,7 +300,7 @@ def test_a_second_term_stops_at_once(slow):
 
 
 def test_int_stops_at_once(slow):
-    server, client, upstream = slow
+    server = slow.server
     begun = time.monotonic()
     server.process.send_signal(signal.SIGINT)
     assert server.process.wait(3) == 0
@@ -292,14 +309,11 @@ def test_int_stops_at_once(slow):
 
 def test_a_stop_ends_within_drain(mortal):
     server = mortal("drain: 1s\n" + CONFIG.replace("root: $root", 'proxy: "127.0.0.1:$port2"'))
-    with socket.create_server(("127.0.0.1", server.ports["port2"])) as backend:
-        client, upstream = slow_exchange(server, backend)
+    with Slow(server):
         begun = time.monotonic()
         server.process.terminate()
         assert server.process.wait(10) == 0
         assert 0.9 < time.monotonic() - begun < 3.5
-        client.close()
-        upstream.close()
 
 
 def test_a_stopped_worker_that_hangs_is_killed(mortal):
@@ -314,27 +328,27 @@ def test_a_stop_answers_what_waits_in_the_queue(mortal):
     server = mortal(CONFIG)
     worker = server.worker()
     os.kill(worker, signal.SIGSTOP)
-    clients = [Connection(server.port) for _ in range(20)]
-    for client in clients:
-        client.request("/")
-    time.sleep(0.05)
-    server.process.terminate()
-    time.sleep(0.1)
-    os.kill(worker, signal.SIGCONT)
-    for client in clients:
-        assert client.read("GET").status == 200
-        client.close()
+    wait_for(lambda: is_stopped(worker), what="the worker to stop")
+    with Queue(server.port, 5) as queue:
+        server.process.terminate()
+        wait_for(lambda: "stopping" in server.log())
+        os.kill(worker, signal.SIGCONT)
+        queue.served(b"hello\n")
     assert server.process.wait(5) == 0
 
 
 def test_idle_connections_do_not_hold_a_stop_up(mortal):
     server = mortal("drain: 20s\n" + CONFIG)
-    with Connection(server.port) as client:
+    clients = [connect(server.port, proto) for proto in PROTOCOLS]
+    for client in clients:
         assert client.get().status == 200
-        begun = time.monotonic()
-        server.process.terminate()
-        assert server.process.wait(10) == 0
-        assert time.monotonic() - begun < 4
+    begun = time.monotonic()
+    server.process.terminate()
+    for client in clients:
+        assert client.wait_end() == "fin"
+        client.close()
+    assert server.process.wait(10) == 0
+    assert time.monotonic() - begun < 4
 
 
 def test_usr2_ends_nobody(mortal):
@@ -342,7 +356,7 @@ def test_usr2_ends_nobody(mortal):
     server = mortal(CONFIG)
     server.process.send_signal(signal.SIGUSR2)
     wait_for(lambda: "USR2" in server.log())
-    assert get(server.port) == (200, b"hello\n")
+    assert fetch(server.port) == (200, b"hello\n")
 
 
 def test_a_stop_while_it_starts(mortal):
@@ -418,7 +432,7 @@ def test_usr1_in_vain_keeps_the_old_log(weir):
     access.mkdir()
     os.kill(server.pid, signal.SIGUSR1)
     wait_for(lambda: "cannot be opened anew" in server.log())
-    assert get(server.port)[0] in (200, 404)
+    assert fetch(server.port)[0] in (200, 404)
     server.expect_restart()
 
 
@@ -457,7 +471,7 @@ def test_notify(mortal, abstract):
     try:
         ready = manager.await_line("READY=1")
         assert f"MAINPID={process.pid}" in ready and any(str(server.port) in line for line in ready)
-        assert get(server.port)[0] == 200
+        assert fetch(server.port)[0] == 200
         before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
         process.send_signal(signal.SIGHUP)
         lines = manager.await_line("RELOADING=1")
@@ -503,9 +517,9 @@ def test_sockets_of_the_service_manager_are_taken_by_their_address(mortal):
         inodes = {os.stat(f"/proc/{worker}/fd/{fd}").st_ino for fd in os.listdir(f"/proc/{worker}/fd")}
         assert given_inode in inodes
         os.kill(worker, signal.SIGKILL)
-        assert get(server.port) == (200, b"hello\n")
+        assert fetch(server.port) == (200, b"hello\n")
         assert command("reload", "-c", server.file).returncode == 0
-        assert get(server.port) == (200, b"hello\n")
+        assert fetch(server.port) == (200, b"hello\n")
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.communicate(timeout=10)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Reload (DESIGN §4): beside the old worker, nothing refused or cut, a bad configuration costs nothing, old workers
 linger."""
+import itertools
 import os
 import signal
 import socket
@@ -8,9 +9,9 @@ import subprocess
 import time
 
 import pytest
-from client import Connection
-from proc_load import Load
-from server import WEIR, children, command, free_port, get, starter, status, wait_for
+from client import PROTOCOLS, Connection, connect, fetch
+from proc_load import Load, Queue, announced, is_stopped
+from server import WEIR, children, command, free_port, starter, status, wait_for
 
 CONFIG = """
 sites:
@@ -27,7 +28,7 @@ def reloaded():
     """Servers that are reloaded, so that their workers change."""
     made = []
 
-    yield starter(made)
+    yield starter(made, secure=True)
     for server in made:
         server.expect_restart()
         server.__exit__(None, None, None)
@@ -69,7 +70,7 @@ def test_ten_reloads_under_load_lose_nothing(reloaded):
             assert run.returncode == 0, run.stderr
             load.progress(100)
     assert not load.lost, load.lost[:10]
-    assert load.good > 1000
+    assert load.good > 1000 and min(load.good_of.values()) > 50, load.good_of
     counters = status(server)["counters"]
     assert counters["requests"] >= load.good  # over eleven workers
 
@@ -80,10 +81,10 @@ def test_a_reload_changes_what_is_served(reloaded):
     (server.folder / "other/index.html").write_text("other\n")
     worker = server.worker()
     server.write(CONFIG.replace("$root", "$folder/other"))
-    assert get(server.port) == (200, b"hello\n")
+    assert fetch(server.port) == (200, b"hello\n")
     run = reload(server)
     assert run.returncode == 0 and "is served" in run.stdout
-    assert get(server.port) == (200, b"other\n")
+    assert fetch(server.port) == (200, b"other\n")
     wait_for(lambda: children(server.pid) and worker not in children(server.pid), what="the old worker's end")
     assert status(server)["last_reload"]["failed"] is False
 
@@ -116,7 +117,7 @@ def test_a_bad_configuration_by_signal(reloaded):
     os.kill(server.pid, signal.SIGHUP)
     wait_for(lambda: "reload failed" in server.log())
     assert f"{server.file}:1:" in server.log()
-    assert server.worker() == worker and get(server.port) == (200, b"hello\n")
+    assert server.worker() == worker and fetch(server.port) == (200, b"hello\n")
 
 
 def test_a_good_one_by_signal(reloaded):
@@ -124,7 +125,7 @@ def test_a_good_one_by_signal(reloaded):
     worker = server.worker()
     os.kill(server.pid, signal.SIGHUP)
     wait_for(lambda: children(server.pid) and worker not in children(server.pid), what="the new worker alone")
-    assert get(server.port) == (200, b"hello\n")
+    assert fetch(server.port) == (200, b"hello\n")
 
 
 def test_a_failed_reload_leaves_no_socket_behind(reloaded):
@@ -138,7 +139,7 @@ def test_a_failed_reload_leaves_no_socket_behind(reloaded):
     assert run.returncode == 1 and "address already in use" in run.stderr
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", port))
-    assert get(server.port) == (200, b"hello\n")
+    assert fetch(server.port) == (200, b"hello\n")
 
 
 def test_requests_for_a_reload_collapse(reloaded):
@@ -149,7 +150,7 @@ def test_requests_for_a_reload_collapse(reloaded):
         out, errors = run.communicate(timeout=20)
         assert run.returncode == 0, errors
     assert 1 <= server.log().count("reloading ") < 12
-    assert get(server.port) == (200, b"hello\n")
+    assert fetch(server.port) == (200, b"hello\n")
 
 
 def test_added_and_removed_addresses(reloaded):
@@ -157,11 +158,11 @@ def test_added_and_removed_addresses(reloaded):
     port = free_port()
     server.write(CONFIG.replace("$port", str(port)))
     assert reload(server).returncode == 0
-    assert get(port) == (200, b"hello\n")
+    assert fetch(port) == (200, b"hello\n")
     wait_for(lambda: refuses(server.port), what="the removed address is closed")
     server.write(CONFIG)
     assert reload(server).returncode == 0
-    assert get(server.port) == (200, b"hello\n")
+    assert fetch(server.port) == (200, b"hello\n")
 
 
 def test_what_waits_at_a_removed_address_is_served(reloaded):
@@ -169,50 +170,52 @@ def test_what_waits_at_a_removed_address_is_served(reloaded):
     server = reloaded(CONFIG)
     old = server.worker()
     os.kill(old, signal.SIGSTOP)
-    clients = [Connection(server.port) for _ in range(10)]
-    for client in clients:
-        client.request("/")
-    port = free_port()
-    server.write(CONFIG.replace("$port", str(port)))
-    assert reload(server).returncode == 0
-    assert get(port) == (200, b"hello\n")
-    os.kill(old, signal.SIGCONT)
-    for client in clients:
-        answer = client.read("GET")
-        assert (answer.status, answer.body) == (200, b"hello\n")
-        client.close()
+    wait_for(lambda: is_stopped(old), what="the worker to stop")
+
+    with Queue(server.port) as queue:
+        port = free_port()
+        server.write(CONFIG.replace("$port", str(port)))
+        assert reload(server).returncode == 0
+        assert fetch(port) == (200, b"hello\n")
+        os.kill(old, signal.SIGCONT)
+        queue.served(b"hello\n")
 
 
-def test_a_kept_connection_is_announced_to_close(reloaded):
+def test_a_kept_connection_is_announced_to_close(reloaded, proto):
+    """Connection: close; GOAWAY."""
     server = reloaded(CONFIG)
-    with Connection(server.port) as client:
-        assert not client.get().closes
+    with connect(server.port) as client:
+        assert not announced(client, client.get())
         assert reload(server).returncode == 0
         answer = client.get()
-        assert answer.status == 200 and answer.closes
+        assert answer.status == 200 and announced(client, answer)
 
 
 def test_an_idle_connection_is_closed_after_two_seconds(reloaded):
     server = reloaded(CONFIG)
-    with Connection(server.port) as client:
+    clients = [connect(server.port, proto) for proto in PROTOCOLS]
+    for client in clients:
         assert client.get().status == 200
-        worker = server.worker()
-        assert reload(server).returncode == 0
-        begun = time.monotonic()
-        wait_for(lambda: worker not in children(server.pid), seconds=6, what="the old worker's end")
-        assert 1 < time.monotonic() - begun < 5
+    worker = server.worker()
+    assert reload(server).returncode == 0
+    begun = time.monotonic()
+    for client in clients:
+        assert client.wait_end() == "fin"
+        client.close()
+    wait_for(lambda: worker not in children(server.pid), seconds=6, what="the old worker's end")
+    assert 1 < time.monotonic() - begun < 5
 
 
 class Downloads:
-    """Answers of a backend that are begun and not ended, each held by an own worker of weir."""
+    """Answers of a backend that are begun and not ended, over one protocol after the other."""
 
     def __init__(self, server):
         self.server = server
         self.backend = socket.create_server(("127.0.0.1", server.ports["port2"]))
-        self.held = []
+        self.held, self.protos = [], itertools.cycle(PROTOCOLS)
 
     def begin(self):
-        client = Connection(self.server.port, seconds=10)
+        client = connect(self.server.port, next(self.protos), seconds=10)
         client.request("/download")
         upstream, _ = self.backend.accept()
         upstream.recv(65536)
@@ -238,11 +241,12 @@ class Downloads:
 def test_downloads_go_on_in_the_old_worker(reloaded):
     server = reloaded(PROXIED)
     downloads = Downloads(server)
-    client, upstream = downloads.begin()
+    held = [downloads.begin() for _ in PROTOCOLS]
     old = server.worker()
     assert reload(server).returncode == 0
     assert states(server) == ["draining", "serving"]
-    assert downloads.finish(client, upstream) == (200, b"begin-end\n")
+    for client, upstream in held:
+        assert downloads.finish(client, upstream) == (200, b"begin-end\n")
     wait_for(lambda: old not in children(server.pid), what="the old worker's end")
     downloads.close()
 
@@ -250,7 +254,8 @@ def test_downloads_go_on_in_the_old_worker(reloaded):
 def test_linger_ends(reloaded):
     server = reloaded("linger: 1s\n" + PROXIED)
     downloads = Downloads(server)
-    downloads.begin()
+    for _ in PROTOCOLS:
+        downloads.begin()
     old = server.worker()
     assert reload(server).returncode == 0
     begun = time.monotonic()
@@ -291,7 +296,7 @@ def test_a_crash_after_a_reload_uses_the_newest_that_was_good(reloaded):
     assert reload(server).returncode == 1
     worker = [w["pid"] for w in status(server)["workers"] if w["state"] == "serving"][0]
     os.kill(worker, signal.SIGKILL)
-    assert get(server.port) == (200, b"other\n")
+    assert fetch(server.port) == (200, b"other\n")
 
 
 def test_a_stop_during_a_reload(reloaded):
@@ -322,9 +327,9 @@ def test_a_reload_that_hangs_holds_nobody_up(reloaded):
     """The old worker serves on; a crash meanwhile is repaired from what was kept; a stop does not wait for it."""
     server = reloaded(CONFIG + MANY)
     catch_starting(server)
-    assert get(server.port) == (200, b"hello\n")
+    assert fetch(server.port) == (200, b"hello\n")
     os.kill([w["pid"] for w in status(server)["workers"] if w["state"] == "serving"][0], signal.SIGKILL)
-    assert get(server.port) == (200, b"hello\n")
+    assert fetch(server.port) == (200, b"hello\n")
     assert states(server) == ["serving", "starting"]
     server.process.terminate()
     assert server.process.wait(10) == 0
@@ -365,10 +370,10 @@ def test_a_unix_socket_survives_reloads(reloaded):
 def test_logs_of_a_reload(reloaded):
     """The new configuration's logs are used from then on."""
     server = reloaded(CONFIG)
-    get(server.port)
+    fetch(server.port)
     server.write("log: { error: { path: $folder/second.txt }, access: { path: $folder/second.log } }\n" + CONFIG)
     assert reload(server).returncode == 0
-    get(server.port, "/after")
+    fetch(server.port, "/after")
     wait_for(lambda: "/after" in (server.folder / "second.log").read_text())
     assert "serves" in (server.folder / "second.txt").read_text()
 
@@ -389,10 +394,10 @@ def test_a_root_that_moves_is_followed(reloaded):
 
     switch("one")
     assert reload(server).returncode == 0
-    assert get(server.port) == (200, b"one\n")
+    assert fetch(server.port) == (200, b"one\n")
     switch("two")
-    assert get(server.port) == (200, b"two\n")
+    assert fetch(server.port) == (200, b"two\n")
     switch(elsewhere / "three")
-    wait_for(lambda: get(server.port) == (200, b"three\n"), what="the moved root")
+    wait_for(lambda: fetch(server.port) == (200, b"three\n"), what="the moved root")
     switch("one")
-    wait_for(lambda: get(server.port) == (200, b"one\n"), what="the root that moved back")
+    wait_for(lambda: fetch(server.port) == (200, b"one\n"), what="the root that moved back")

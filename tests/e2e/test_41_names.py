@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from client import PROTOCOLS, connect
+from client import PROTOCOLS, connect, fetch
 from dns import Dns, Impossible, World
 from origin import Origin
 from server import children, command, new_folder, wait_for
@@ -67,14 +67,8 @@ def start(weir, servers, other="127.0.0.1:1", within="1s"):
     return weir(CONFIG, values={"servers": servers, "other": other, "connect": within}, secure=True)
 
 
-def get(server, path="/", seconds=10):
-    """The status and the body, by all protocols in turn; None where they differ, as in the middle of a change."""
-    answers = set()
-    for proto in PROTOCOLS:
-        with connect(server.port, proto, seconds=seconds) as connection:
-            response = connection.get(path)
-            answers.add((response.status, response.body if response.status == 200 else b""))
-    return answers.pop() if len(answers) == 1 else None
+def get(server, path="/"):
+    return fetch(server.port, path, 10)
 
 
 def test_dns(weir, dns, origins, proto):

@@ -29,7 +29,7 @@ def all_lines(server):
 
 
 def test_reloads_and_rotations_lose_no_line():
-    server = Server(LOADED)
+    server = Server(LOADED, secure=True)
     try:
         server.start()
         (server.root / "index.html").write_text("hello\n")
@@ -54,7 +54,7 @@ def test_reloads_and_rotations_lose_no_line():
 
 def test_a_rotation_in_the_middle_of_a_reload():
     """Whichever comes first: both workers end up with the new file."""
-    server = Server(LOADED)
+    server = Server(LOADED, secure=True)
     try:
         server.start()
         (server.root / "index.html").write_text("hello\n")
@@ -81,7 +81,7 @@ def test_a_rotation_in_the_middle_of_a_reload():
 def test_a_stop_loses_no_line():
     """The lines of the last answers are written, whichever way it is stopped."""
     for sig in (signal.SIGTERM, signal.SIGINT):
-        server = Server(LOADED)
+        server = Server(LOADED, secure=True)
         try:
             server.start()
             (server.root / "index.html").write_text("hello\n")

@@ -14,6 +14,8 @@ import pytest
 import certificates
 import tlsraw as tls
 from certificates import authority, replace
+from client import Connection, trusting
+from h2client import H2
 from origin import Origin
 from proc_load import Load
 from secure import Secure, SecureConnection, get
@@ -384,17 +386,14 @@ def test_a_certificate_that_soon_ends_is_warned_of():
 # --- Under load ---
 
 class SecureLoad(Load):
-    """Load over TLS: verified connections, resumed or not."""
+    """Load over TLS alone: verified connections of HTTP/1.1 and HTTP/2."""
 
-    def new(self):
-        import http.client
-        return http.client.HTTPSConnection("localhost", self.port, timeout=10, context=self.context)
+    protos = ("h1s", "h2")
 
-    context = None
-
-    def __init__(self, port, **options):
-        self.context = certificates.context()
-        super().__init__(port, **options)
+    def new(self, proto):
+        if proto == "h1s":
+            return Connection(self.port, seconds=10, tls=trusting("http/1.1"))
+        return H2(self.port, seconds=10, tls=trusting("h2"))
 
 
 def test_ten_reloads_under_load_lose_nothing(server):
@@ -410,18 +409,20 @@ def test_ten_reloads_under_load_lose_nothing(server):
 class Http2Load(SecureLoad):
     """The same with HTTP/2, by curl: thirty requests on a connection, one by one or side by side."""
 
+    protos = ("h2",)
+
     def requests(self, *options):
         url = f"https://localhost:{self.port}/"
         got = subprocess.run(["curl", "--disable", "-sS", "--noproxy", "*", "--http2", "--cacert", str(self.folder / "ca.pem"), "--max-time",
                               "20", *options, *[url] * 30], capture_output=True, text=True, timeout=40, check=False)
         right = got.returncode == 0 and got.stdout == "hello\n" * 30
-        self.count(None if right else f"{got.returncode} {got.stdout.count('hello')} {got.stderr[-300:]}")
+        self.count("h2", None if right else f"{got.returncode} {got.stdout.count('hello')} {got.stderr[-300:]}")
 
-    def keep(self):
+    def keep(self, proto):
         while not self.ended.is_set():
             self.requests()
 
-    def open(self):
+    def open(self, proto):
         while not self.ended.is_set():
             self.requests("--parallel")
 
@@ -529,7 +530,6 @@ def redirected():
 @pytest.mark.parametrize("target", ["/", "/index.html?a=b&c", "/a%20b/%C3%BC", "//evil.test/", "/missing"])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
 def test_http_is_redirected(redirected, target, method):
-    from client import Connection
     with Connection(redirected.ports["port2"]) as connection:
         answered = connection.get(target, method=method)
         assert answered.status == 308
@@ -538,7 +538,6 @@ def test_http_is_redirected(redirected, target, method):
 
 
 def test_hsts_over_tls_only(redirected):
-    from client import Connection
     answered = get(redirected.port)
     assert answered.get("Strict-Transport-Security") == f"max-age={365 * 86400}"
     assert get(redirected.port, "/missing").get("Strict-Transport-Security") == f"max-age={365 * 86400}"
@@ -549,7 +548,6 @@ def test_hsts_over_tls_only(redirected):
 
 def test_challenges_are_never_redirected(redirected):
     """http-01 is asked for in the clear (RFC 8555 §8.3): an unknown token is a 404 or goes on to https, but no other answer."""
-    from client import Connection
     with Connection(redirected.ports["port2"]) as connection:
         assert connection.get("/.well-known/acme-challenge/none").status in (308, 404)
 
