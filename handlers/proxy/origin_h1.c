@@ -34,9 +34,12 @@ static struct origin *origin_new(struct backend *backend)
 	return o;
 }
 
+static void await_no_more(struct origin *o);
+
 static void origin_free(struct origin *o)
 {
 	struct backends *all = o->backend->backends;
+	await_no_more(o);
 	loop_forget(&o->task);
 	wait_no_more(o);
 	if (o->conn)
@@ -75,11 +78,19 @@ static struct loop *loop_of(const struct origin *o)
 	return o->backend->backends->thread->loop;
 }
 
+static void await_no_more(struct origin *o)
+{
+	if (o->awaited)
+		loop_await_end(loop_of(o));
+	o->awaited = false;
+}
+
 /* --- Ends. --- */
 
 static void close_conn(struct origin *o, bool reset)
 {
 	struct server_conn *conn = o->conn;
+	await_no_more(o);
 	o->conn = NULL;
 	if (conn)
 		server_close(conn, reset);
@@ -338,6 +349,7 @@ static void conn_ready(void *user, int events)
 	struct origin *o = user;
 	origin_enter(o);
 	o->burst = 0;
+	await_no_more(o);
 	if (events & EV_READ)
 		origin_receive(o);
 	if ((events & EV_WRITE) && !o->dead && o->conn)

@@ -59,6 +59,7 @@ struct origin {
 	bool holding;       /* everything that went out stands in `held` */
 	bool unwritable;    /* writing failed; what the backend said before is still to be read */
 	uint64_t sent;      /* bytes that went out on this connection */
+	bool awaited;       /* all is sent, and nothing came yet: loop_await */
 
 	/* The answer's way. */
 	enum origin_receiving receiving;

@@ -225,6 +225,16 @@ static void finish_tunnel(struct origin *o)
 		o->conn->transport.ops->finish(&o->conn->transport);
 }
 
+/* It is the backend's turn. */
+static void await_answer(struct origin *o)
+{
+	if (o->awaited || o->tunnel || !o->conn || o->sending != SENDING_WHOLE ||
+		!chunks_empty(&o->out) || o->receiving != RECEIVING_HEAD)
+		return;
+	o->awaited = true;
+	loop_await(o->backend->backends->thread->loop);
+}
+
 void origin_send_more(struct origin *o)
 {
 	if (!o->conn || o->conn->transport.fd < 0 || o->unwritable)
@@ -248,4 +258,5 @@ void origin_send_more(struct origin *o)
 	}
 	finish_tunnel(o);
 	origin_watch(o);
+	await_answer(o);
 }

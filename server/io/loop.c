@@ -110,6 +110,51 @@ void loop_forget(struct task *task)
 	list_remove(&task->link);
 }
 
+/* --- Answers that are awaited. --- */
+
+#define LUCK_MAX (2 * LOOP_LUCK)
+#define LUCK_LOST                                                                                  \
+	(-4 * LOOP_LUCK) /* to look in vain takes time from others, the backend among them: not again soon */
+
+void loop_await(struct loop *loop)
+{
+	struct awaited *a = &loop->awaited;
+	bool alone = a->count++ == 0;
+	a->since_us = alone ? loop->clock.monotonic_us : 0;
+	a->looking = alone && a->luck >= LOOP_LUCK;
+}
+
+/* Of one that was slept for, twice the time counts as soon: to be woken takes some, too. */
+void loop_await_end(struct loop *loop)
+{
+	struct awaited *a = &loop->awaited;
+	a->count--;
+	if (a->since_us != 0) {
+		uint64_t took = loop->clock.monotonic_us - a->since_us;
+		if (took > 2 * LOOP_LOOK_US)
+			a->luck -= a->luck > 0;
+		else if (a->luck < LUCK_MAX)
+			a->luck++;
+	}
+	a->since_us = 0;
+	a->looking = false;
+}
+
+/* Is an answer still to be looked for? */
+static bool looks(struct loop *loop)
+{
+	struct awaited *a = &loop->awaited;
+	if (!a->looking)
+		return false;
+	if (loop->clock.monotonic_us - a->since_us < LOOP_LOOK_US)
+		return true;
+	a->looking = false;
+	a->luck = LUCK_LOST;
+	return false;
+}
+
+/* --- Turns. --- */
+
 static void on_before_sleep(struct ev_loop *ev, ev_prepare *prepare, int events)
 {
 	(void)events;
@@ -122,7 +167,7 @@ static void on_before_sleep(struct ev_loop *ev, ev_prepare *prepare, int events)
 		list_remove(&task->link);
 		task->run(task);
 	}
-	if (list_empty(&loop->tasks))
+	if (list_empty(&loop->tasks) && !looks(loop))
 		ev_idle_stop(ev, &loop->more);
 	else
 		ev_idle_start(ev, &loop->more);

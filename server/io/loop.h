@@ -6,6 +6,7 @@
 
 #define EV_MULTIPLICITY 1
 #include <ev.h>
+#include <stdbool.h>
 
 #include "base/clock.h"
 #include "base/inbox.h"
@@ -14,6 +15,8 @@
 #define LOOP_SCRATCH 65536 /* bytes of scratch: what one read may take */
 #define LOOP_WHEEL   512   /* slots */
 #define LOOP_TICK_MS 250   /* a deadline is kept to within one tick, never early */
+#define LOOP_LOOK_US 120   /* how long the loop looks for an answer before it sleeps */
+#define LOOP_LUCK    4
 
 /* A deadline that is moved often and seldom reached. Moving it later only writes `due`; the wheel re-files it when its old slot comes up. */
 struct deadline {
@@ -28,6 +31,14 @@ struct task {
 	void (*run)(struct task *task);
 };
 
+/* Answers of others that are under way. On many machines to fall asleep and be woken takes longer than a backend next door takes to answer. */
+struct awaited {
+	unsigned count;
+	bool looking;      /* the loop looks for events and does not sleep */
+	int luck;          /* of late, in answers that came so soon; from LOOP_LUCK on it pays */
+	uint64_t since_us; /* of the only one; 0: there were others */
+};
+
 struct loop {
 	struct ev_loop *ev;
 	struct clock clock; /* updated each time the loop wakes */
@@ -35,9 +46,10 @@ struct loop {
 	ev_async inbox_watch;
 	ev_prepare before_sleep;
 	ev_check after_sleep;
-	ev_idle more; /* keeps the loop from sleeping while tasks wait */
+	ev_idle more; /* keeps the loop from sleeping while tasks wait, or an answer is looked for */
 	ev_timer wheel_timer;
 	struct link tasks;
+	struct awaited awaited;
 	struct link wheel[LOOP_WHEEL];
 	uint64_t tick;       /* now, in ticks */
 	unsigned filed;      /* deadlines in the wheel: the timer runs only while there are some */
@@ -59,6 +71,12 @@ void loop_done(struct loop *loop);
 void deadline_set(struct loop *loop, struct deadline *deadline, uint64_t ms);
 /* Must be called before the deadline's memory goes. */
 void deadline_clear(struct loop *loop, struct deadline *deadline);
+
+/* An answer is awaited from somebody who may be quick. While it is the only one, nothing else is to be done, and lately most were there
+ * within LOOP_LOOK_US, the loop does not sleep for that long. */
+void loop_await(struct loop *loop);
+/* It is there, or nobody waits for it any more: once for each loop_await. */
+void loop_await_end(struct loop *loop);
 
 /* Runs the task once, at the end of this turn of the loop; one that is already waiting stays where it is. A task that is
  * deferred by a task runs in the next turn, after new events were looked for, so that nobody is starved. */

@@ -276,6 +276,114 @@ static void loop_is_as_asked(void **state)
 	memset(loop.scratch, 0, LOOP_SCRATCH);
 }
 
+/* --- Answers that are awaited. --- */
+
+/* As if it had come so long after the request. */
+static void answered_after(uint64_t us)
+{
+	clock_update(&loop.clock);
+	loop_await(&loop);
+	loop.clock.monotonic_us = loop.awaited.since_us + us;
+	loop_await_end(&loop);
+}
+
+struct look {
+	struct ev_prepare watch;
+	unsigned turns; /* in which the loop would not have slept */
+};
+
+/* The loop stops where it would sleep. */
+static void on_look(struct ev_loop *ev, ev_prepare *watch, int events)
+{
+	(void)events;
+	struct look *look = container_of(watch, struct look, watch);
+	if (ev_is_active(&loop.more))
+		look->turns++;
+	else
+		ev_break(ev, EVBREAK_ALL);
+}
+
+static void on_idle(struct ev_loop *ev, ev_idle *idle, int events)
+{
+	(void)ev, (void)idle, (void)events;
+}
+
+static unsigned turns_without_sleep(void)
+{
+	struct look look = {.turns = 0};
+	ev_prepare_init(&look.watch, on_look);
+	ev_set_priority(&look.watch, EV_MINPRI); /* behind the loop's own */
+	ev_prepare_start(loop.ev, &look.watch);
+	ev_idle bound; /* would it sleep all the same, the test fails and does not hang */
+	ev_idle_init(&bound, on_idle);
+	ev_set_priority(&bound, EV_MINPRI);
+	ev_idle_start(loop.ev, &bound);
+	loop_run(&loop);
+	ev_idle_stop(loop.ev, &bound);
+	ev_prepare_stop(loop.ev, &look.watch);
+	return look.turns;
+}
+
+static void answers_are_looked_for_where_they_are_quick(void **state)
+{
+	(void)state;
+	loop.awaited = (struct awaited){.count = 0};
+	for (unsigned i = 0; i < LOOP_LUCK; i++) {
+		assert_false(loop.awaited.looking);
+		answered_after(LOOP_LOOK_US);
+	}
+	unsigned looked = 0;
+	/* others may have the CPU for so long that there was nothing to be looked for any more */
+	for (unsigned tries = 0; looked == 0 && tries < 1000; tries++) {
+		loop.awaited.luck = LOOP_LUCK;
+		clock_update(&loop.clock);
+		loop_await(&loop);
+		assert_true(loop.awaited.looking);
+		looked = turns_without_sleep();
+		if (looked == 0)
+			loop_await_end(&loop);
+	}
+	assert_true(looked > 0);
+	/* in vain: the loop sleeps after all, and looks no more for long */
+	assert_false(loop.awaited.looking);
+	loop_await_end(&loop);
+	for (unsigned i = 0; i < LOOP_LUCK; i++)
+		answered_after(1);
+	clock_update(&loop.clock);
+	loop_await(&loop);
+	assert_int_equal(turns_without_sleep(), 0);
+	loop_await_end(&loop);
+	assert_int_equal(loop.awaited.count, 0);
+}
+
+static void answers_are_slept_for_where_they_are_slow(void **state)
+{
+	(void)state;
+	loop.awaited = (struct awaited){.count = 0};
+	for (unsigned i = 0; i < 3 * LOOP_LUCK; i++)
+		answered_after(2 * LOOP_LOOK_US + 1);
+	loop_await(&loop);
+	assert_false(loop.awaited.looking);
+	loop_await_end(&loop);
+}
+
+static void an_answer_among_others_is_slept_for(void **state)
+{
+	(void)state;
+	loop.awaited = (struct awaited){.count = 0};
+	for (unsigned i = 0; i < 2 * LOOP_LUCK; i++)
+		answered_after(1);
+	loop_await(&loop);
+	assert_true(loop.awaited.looking);
+	loop_await(&loop);
+	assert_false(loop.awaited.looking);
+	loop_await_end(&loop);
+	loop_await_end(&loop);
+	assert_int_equal(loop.awaited.count, 0);
+	/* such a one says nothing of how quick they are */
+	assert_int_equal(loop.awaited.luck, 2 * LOOP_LUCK);
+}
+
 int main(void)
 {
 	/* Must not matter: EVFLAG_NOENV. */
@@ -290,6 +398,9 @@ int main(void)
 		cmocka_unit_test(idle_wheel_stands),
 		cmocka_unit_test(tasks_run_once_and_do_not_starve),
 		cmocka_unit_test(inbox_wakes_a_sleeping_loop),
+		cmocka_unit_test(answers_are_looked_for_where_they_are_quick),
+		cmocka_unit_test(answers_are_slept_for_where_they_are_slow),
+		cmocka_unit_test(an_answer_among_others_is_slept_for),
 	};
 	return cmocka_run_group_tests(tests, start, end);
 }
