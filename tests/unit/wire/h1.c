@@ -14,32 +14,12 @@
 #include <unistd.h>
 
 #include "base/check.h"
-#include "base/counters.h"
 #include "echo.h"
 #include "http/respond.h"
-#include "io/transport.h"
-#include "wire/wire_priv.h"
-
-/* --- The transport: plain, but at most `piece` octets a call. --- */
-
-static size_t piece;
-static const struct transport_ops *plain_ops;
-
-static ssize_t piece_read(struct transport *t, void *to, size_t size)
-{
-	return plain_ops->read(t, to, size < piece ? size : piece);
-}
-
-static ssize_t piece_write(struct transport *t, const struct iovec *iov, int count, bool more)
-{
-	(void)count;
-	struct iovec one = {iov->iov_base, iov->iov_len < piece ? iov->iov_len : piece};
-	return plain_ops->write(t, &one, 1, more);
-}
+#include "one_wire.h"
 
 /* --- The handlers of the test. --- */
 
-static struct ready *greeting;
 static unsigned observed;
 static enum exchange_end last_end;
 
@@ -47,7 +27,7 @@ static enum verdict test_handle(struct request *request)
 {
 	struct slice path = request->target.path;
 	if (slice_equal(path, SLICE("/ready"))) {
-		exchange_ready(request, greeting);
+		exchange_ready(request, world.greeting);
 		return TAKEN;
 	}
 	if (slice_equal(path, SLICE("/echo")) && request->body) {
@@ -82,89 +62,31 @@ static const struct handler test_handler = {
 };
 static const struct handler *const test_table[] = {&test_handler, NULL};
 
-/* --- One thread. --- */
-
-static struct loop loop;
-static struct snapshot snapshot;
-static struct exchange_thread thread;
-static struct counters counters;
-static struct wire_shared shared;
-static struct wire *wire;
-static struct scope_core scope_core;
-static struct site site;
-static const struct site *sites[] = {&site};
-static struct listener_settings listener_settings;
+/* --- Before and behind each. --- */
 
 static int set_up(void **state)
 {
 	(void)state;
-	piece = 65536;
 	observed = 0;
-	memset(&snapshot, 0, sizeof snapshot);
-	snapshot.core.limits.connections = 10;
-	snapshot.core.limits.header_size = 4096;
-	snapshot.core.limits.body_size = 100;
-	snapshot.core.limits.header_timeout = snapshot.core.limits.body_timeout = 10000;
-	snapshot.core.limits.idle_timeout = snapshot.core.limits.send_timeout = 10000;
-	site = (struct site){
-		.name = SLICE("default"), .scope = {.core = &scope_core, .chain = test_table}};
-	site.scope.site = &site;
-	listener_settings =
-		(struct listener_settings){.sites = sites, .site_count = 1, .fallback = &site};
-	assert_int_equal(loop_init(&loop, 0), 0);
-	memset(&thread, 0, sizeof thread);
-	thread.table = test_table;
-	thread.loop = &loop;
-	thread.clock = &loop.clock;
-	thread.snapshot = &snapshot;
-	thread.counters = &counters;
-	exchange_thread_prepare(&thread);
-	memset(&shared, 0, sizeof shared);
-	wire = wire_start(&thread, &shared, NULL, NULL);
-	struct fields fields = {0};
-	struct arena arena;
-	arena_init(&arena, NULL, 0);
-	fields_add(&fields, &arena, FIELD_CONTENT_TYPE, SLICE("text/plain"));
-	greeting = ready_make(200, &fields, 5, "hello", 5);
-	arena_reset(&arena);
+	one_wire_start(test_table, 100, false);
 	return 0;
 }
 
 static int tear_down(void **state)
 {
 	(void)state;
-	wire_stop(wire);
-	loop_done(&loop);
-	assert_int_equal(greeting->ref.count, 1);
-	ref_put(&greeting->ref);
-	assert_int_equal(shared.connections, 0);
+	one_wire_stop();
 	return 0;
 }
 
 /* A client's end of a connection that the wire has accepted. */
 static int connect_client(void)
 {
-	static struct transport_ops pieces;
 	int pair[2];
 	assert_int_equal(
 		socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
-	struct listener listener = {.settings = &listener_settings};
-	struct address peer = {.length = sizeof(sa_family_t), .any = {.sa_family = AF_UNIX}};
-	assert_true(wire_accept(&listener, pair[1], &peer, wire));
-	struct conn *c = container_of(wire->conns.prev, struct conn, link);
-	if (!plain_ops) {
-		plain_ops = c->transport.ops;
-		pieces = *plain_ops;
-		pieces.read = piece_read;
-		pieces.write = piece_write;
-	}
-	c->transport.ops = &pieces;
+	one_wire_accept(pair[1]);
 	return pair[0];
-}
-
-static void turn(void)
-{
-	ev_run(loop.ev, EVRUN_NOWAIT);
 }
 
 /* Sends the text in pieces and reads until the server has nothing more to say, the dates replaced by "-". */
@@ -173,14 +95,14 @@ static void talk(int fd, const char *text, size_t length, char *answer, size_t s
 	size_t sent = 0, got = 0;
 	for (int quiet = 0; quiet < 6;) {
 		if (sent < length) {
-			size_t most = length - sent < piece ? length - sent : piece;
+			size_t most = length - sent < world.piece ? length - sent : world.piece;
 			ssize_t n = send(fd, text + sent, most, MSG_NOSIGNAL);
 			if (n > 0)
 				sent += (size_t)n;
 			else if (errno != EAGAIN)
 				sent = length;
 		}
-		turn();
+		one_wire_turn();
 		ssize_t n = recv(fd, answer + got, size - 1 - got, 0);
 		quiet = n > 0 || sent < length ? 0 : quiet + 1;
 		if (n > 0)
@@ -197,7 +119,7 @@ static void talk(int fd, const char *text, size_t length, char *answer, size_t s
 static bool is_closed(int fd)
 {
 	char byte;
-	turn();
+	one_wire_turn();
 	ssize_t n = recv(fd, &byte, 1, 0);
 	return n == 0 || (n < 0 && errno != EAGAIN);
 }
@@ -208,15 +130,15 @@ static void expect(const char *request, const char *answer, bool closed)
 	static const size_t pieces[] = {65536, 1, 2, 3, 7, 16, 61};
 	char got[16384];
 	for (size_t i = 0; i < COUNT_OF(pieces); i++) {
-		piece = pieces[i];
+		world.piece = pieces[i];
 		int fd = connect_client();
 		talk(fd, request, strlen(request), got, sizeof got);
 		assert_string_equal(got, answer);
 		assert_int_equal(is_closed(fd), closed);
 		close(fd);
-		turn();
-		turn();
-		assert_int_equal(wire_open(wire), 0);
+		one_wire_turn();
+		one_wire_turn();
+		assert_int_equal(wire_open(world.wire), 0);
 	}
 }
 
@@ -305,7 +227,7 @@ static void expect_refused(const char *request, unsigned status)
 {
 	char got[16384], line[16];
 	snprintf(line, sizeof line, "HTTP/1.1 %u ", status);
-	piece = 65536;
+	world.piece = 65536;
 	int fd = connect_client();
 	talk(fd, request, strlen(request), got, sizeof got);
 	if (strncmp(got, line, strlen(line)) != 0)
@@ -314,9 +236,9 @@ static void expect_refused(const char *request, unsigned status)
 	assert_null(strstr(got + 1, "HTTP/1.1 200"));
 	assert_true(is_closed(fd));
 	close(fd);
-	turn();
-	turn();
-	assert_int_equal(wire_open(wire), 0);
+	one_wire_turn();
+	one_wire_turn();
+	assert_int_equal(wire_open(world.wire), 0);
 }
 
 #define SMUGGLED "GET /ready HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -380,11 +302,11 @@ static void tells_observers_of_each_exchange_once(void **state)
 	assert_int_equal(observed, 0);
 	close(fd);
 	for (int i = 0; i < 4; i++)
-		turn();
+		one_wire_turn();
 	assert_int_equal(observed, 1);
 	assert_int_equal(last_end, END_CLIENT_GONE);
-	assert_int_equal(wire_open(wire), 0);
-	assert_int_equal(counter_read(&counters, COUNTER_REQUESTS_OPEN), 0);
+	assert_int_equal(wire_open(world.wire), 0);
+	assert_int_equal(counter_read(&world.counters, COUNTER_REQUESTS_OPEN), 0);
 }
 
 static void says_close_while_draining(void **state)
@@ -394,7 +316,7 @@ static void says_close_while_draining(void **state)
 	char got[4096];
 	talk(fd, SMUGGLED, strlen(SMUGGLED), got, sizeof got);
 	assert_string_equal(got, HELLO);
-	wire_drain(wire);
+	wire_drain(world.wire);
 	talk(fd, SMUGGLED, strlen(SMUGGLED), got, sizeof got);
 	assert_non_null(strstr(got, "\r\nConnection: close\r\n"));
 	assert_true(is_closed(fd));
@@ -409,7 +331,7 @@ static void says_close_when_worn(void **state)
 	char got[4096];
 	talk(fd, SMUGGLED, strlen(SMUGGLED), got, sizeof got);
 	assert_string_equal(got, HELLO);
-	container_of(wire->conns.prev, struct conn, link)->transport.worn = true;
+	one_wire_newest()->transport.worn = true;
 	talk(fd, SMUGGLED, strlen(SMUGGLED), got, sizeof got);
 	assert_non_null(strstr(got, "\r\nConnection: close\r\n"));
 	assert_true(is_closed(fd));
@@ -431,7 +353,7 @@ static void send_of_file(struct conn *c, int client, int file, size_t length)
 	chunks_file(&c->out, NULL, file, 0, length, NULL);
 	conn_touch(c);
 	for (int i = 0; i < 1000 && length > 0; i++) {
-		turn();
+		one_wire_turn();
 		ssize_t n = recv(client, bytes, sizeof bytes, 0);
 		length -= n > 0 ? (size_t)n : 0;
 	}
@@ -445,7 +367,7 @@ static void offers_long_files(void **state)
 	FILE *file = tmpfile();
 	assert_int_equal(ftruncate(fileno(file), 1 << 20), 0);
 	int fd = connect_client();
-	struct conn *c = container_of(wire->conns.prev, struct conn, link);
+	struct conn *c = one_wire_newest();
 	struct transport_ops ops = *c->transport.ops;
 	ops.offload = learn_to_send_files;
 	c->transport.ops = &ops;
@@ -459,9 +381,9 @@ static void offers_long_files(void **state)
 	assert_true(c->transport.caps & TRANSPORT_SEND_FILE);
 	fclose(file);
 	close(fd);
-	turn();
-	turn();
-	assert_int_equal(wire_open(wire), 0);
+	one_wire_turn();
+	one_wire_turn();
+	assert_int_equal(wire_open(world.wire), 0);
 }
 
 /* Nobody has told of a write before the piece was read, and the file knows of it behind. */
@@ -480,13 +402,13 @@ static void ends_where_a_file_is_written_while_it_is_read(void **state)
 	for (unsigned caps = 0; caps <= TRANSPORT_SEND_FILE; caps += TRANSPORT_SEND_FILE) {
 		char got[2000];
 		int fd = connect_client();
-		struct conn *c = container_of(wire->conns.prev, struct conn, link);
+		struct conn *c = one_wire_newest();
 		c->transport.caps = caps;
 		chunks_file(&c->out, NULL, fileno(file), 0, 1000, is_written_meanwhile);
 		conn_touch(c);
-		turn();
-		turn();
-		assert_int_equal(wire_open(wire), 0);
+		one_wire_turn();
+		one_wire_turn();
+		assert_int_equal(wire_open(world.wire), 0);
 		if (!caps)
 			assert_int_equal(recv(fd, got, sizeof got, 0), 0);
 		close(fd);

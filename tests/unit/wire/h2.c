@@ -213,7 +213,7 @@ static void refuses_bodies_that_are_too_large(void **state)
 	struct h2_client *c = h2_connect();
 	h2_say(c, "H1 POST /echo; D1 *16384; D1 *16384");
 	assert_string_equal(h2_hear(c), "");
-	stage.snapshot.core.limits.body_size = 40000;
+	world.snapshot.core.limits.body_size = 40000;
 	h2_say(c, "D1 *16384");
 	assert_string_equal(h2_hear(c), "H1 413; D1 *389$");
 	assert_int_equal(stage.end, END_BODY_SIZE);

@@ -345,7 +345,7 @@ static bool say_some(struct h2_client *c)
 {
 	if (!c->out.len)
 		return false;
-	size_t most = c->out.len < stage.piece ? c->out.len : stage.piece;
+	size_t most = c->out.len < world.piece ? c->out.len : world.piece;
 	ssize_t n = send(c->fd, c->out.ptr, most, MSG_NOSIGNAL);
 	if (n > 0)
 		buffer_consume(&c->out, (size_t)n);
@@ -382,7 +382,7 @@ static const char *hear(struct h2_client *c, bool all)
 	c->told.len = 0;
 	for (int quiet = 0; quiet < 6 && !c->closed;) {
 		bool said = say_some(c);
-		h2_turn();
+		one_wire_turn();
 		bool heard = hear_some(c, all);
 		quiet = said || heard || c->out.len ? 0 : quiet + 1;
 	}
@@ -441,7 +441,7 @@ struct h2_client *h2_connect_silent(void)
 	struct h2_client *c = calloc(1, sizeof *c);
 	assert_int_equal(nghttp2_hd_inflate_new(&c->inflater), 0);
 	c->fd = pair[0];
-	h2_accept(pair[1]);
+	one_wire_accept(pair[1]);
 	return c;
 }
 
@@ -466,14 +466,14 @@ void h2_disconnect(struct h2_client *c)
 	buffer_free(&c->head);
 	free(c);
 	for (int i = 0; i < 4; i++)
-		h2_turn();
+		one_wire_turn();
 }
 
 void h2_expect(const char *frames, const char *answer)
 {
 	static const size_t pieces[] = {65536, 1, 2, 9, 61};
 	for (size_t i = 0; i < sizeof pieces / sizeof pieces[0]; i++) {
-		stage.piece = pieces[i];
+		world.piece = pieces[i];
 		struct h2_client *c = h2_connect();
 		h2_say(c, frames);
 		const char *heard = h2_hear(c);
@@ -481,7 +481,7 @@ void h2_expect(const char *frames, const char *answer)
 			fail_msg("in pieces of %zu “%s” is answered by “%s”, not “%s”", pieces[i],
 				frames, heard, answer);
 		h2_disconnect(c);
-		assert_int_equal(wire_open(stage.wire), 0);
+		assert_int_equal(wire_open(world.wire), 0);
 	}
-	stage.piece = 65536;
+	world.piece = 65536;
 }

@@ -76,11 +76,6 @@ static struct h2_client *served(void)
 	return c;
 }
 
-static struct conn *newest(void)
-{
-	return container_of(stage.wire->conns.prev, struct conn, link);
-}
-
 /* Time passes until the connection says this; it is over then. */
 static void awaits(struct h2_client *c, const char *frames, const char *answer)
 {
@@ -201,7 +196,7 @@ static void cookies_in_many_crumbs_are_one_field(void **state)
 static void peers_that_do_not_read(void **state)
 {
 	(void)state;
-	stage.snapshot.core.limits.send_timeout = 300;
+	world.snapshot.core.limits.send_timeout = 300;
 	struct h2_client *c = h2_connect();
 	h2_say(c, "S 4=0; H1$ GET /ready; H3$ GET /large600000");
 	assert_string_equal(h2_hear(c), "H1 200; H3 200");
@@ -216,12 +211,12 @@ static void peers_that_do_not_read(void **state)
 static void peers_that_read_too_slowly(void **state)
 {
 	(void)state; /* CVE-2019-9511, -9517: an octet at a time */
-	stage.snapshot.core.limits.min_rate = 10000000;
-	stage.snapshot.core.limits.send_timeout = 60000;
+	world.snapshot.core.limits.min_rate = 10000000;
+	world.snapshot.core.limits.send_timeout = 60000;
 	struct h2_client *c = h2_connect();
 	h2_say(c, "S 4=0; H1$ GET /large600000");
 	assert_string_equal(h2_hear(c), "H1 200");
-	struct h2_conn *h2 = newest()->state;
+	struct h2_conn *h2 = one_wire_newest()->state;
 	for (int i = 0; i < 3000; i++) {
 		h2_say(c, "W1 1");
 		const char *heard = h2_hear(c);
@@ -242,7 +237,7 @@ static void peers_that_read_too_slowly(void **state)
 static void bodies_that_do_not_come(void **state)
 {
 	(void)state;
-	stage.snapshot.core.limits.body_timeout = 300;
+	world.snapshot.core.limits.body_timeout = 300;
 	struct h2_client *c = h2_connect();
 	h2_say(c, "H1 POST /echo; D1 x");
 	h2_await(c, "H1 408; D1 *376$");
@@ -253,7 +248,7 @@ static void bodies_that_do_not_come(void **state)
 static void heads_that_do_not_come(void **state)
 {
 	(void)state;
-	stage.snapshot.core.limits.header_timeout = 300;
+	world.snapshot.core.limits.header_timeout = 300;
 	awaits(h2_connect(), "H1$ GET /hold; H3$- GET /ready", "G3 11; closed");
 	awaits(h2_connect(), "= 000005010500000001", "G1 11; closed");
 	awaits(h2_connect_silent(), "= 505249202a20485454502f322e300d0a0d0a534d0d0a0d0a",
@@ -263,7 +258,7 @@ static void heads_that_do_not_come(void **state)
 static void idle_connections(void **state)
 {
 	(void)state;
-	stage.snapshot.core.limits.idle_timeout = 300;
+	world.snapshot.core.limits.idle_timeout = 300;
 	struct h2_client *c = served();
 	h2_await(c, "G1 0; closed");
 	h2_disconnect(c);
@@ -272,16 +267,16 @@ static void idle_connections(void **state)
 static void pings_and_halves_of_them_are_no_use(void **state)
 {
 	(void)state;
-	stage.snapshot.core.limits.idle_timeout = 300;
+	world.snapshot.core.limits.idle_timeout = 300;
 	struct h2_client *c = served();
-	struct conn *conn = newest();
+	struct conn *conn = one_wire_newest();
 	for (unsigned i = 0; i < 3;
 		i++) { /* time goes by: it ends when that is over all the same */
 		conn->idle_since -= 90;
 		h2_say(c, i % 2 ? "= 31323334" : "P 12345678; = 00000806000000000031323334");
 		assert_string_equal(h2_hear(c), "");
 		assert_in_range(
-			stage.loop.clock.monotonic_ms - conn->idle_since, 90 * (i + 1), 3000);
+			world.loop.clock.monotonic_ms - conn->idle_since, 90 * (i + 1), 3000);
 	}
 	awaits(c, "= 31323334", "G1 0; closed");
 }
@@ -294,7 +289,7 @@ static void settings_that_nobody_acknowledges(void **state)
 		h2_say(c, "= 505249202a20485454502f322e300d0a0d0a534d0d0a0d0a; S ");
 		h2_say(c, acknowledged ? "A; H1$ GET /hold" : "H1$ GET /hold");
 		assert_string_equal(h2_hear(c), "");
-		struct h2_conn *h2 = newest()->state;
+		struct h2_conn *h2 = one_wire_newest()->state;
 		h2->begun -= 400000;
 		h2->sweep.expired(&h2->sweep);
 		assert_string_equal(h2_hear(c), acknowledged ? "" : "G1 4; closed");
@@ -308,7 +303,7 @@ static void drains(void **state)
 	struct h2_client *c = h2_connect();
 	h2_say(c, "H1 POST /echo; D1 x");
 	assert_string_equal(h2_hear(c), "");
-	wire_drain(stage.wire);
+	wire_drain(world.wire);
 	assert_string_equal(h2_hear_all(c), "G2147483647 0; P ");
 	h2_say(c, "H3$ GET /ready; X 6 1 0 0000000000000000"); /* it was under way */
 	assert_string_equal(h2_hear(c), "H3 200; G3 0; D3 hello$");
@@ -323,7 +318,7 @@ static void drains_what_does_not_answer(void **state)
 	struct h2_client *idle = served(), *busy = h2_connect();
 	h2_say(busy, "H1 POST /echo; D1 x");
 	h2_hear(busy);
-	wire_drain(stage.wire);
+	wire_drain(world.wire);
 	h2_await(idle, "G2147483647 0; G1 0; closed");
 	h2_await(busy, "G2147483647 0; G1 0");
 	h2_say(busy, "D1$ y");

@@ -4,17 +4,9 @@
 
 #include <stdio.h>
 
-#include "base/counters.h"
 #include "echo.h"
-#include "io/transport.h"
 
 struct h2_stage stage;
-
-static struct counters counters;
-static struct wire_shared shared;
-static struct scope_core scope_core;
-static struct site site;
-static struct ready *greeting;
 
 /* --- Handlers. --- */
 
@@ -97,7 +89,7 @@ static enum verdict handle(struct request *request)
 	struct slice path = request->target.path;
 	note(request);
 	if (slice_equal(path, SLICE("/ready"))) {
-		exchange_ready(request, greeting);
+		exchange_ready(request, world.greeting);
 	} else if (slice_equal(path, SLICE("/echo")) && request->body) {
 		echo(request, 4096);
 	} else if (slice_equal(path, SLICE("/hold"))) {
@@ -139,92 +131,17 @@ static const struct handler *const table[] = {&handler, NULL};
 
 int h2_set_up(void **state)
 {
-	static struct listener_settings listener_settings;
-	static const struct site *sites[] = {&site};
 	(void)state;
 	memset(&stage, 0, sizeof stage);
-	memset(&counters, 0, sizeof counters);
-	memset(&shared, 0, sizeof shared);
-	stage.piece = 65536;
-	struct core_settings *core = &stage.snapshot.core;
-	core->limits.connections = 10;
-	core->limits.header_size = 4096;
-	core->limits.body_size = 300000;
-	core->limits.header_timeout = core->limits.body_timeout = 10000;
-	core->limits.idle_timeout = core->limits.send_timeout = 10000;
-	core->limits.min_rate = 240;
-	site = (struct site){
-		.name = SLICE("default"), .scope = {.core = &scope_core, .chain = table}};
-	site.scope.site = &site;
-	listener_settings =
-		(struct listener_settings){.sites = sites, .site_count = 1, .fallback = &site};
-	assert_int_equal(loop_init(&stage.loop, 0), 0);
-	stage.thread.table = table;
-	stage.thread.loop = &stage.loop;
-	stage.thread.clock = &stage.loop.clock;
-	stage.thread.snapshot = &stage.snapshot;
-	stage.thread.counters = &counters;
-	exchange_thread_prepare(&stage.thread);
-	stage.wire = wire_start(&stage.thread, &shared, NULL, NULL);
-	struct fields fields = {0};
-	struct arena arena;
-	arena_init(&arena, NULL, 0);
-	fields_add(&fields, &arena, FIELD_CONTENT_TYPE, SLICE("text/plain"));
-	fields_add(&fields, &arena, FIELD_CONNECTION, SLICE("x"));
-	fields_add_named(&fields, &arena, SLICE("X-Odd-Name"), SLICE("1"));
-	greeting = ready_make(200, &fields, 5, "hello", 5);
-	arena_reset(&arena);
-	stage.listener = &listener_settings;
+	one_wire_start(table, 300000, true);
+	world.snapshot.core.limits.min_rate = 240;
 	return 0;
 }
 
 int h2_tear_down(void **state)
 {
 	(void)state;
-	wire_stop(stage.wire);
-	loop_done(&stage.loop);
-	assert_int_equal(greeting->ref.count, 1);
-	ref_put(&greeting->ref);
-	assert_int_equal(shared.connections, 0);
+	one_wire_stop();
 	assert_int_equal(stage.under_way, 0);
-	assert_int_equal(counter_read(&counters, COUNTER_REQUESTS_OPEN), 0);
 	return 0;
-}
-
-void h2_turn(void)
-{
-	ev_run(stage.loop.ev, EVRUN_NOWAIT);
-}
-
-/* --- The transport: plain, but at most `piece` octets a call. --- */
-
-static const struct transport_ops *plain_ops;
-
-static ssize_t piece_read(struct transport *t, void *to, size_t size)
-{
-	return plain_ops->read(t, to, size < stage.piece ? size : stage.piece);
-}
-
-static ssize_t piece_write(struct transport *t, const struct iovec *iov, int count, bool more)
-{
-	if (stage.piece >= 65536)
-		return plain_ops->write(t, iov, count, more);
-	struct iovec one = {iov->iov_base, iov->iov_len < stage.piece ? iov->iov_len : stage.piece};
-	return plain_ops->write(t, &one, 1, more);
-}
-
-void h2_accept(int fd)
-{
-	static struct transport_ops pieces;
-	struct listener listener = {.settings = stage.listener};
-	struct address peer = {.length = sizeof(sa_family_t), .any = {.sa_family = AF_UNIX}};
-	assert_true(wire_accept(&listener, fd, &peer, stage.wire));
-	struct conn *c = container_of(stage.wire->conns.prev, struct conn, link);
-	if (!plain_ops) {
-		plain_ops = c->transport.ops;
-		pieces = *plain_ops;
-		pieces.read = piece_read;
-		pieces.write = piece_write;
-	}
-	c->transport.ops = &pieces;
 }

@@ -3,39 +3,22 @@
 #ifndef WEIR_TESTS_UNIT_WIRE_H2_STAGE_H
 #define WEIR_TESTS_UNIT_WIRE_H2_STAGE_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "http/respond.h"
+#include "one_wire.h"
 #include "wire/h2_stream.h"
-#include "wire/wire_priv.h"
 
 struct h2_stage {
-	struct loop loop;
-	struct snapshot snapshot;
-	struct exchange_thread thread;
-	struct wire *wire;
-	unsigned observed;     /* exchanges that have ended */
-	enum exchange_end end; /* how the last one did */
-	unsigned under_way;    /* held by the handler of /hold */
-	size_t piece;          /* at most so many octets go through the transport at once */
+	unsigned observed;                     /* exchanges that have ended */
+	enum exchange_end end;                 /* how the last one did */
+	unsigned under_way;                    /* held by the handler of /hold */
 	char path[64], host[64], fields[1024]; /* of the last request: fields as "Name: value|…" */
 	uint64_t sent, received;
 	struct request *held; /* of /hold */
-	const struct listener_settings *listener;
 };
 extern struct h2_stage stage;
 
 int h2_set_up(void **state);
 int h2_tear_down(void **state);
-/* One turn of the loop. */
-void h2_turn(void);
-/* Gives the other end of a connection to the wire. */
-void h2_accept(int fd);
 
 struct h2_client;
 /* A connection on which nothing was said yet, or the preface, SETTINGS and their answers. */
