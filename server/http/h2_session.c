@@ -274,6 +274,21 @@ nghttp2_data_provider h2_session_body(struct h2_part *part)
 	return (nghttp2_data_provider){.source.ptr = part, .read_callback = read_data};
 }
 
+/* nghttp2 ends the connection where a stream too many is begun; RFC 9113, 5.1.2, has that stream refused. So nghttp2 knows of no limit,
+ * and the peer of ours: from the first frame of a server. */
+static void put_settings(struct h2_session *s, const uint8_t *bytes, size_t length)
+{
+	uint8_t frame[128];
+	check(length <= sizeof frame && bytes[3] == H2_SETTINGS);
+	memcpy(frame, bytes, length);
+	for (size_t at = H2_FRAME_HEAD; at + 6 <= length; at += 6)
+		if (frame[at] == 0 && frame[at + 1] == NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS)
+			for (unsigned i = 0; i < 4; i++)
+				frame[at + 2 + i] = (uint8_t)(s->streams_most >> (24 - 8 * i));
+	put(s, frame, length);
+	s->unsettled = false;
+}
+
 bool h2_session_send(struct h2_session *s, struct chunks *out, uint64_t memory, uint64_t file)
 {
 	uint64_t before = out->length;
@@ -292,7 +307,10 @@ bool h2_session_send(struct h2_session *s, struct chunks *out, uint64_t memory, 
 			s->over = true;
 		if (n <= 0)
 			break;
-		put(s, bytes, (size_t)n);
+		if (s->unsettled)
+			put_settings(s, bytes, (size_t)n);
+		else
+			put(s, bytes, (size_t)n);
 	}
 	s->out = NULL;
 	if (s->tail)

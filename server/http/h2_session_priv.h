@@ -31,13 +31,14 @@ struct h2_session {
 	struct chunks *out;
 	struct chunk_block *tail;
 	uint64_t memory_most, file_most;
+	uint32_t streams; /* that are not closed; a client's sent or not */
+	uint32_t streams_most;
+	bool unsettled; /* a server's: its SETTINGS are to be sent */
 	/* a client's */
 	bool greets;          /* the preface is to be sent */
 	struct link unsent;   /* parts of requests of which nothing was framed */
 	struct link given_up; /* those of them that will not be sent: to be told */
-	uint32_t streams;     /* that are not closed, sent or not */
-	uint32_t streams_most;
-	int32_t unmade; /* the stream whose head was too large to be made */
+	int32_t unmade;       /* the stream whose head was too large to be made */
 };
 
 /* Many calls in a row are about one stream. */

@@ -8,7 +8,11 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
 	if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
 		return 0;
 	h2_frames_opened(&s->frames, frame->hd.stream_id);
-	struct h2_part *part = s->events->open(s->owner, frame->hd.stream_id);
+	struct h2_part *part = NULL;
+	if (s->streams < s->streams_most)
+		part = s->events->open(s->owner, frame->hd.stream_id);
+	else
+		s->events->refused(s->owner);
 	if (!part) {
 		h2_frames_forgive(&s->frames, frame->hd.stream_id);
 		nghttp2_submit_rst_stream(
@@ -20,7 +24,16 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
 	nghttp2_session_set_stream_user_data(ng, part->id, part);
 	s->last_id = part->id;
 	s->last = part;
+	s->streams++;
 	return 0;
+}
+
+static int on_close(nghttp2_session *ng, int32_t id, uint32_t code, void *user)
+{
+	struct h2_session *s = user;
+	if (h2_part_of(s, id))
+		s->streams--;
+	return h2_session_on_close(ng, id, code, user);
 }
 
 static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, nghttp2_rcbuf *name,
@@ -43,9 +56,12 @@ struct h2_session *h2_session_server(
 	nghttp2_session_callbacks *c = h2_session_callbacks();
 	nghttp2_session_callbacks_set_on_begin_headers_callback(c, on_begin_headers);
 	nghttp2_session_callbacks_set_on_header_callback2(c, on_header);
+	nghttp2_session_callbacks_set_on_stream_close_callback(c, on_close);
 	struct h2_session *s = h2_session_make(events, owner, limits, c, false);
+	s->streams_most = limits->streams;
+	s->unsettled = true;
 	nghttp2_settings_entry settings[] = {
-		{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits->streams},
+		{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, UINT32_MAX}, /* see put_settings */
 		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, limits->window},
 		{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, limits->header_list},
 		{NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1},

@@ -159,7 +159,15 @@ static void concurrent_streams_5_1_2(void **state)
 	assert_int_equal(stage.under_way, H2_STREAMS);
 	snprintf(frames, sizeof frames, "H%u$ GET /hold", 2 * H2_STREAMS + 1);
 	h2_say(c, frames);
-	snprintf(frames, sizeof frames, "G%u 1; closed", 2 * H2_STREAMS - 1);
+	snprintf(frames, sizeof frames, "R%u 7", 2 * H2_STREAMS + 1);
+	assert_string_equal(h2_hear(c), frames);
+	assert_int_equal(stage.under_way, H2_STREAMS);
+	h2_say(c, "R1 8");
+	h2_hear(c);
+	snprintf(frames, sizeof frames, "H%u$ GET /ready", 2 * H2_STREAMS + 3);
+	h2_say(c, frames);
+	snprintf(frames, sizeof frames, "H%u 200; D%u hello$", 2 * H2_STREAMS + 3,
+		2 * H2_STREAMS + 3);
 	assert_string_equal(h2_hear(c), frames);
 	h2_disconnect(c);
 }
