@@ -96,6 +96,7 @@ class Connection:
     def __init__(self, port, host="127.0.0.1", source=None, seconds=5, tls=None, name="localhost", narrow=None):
         self.seconds = seconds
         self.buffer = b""
+        self.was_reset = False
         self.ended = None  # "fin" or "reset" once it is; "cut" where TLS ends without close_notify
         if isinstance(port, str):
             self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -143,6 +144,9 @@ class Connection:
                     pass
                 except ssl.SSLWantReadError:
                     self.fill(0)
+                except ConnectionResetError:
+                    self.was_reset = True  # the kernel tells it once: the next read says that there is no more
+                    return False
                 except OSError:
                     return False
             else:
@@ -194,7 +198,7 @@ class Connection:
                 if data:
                     self.buffer += data
                     return True
-                self.ended = "fin"
+                self.ended = "reset" if self.was_reset else "fin"
         return False
 
     def more(self, end, what):
