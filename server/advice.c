@@ -13,6 +13,8 @@
 
 #include "base/check.h"
 #include "base/whole.h"
+#include "handlers/proxy/proxy.h"
+#include "handlers/proxy/upstream.h"
 #include "handlers/static/static.h"
 #include "http/route.h"
 #include "http/target.h"
@@ -102,15 +104,88 @@ static void advise_hsts(
 		"listen: [\"http://:80\", \"https://:443\"]");
 }
 
-/* --- Pages. --- */
+/* --- Who answers at all. --- */
 
-static bool has_proxy(const struct scope *scope)
+static bool has_handler(const struct scope *scope, const char *name)
 {
 	for (const struct handler *const *h = scope->chain; *h; h++)
-		if (strcmp((*h)->name, "proxy") == 0)
+		if (strcmp((*h)->name, name) == 0)
 			return true;
 	return false;
 }
+
+static bool has_proxy(const struct scope *scope)
+{
+	return has_handler(scope, "proxy");
+}
+
+static bool answers(const struct scope *scope)
+{
+	return has_proxy(scope) || has_handler(scope, "static") || has_handler(scope, "redirect");
+}
+
+static void advise_nothing(struct load *load, const struct site *site)
+{
+	bool some = answers(&site->scope);
+	for (size_t i = 0; i < site->route_count; i++)
+		some = some || answers(&site->routes[i].scope);
+	if (!some)
+		load_warn(load, site->scope.node,
+			"this site answers nothing but 404: it has neither \"root\" nor \"proxy\"");
+}
+
+static uint16_t port_of(const struct address *a)
+{
+	return ntohs(a->any.sa_family == AF_INET6 ? a->v6.sin6_port : a->v4.sin_port);
+}
+
+static bool is_loopback(const struct address *a)
+{
+	return a->any.sa_family == AF_INET6 ? IN6_IS_ADDR_LOOPBACK(&a->v6.sin6_addr)
+					    : ntohl(a->v4.sin_addr.s_addr) >> 24 == 127;
+}
+
+/* Does the site listen there itself? */
+static bool is_own_address(
+	const struct snapshot *snapshot, const struct site *site, const struct address *address)
+{
+	for (size_t i = 0; i < snapshot->listener_count; i++) {
+		const struct listener_settings *l = &snapshot->listeners[i];
+		bool same =
+			address_equal(&l->address, address) ||
+			(l->wildcard && address->any.sa_family != AF_UNIX &&
+				port_of(&l->address) == port_of(address) && is_loopback(address));
+		for (size_t k = 0; same && k < l->site_count; k++)
+			if (l->sites[k] == site)
+				return true;
+	}
+	return false;
+}
+
+/* What is passed on keeps its host and path: it comes back to the same place. */
+static void advise_circle(
+	struct load *load, const struct snapshot *snapshot, const struct scope *scope)
+{
+	const struct node *node = node_member(scope->node, "proxy");
+	const struct proxy_settings *proxy =
+		handler_scope_settings(snapshot, scope, &proxy_handler);
+	if (!node || !has_proxy(scope) || !proxy->target)
+		return;
+	const struct upstream *upstream = proxy->target->upstream;
+	for (size_t i = 0; i < upstream->server_count; i++)
+		for (unsigned k = 0; k < upstream->servers[i].address_count; k++)
+			if (is_own_address(
+				    snapshot, scope->site, &upstream->servers[i].addresses[k])) {
+				load_warn(load, node,
+					"the site listens at %.*s itself: what is passed on comes round "
+					"in a circle",
+					(int)upstream->servers[i].text.len,
+					upstream->servers[i].text.ptr);
+				return;
+			}
+}
+
+/* --- Pages. --- */
 
 /* Is a path of the site's a file, or may a backend have it? */
 static bool page_is_there(
@@ -270,9 +345,11 @@ void advise(struct load *load, const struct snapshot *snapshot)
 	for (size_t i = 0; i < snapshot->site_count; i++) {
 		const struct site *site = &snapshot->sites[i];
 		advise_routes(load, site);
+		advise_nothing(load, site);
 		for (size_t k = 0; k <= site->route_count; k++) {
 			const struct scope *scope = k ? &site->routes[k - 1].scope : &site->scope;
 			advise_keys(load, scope);
+			advise_circle(load, snapshot, scope);
 			advise_hsts(load, snapshot, scope);
 			advise_pages(load, snapshot, scope);
 		}

@@ -44,6 +44,10 @@ def check(folder, text, head=""):
     ("    routes: { /a/: { root: off, errors: { 404: /a/there.html } } }\n", "/a/there", "there is no page /a/there.html"),
     ("    hsts: 365d\n", "365d", '"hsts" is said over https alone, and this site has no address with it'),
     ("    routes: { /a/: { hsts: { max_age: 1d } } }\n", "{ max_age", '"hsts" is said over https alone, and this site has no address with it'),
+    ("    proxy: \"127.0.0.1:8080\"\n", "127", "the site listens at 127.0.0.1:8080 itself"),
+    ("    routes: { /a/: { proxy: [\"127.0.0.1:1\", \"127.0.0.1:8080\"] } }\n", "[", "the site listens at 127.0.0.1:8080 itself"),
+    ("  - listen: \"http://:8081\"\n    proxy: \"localhost:8081\"\n", "localhost", "the site listens at localhost:8081 itself"),
+    ("  - listen: \"http://127.0.0.1:8081\"\n    routes: { /a/: { max_age: 1d } }\n", "listen", "this site answers nothing but 404"),
     ("linger: 1s\ndrain: 30s\n", "1s", '"linger" is shorter than "drain"'),
 ])
 def test_told(folder, text, place, said):
@@ -61,6 +65,7 @@ def test_told(folder, text, place, said):
     "    hsts: 1d\nclients: { trusted_proxies: 10.0.0.0/8 }\n",
     "    proxy: \"127.0.0.1:1\"\n    errors: { 404: /from-the-backend }\n",
     "    routes: { /a/: { redirect: /b/, root: off }, /b/: { proxy: off, fallback: /there.html } }\n",
+    "    proxy: \"127.0.0.1:8081\"\n  - { listen: \"http://127.0.0.1:8081\", routes: { /a/: { redirect: /b } } }\n",
     "    routes: { /a/: {}, /a/b: {}, \"*.php\": {} }\n",
 ])
 def test_not_told(folder, text):
