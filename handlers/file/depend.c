@@ -37,14 +37,38 @@ static unsigned components(const char *path)
 	return count;
 }
 
-/* Makes `real` up to `length` octets, a directory, the one we are in. */
+/* Notes the deepest directory of a way. What was noted before stands: it is the older and so the safer one. */
+static void end_way(struct walk *w)
+{
+	struct depend *d = w->depend;
+	if (!w->here)
+		return;
+	bool noted = false;
+	for (unsigned i = 0; i < d->count; i++)
+		noted = noted || d->on[i] == w->here;
+	if (noted || d->count == DEPEND_MAX || w->generation == 0) {
+		if (!noted && w->generation == 0 && !watch_cannot(w->here))
+			w->disturbed = true;
+		d->by_time = d->by_time || !noted;
+		watch_release(w->watch, w->here);
+	} else {
+		d->on[d->count] = w->here;
+		d->generation[d->count++] = w->generation;
+	}
+	w->here = NULL;
+}
+
+/* Makes `real` up to `length` octets, a directory, the one we are in. Where that cannot be watched, the way ends here: what holds it tells
+ * when it goes or may be read. */
 static void step_into(struct walk *w, size_t length)
 {
 	char kept = w->real[length];
 	w->real[length] = '\0';
 	struct watched *next = watch_directory(w->watch, w->here, length ? w->real : "/");
 	w->real[length] = kept;
-	if (w->here) {
+	if (w->here && w->generation != 0 && watch_cannot(next)) {
+		end_way(w);
+	} else if (w->here) {
 		w->disturbed |= watch_generation(w->watch, w->here) != w->generation;
 		watch_release(w->watch, w->here);
 	}
@@ -70,27 +94,6 @@ static void begin_way(struct walk *w)
 				step_into(w, i);
 	}
 	step_into(w, w->length);
-}
-
-/* Notes the deepest directory of a way. What was noted before stands: it is the older and so the safer one. */
-static void end_way(struct walk *w)
-{
-	struct depend *d = w->depend;
-	if (!w->here)
-		return;
-	bool noted = false;
-	for (unsigned i = 0; i < d->count; i++)
-		noted = noted || d->on[i] == w->here;
-	if (noted || d->count == DEPEND_MAX || w->generation == 0) {
-		if (!noted && w->generation == 0 && !watch_cannot(w->here))
-			w->disturbed = true;
-		d->by_time = d->by_time || !noted;
-		watch_release(w->watch, w->here);
-	} else {
-		d->on[d->count] = w->here;
-		d->generation[d->count++] = w->generation;
-	}
-	w->here = NULL;
 }
 
 /* Puts a link's target in place of its name. 0, or -1 when that cannot be followed. */

@@ -249,6 +249,35 @@ static void unreadable(void **state)
 	assert_int_equal(chmod(site_path("www/dark"), 0755), 0);
 }
 
+/* DESIGN 3: changed on disk, the next request sees it; also where a folder that may not be read cannot be watched itself. */
+static void unreadable_changes(void **state)
+{
+	(void)state;
+	static const char *const folders[] = {"www/opened", "www/gone", "www/moved"};
+	for (size_t i = 0; i < COUNT_OF(folders); i++) {
+		site_folder(folders[i]);
+		assert_int_equal(chmod(site_path(folders[i]), 0), 0);
+	}
+	if (geteuid() == 0) {
+		assert_int_equal(chmod(site.path, 0755), 0);
+		assert_int_equal(seteuid(65534), 0);
+	}
+	site_start("root: www", true);
+	site_get("/opened/", 403, NULL);
+	site_get("/gone/", 403, NULL);
+	site_get("/moved/a/b.html", 403, NULL);
+	site_get("/other/a/b.html", 404, NULL);
+	assert_int_equal(seteuid(getuid()), 0);
+	assert_int_equal(chmod(site_path("www/opened"), 0755), 0);
+	site_write("www/opened/index.html", "opened", 6);
+	site_get("/opened/", 200, "opened");
+	assert_int_equal(rmdir(site_path("www/gone")), 0);
+	site_get("/gone/", 404, NULL);
+	assert_int_equal(rename(site_path("www/moved"), site_path("www/other")), 0);
+	site_get("/moved/a/b.html", 404, NULL);
+	assert_int_equal(chmod(site_path("www/other"), 0755), 0);
+}
+
 static void make_links(void)
 {
 	site_write("outside.html", "outside", 7);
@@ -537,6 +566,7 @@ int main(void)
 		SITE_TEST(directory_without_slash),
 		SITE_TEST(other_methods),
 		SITE_TEST(unreadable),
+		SITE_TEST(unreadable_changes),
 		SITE_TEST(links_inside),
 		SITE_TEST(links_off),
 		SITE_TEST(links_anywhere),
