@@ -13,6 +13,7 @@
 #include "http/explain.h"
 #include "io/disk.h"
 #include "io/loop.h"
+#include "io/tls.h"
 #include "io/tls_load.h"
 #include "process/magic.h"
 #include "process/privilege.h"
@@ -371,7 +372,7 @@ static int finish(struct load *load, struct snapshot *snapshot, void *context)
 {
 	struct looking *looking = context;
 	int result = looking->sets->finish(load, snapshot, looking->sets->context);
-	return tls_look(load, snapshot, &looking->store) ? -1 : result;
+	return tls_begin() || tls_look(load, snapshot, &looking->store) ? -1 : result;
 }
 
 int question_ask(const struct question *question, const struct program *program)
