@@ -27,6 +27,7 @@ struct walk {
 	unsigned quiet;          /* components until watching begins (again) */
 	bool disturbed;          /* something changed during the walk */
 	bool found;
+	bool lost; /* `real` is not where the walk ended */
 };
 
 static unsigned components(const char *path)
@@ -135,12 +136,19 @@ static void go_up(struct walk *w)
 	}
 }
 
+/* Where we are is not known. */
+static int lose(struct walk *w)
+{
+	w->lost = true;
+	return 0;
+}
+
 /* One component. 1: go on, 0: this is the end. */
 static int step(struct walk *w, const char *name, size_t length, unsigned *links)
 {
 	size_t before = w->length;
 	if (before + 1 + length >= PATH_MAX)
-		return 0;
+		return lose(w);
 	w->real[before] = '/';
 	memcpy(w->real + before + 1, name, length);
 	w->length = before + 1 + length;
@@ -148,8 +156,10 @@ static int step(struct walk *w, const char *name, size_t length, unsigned *links
 	struct stat s;
 	if (lstat(w->real, &s))
 		return 0;
+	if (S_ISLNK(s.st_mode) && ++*links > LINKS_MAX)
+		return 0;
 	if (S_ISLNK(s.st_mode))
-		return ++*links <= LINKS_MAX && follow(w, before) == 0;
+		return follow(w, before) == 0 ? 1 : lose(w);
 	bool more = w->rest[w->at + strspn(w->rest + w->at, "/")] != '\0';
 	w->found = !more;
 	if (!S_ISDIR(s.st_mode))
@@ -189,6 +199,19 @@ static void walk_all(struct walk *w)
 	end_way(w);
 }
 
+/* Puts what is still to be walked behind where the walk ended. */
+static void add_rest(struct walk *w)
+{
+	const char *rest = w->rest + w->at + strspn(w->rest + w->at, "/");
+	size_t length = strlen(rest);
+	if (w->lost || w->length + 1 + length >= PATH_MAX) {
+		w->real[0] = '\0';
+	} else if (length > 0) {
+		w->real[w->length] = '/';
+		memcpy(w->real + w->length + 1, rest, length + 1);
+	}
+}
+
 /* Back to what was noted before a walk. */
 static void drop_beyond(struct depend *d, struct watch *watch, unsigned count)
 {
@@ -210,7 +233,7 @@ void depend_add(struct depend *d, struct watch *watch, const char *root, const c
 		w.real = real;
 		w.length = w.top_length = w.at = 0;
 		w.top[0] = real[0] = '\0';
-		w.disturbed = w.found = false;
+		w.disturbed = w.found = w.lost = false;
 		size_t root_length = strlen(root), path_length = strlen(path);
 		if (root_length + path_length + 2 > sizeof w.rest) {
 			d->by_time = true;
@@ -231,7 +254,7 @@ void depend_add(struct depend *d, struct watch *watch, const char *root, const c
 	if (w.disturbed || d->count == 0)
 		d->by_time = true;
 	if (!w.found)
-		real[0] = '\0';
+		add_rest(&w);
 }
 
 void depend_release(struct depend *d, struct watch *watch)

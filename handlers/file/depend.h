@@ -22,7 +22,8 @@ struct depend {
 
 /* Walks from `root` (absolute) along `path` (relative, decoded), watches the directories that are passed, notes their
  * generations and adds them to *d, which begins as all zero. To be called before the file itself is opened. On an I/O thread;
- * watch may be NULL. `real` gets the path without links of what was found, or "" when nothing was. */
+ * watch may be NULL. `real` gets the path of that without links: as far as there was something, and then what is
+ * missing; "" when that cannot be told. */
 void depend_add(struct depend *d, struct watch *watch, const char *root, const char *path,
 	char real[PATH_MAX]);
 /* Lets go of the directories; *d is empty then. */

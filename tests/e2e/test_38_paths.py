@@ -340,6 +340,15 @@ def test_no_regular_file_by_a_device(server):
         assert ask(server, "/device", method, seconds=3).status in (403, 404)
 
 
+@pytest.mark.parametrize("target", ["/absolute-dir/none", "/absolute-dir/none/x", "/absolute.txt/x", "/indir/none", "/in.txt/x"])
+def test_missing_behind_links_passes(server, recorder, target, proto):
+    """DESIGN §3: a missing file passes, whichever way the link on its way names its target."""
+    assert ask(server, target).status == 404
+    recorder.take()
+    assert ask(server, target, port="port4").status == 200
+    assert [seen.request.target for seen in recorder.take()] == [target.encode()]
+
+
 def test_links_out_reach_no_backend(server, recorder, proto):
     """DESIGN §3 lists what passes: a link that exists and is refused does not; one that leads to nothing is a missing file."""
     recorder.take()

@@ -304,6 +304,36 @@ static void links_inside(void **state)
 	assert_int_equal(site_passed, 0);
 }
 
+/* DESIGN 3: a missing file passes; also behind a link that names its target absolutely, where the kernel tells only that it left the root. */
+static void missing_behind_links(void **state)
+{
+	(void)state;
+	static const char *const missing[] = {"/relative/none", "/absolute/none",
+		"/absolute/none/x.html", "/absolute/page.html/x", "/file/x", "/dangling",
+		"/dangling/x", "/circle", "/circle/x", "/absolute/../absolute/none",
+		"/absolute/up/none"};
+	static const char *const refused[] = {"/outside/none", "/outside/folder/x", "/outside"};
+	make_links();
+	site_link("www/file", site_path("www/real/page.html"));
+	site_link("www/dangling", site_path("www/nowhere"));
+	site_link("www/circle", site_path("www/circle"));
+	site_link("www/outside", site_path("elsewhere"));
+	site_link("www/real/up", "..");
+	site_start("root: www", true);
+	for (size_t i = 0; i < COUNT_OF(missing); i++) {
+		site_passed = 0;
+		site_get(missing[i], 404, NULL);
+		assert_int_equal(site_passed, 1);
+	}
+	site_passed = 0;
+	for (size_t i = 0; i < COUNT_OF(refused); i++)
+		site_get(refused[i], 403, NULL);
+	assert_int_equal(site_passed, 0);
+	site_get("/absolute/up/file", 200, "inside");
+	site_write("www/real/none", "there", 5); /* and it is seen when it comes */
+	site_get("/absolute/none", 200, "there");
+}
+
 static void links_off(void **state)
 {
 	(void)state;
@@ -568,6 +598,7 @@ int main(void)
 		SITE_TEST(unreadable),
 		SITE_TEST(unreadable_changes),
 		SITE_TEST(links_inside),
+		SITE_TEST(missing_behind_links),
 		SITE_TEST(links_off),
 		SITE_TEST(links_anywhere),
 		SITE_TEST(bad_paths),
