@@ -169,7 +169,7 @@ static void advise_circle(
 	const struct node *node = node_member(scope->node, "proxy");
 	const struct proxy_settings *proxy =
 		handler_scope_settings(snapshot, scope, &proxy_handler);
-	if (!node || !has_proxy(scope) || !proxy->target)
+	if (!node || !has_proxy(scope) || !proxy->target || !proxy->target->upstream)
 		return;
 	const struct upstream *upstream = proxy->target->upstream;
 	for (size_t i = 0; i < upstream->server_count; i++)
