@@ -122,15 +122,22 @@ static bool quantum_is_warm(const struct file_source *body, uint64_t length)
 
 /* --- The source. --- */
 
-/* Is the file still what it was? Replaced and removed files are; those that were written or cut are not. Events come when a write is
- * over, its time is noted as it begins: so what was read is asked of the stamp. */
+/* Is the file still what it was? Replaced and removed files are; those that were written or cut are not. */
 static bool version_stands(struct ref *ref, bool read)
 {
 	const struct file *file = container_of(ref, struct file, ref);
 	const struct depend_shared *depend = file->depend;
-	bool seen = depend && !depend->depend.by_time && !file->stamp.linked && !read;
-	return (seen && depend_holds(&depend->depend, depend->watch)) ||
+	bool seen = depend && !depend->depend.by_time && !file->stamp.linked;
+	return read || (seen && depend_holds(&depend->depend, depend->watch)) ||
 	       file_stamp_holds(&file->stamp, file->fd);
+}
+
+/* Likewise for the end of a body. Events come when a write is over, its time is noted as it begins: before the last octets are sent the stamp
+ * is asked whether all that was read is of one version. */
+static bool version_stood(struct ref *ref, bool read)
+{
+	const struct file *file = container_of(ref, struct file, ref);
+	return read ? file_stamp_holds(&file->stamp, file->fd) : version_stands(ref, read);
 }
 
 static enum pull body_pull(struct source *source, struct chunks *out, size_t room)
@@ -146,8 +153,8 @@ static enum pull body_pull(struct source *source, struct chunks *out, size_t roo
 		return PULL_PAUSED;
 	body->fetched = false;
 	ref_get(&body->file->ref);
-	chunks_file(
-		out, &body->file->ref, body->file->fd, (off_t)body->offset, length, version_stands);
+	chunks_file(out, &body->file->ref, body->file->fd, (off_t)body->offset, length,
+		length < body->left ? version_stands : version_stood);
 	body->offset += length;
 	body->left -= length;
 	if (body->left)

@@ -11,7 +11,7 @@
 #include "base/ref.h"
 
 /* Is the file behind a span still the version that the span was made of? Before it is read: no system call, as a rule. `read`: octets
- * were read or sent just now; who writes meanwhile may not have been told of yet, so the file itself is asked. */
+ * were read into memory just now and are not sent yet; who writes meanwhile may not have been told of. */
 typedef bool chunk_stands_fn(struct ref *owner, bool read);
 
 /* A span holds one reference to its owner, whose memory or descriptor stays valid and unchanged until then.
@@ -22,7 +22,7 @@ struct chunk {
 	const char *ptr; /* memory; NULL for a span of a file */
 	int fd;          /* file */
 	chunk_stands_fn *
-		stands; /* file: NULL, or to be asked before and behind each piece that is read of it */
+		stands; /* file: NULL, or to be asked before each piece, and behind each that is read */
 	off_t offset;    /* file: where the span begins */
 	uint64_t length; /* > 0 */
 };

@@ -11,10 +11,25 @@
 
 /* --- Watching. --- */
 
+static int watched(const struct conn *c)
+{
+	return ev_is_active(&c->watch) ? c->watch.events & (EV_READ | EV_WRITE) : 0;
+}
+
+/* It has more to send, others are next, and the socket is watched anyway: its event brings the next turn, which saves two calls for each. */
+static bool event_brings_more(struct conn *c)
+{
+	if (c->blocked || c->dead || !link_listed(&c->task.link) || !(watched(c) & EV_WRITE))
+		return false;
+	loop_forget(&c->task);
+	return true;
+}
+
 static void watch_events(struct conn *c)
 {
-	int events = (c->reading_paused || c->peer_eof ? 0 : EV_READ) | (c->blocked ? EV_WRITE : 0);
-	if (events == (ev_is_active(&c->watch) ? c->watch.events & (EV_READ | EV_WRITE) : 0))
+	int events = (c->reading_paused || c->peer_eof ? 0 : EV_READ) |
+		     (c->blocked || event_brings_more(c) ? EV_WRITE : 0);
+	if (events == watched(c))
 		return;
 	ev_io_stop(c->wire->loop->ev, &c->watch);
 	if (!events)
@@ -202,6 +217,9 @@ static void update_wait(struct conn *c)
 			      : c->cold    ? CONN_WAIT_NONE /* for the disk */
 					   : c->protocol->wait(c);
 	note_idle(c, wait);
+	bool goes_on = link_listed(&c->task.link) || (watched(c) & EV_WRITE);
+	if (wait == CONN_WAIT_NONE && c->wait == CONN_WAIT_SEND && goes_on)
+		return; /* others are next */
 	if (wait == c->wait && wait != CONN_WAIT_IDLE)
 		return;
 	c->wait = (uint8_t)wait;
@@ -326,9 +344,9 @@ static void settle(struct conn *c)
 		end(c);
 		return;
 	}
+	watch_events(c);
 	if (c->told || conn_pending(c))
 		loop_defer(c->wire->loop, &c->task);
-	watch_events(c);
 	update_wait(c);
 }
 

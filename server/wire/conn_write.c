@@ -56,15 +56,10 @@ static ssize_t write_file(struct conn *c)
 {
 	const struct chunk *span = c->out.first;
 	size_t length = file_piece(c);
-	ssize_t n = IO_ERROR;
 	bool stands = chunk_stands(span, false); /* between two pieces it becomes another version */
-	if (stands)
-		n = c->transport.ops->send_file(&c->transport, span->fd, span->offset, length,
+	if (stands) /* behind it nobody asks once more: the pages stay the file's own until the peer has them */
+		return c->transport.ops->send_file(&c->transport, span->fd, span->offset, length,
 			span->next != NULL || length < span->length || c->more);
-	if (n > 0)
-		stands = chunk_stands(span, true);
-	if (stands)
-		return n;
 	errno = ESTALE;
 	return IO_ERROR;
 }
