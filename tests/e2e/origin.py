@@ -137,7 +137,7 @@ class Origin:
         self.connections = 0
         self.faults = []
         self.peers = set()
-        self.listener = None
+        self.listener = self.place = None
         self.open()
 
     def __enter__(self):
@@ -162,13 +162,41 @@ class Origin:
             family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
             self.listener = socket.create_server((self.host, self.port), family=family, backlog=512)
             self.port = self.listener.getsockname()[1]
+        self.release()
         threading.Thread(target=self.run, args=(self.listener,), daemon=True).start()
+
+    def release(self):
+        if self.place:
+            self.place.close()
+        self.place = None
+
+    def deafen(self):
+        """Listens no more. The port stays ours: another test's server there would answer."""
+        if self.listener.fileno() < 0:
+            return
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        if not self.path:
+            self.place = socket.socket(self.listener.family)
+            self.place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self.place.bind((self.host, self.port))
+
+    def retire(self):
+        """Listens no more and ends all connections, which are idle. When this returns weir has seen it: an end is sent, but not
+        always there, before what is sent after it by other connections."""
+        self.deafen()
+        with self.lock:
+            peers = list(self.peers)
+        for peer in peers:
+            peer.socket.shutdown(socket.SHUT_WR)
+        end = time.monotonic() + 20
+        while self.peers:
+            assert time.monotonic() < end, "weir keeps a connection that has ended"
+            time.sleep(0.005)
 
     def shut(self):
         """Listens no more and cuts all connections."""
-        if self.listener.fileno() >= 0:
-            self.listener.shutdown(socket.SHUT_RDWR)
-            self.listener.close()
+        self.deafen()
         with self.lock:
             peers, self.peers = self.peers, set()
         for peer in peers:
@@ -179,6 +207,7 @@ class Origin:
 
     def close(self):
         self.shut()
+        self.release()
 
     def targets(self):
         with self.lock:

@@ -520,7 +520,7 @@ sites:
             for _ in range(10):
                 assert connection.get("/").status == 200
         assert (len(first.heads), len(second.heads)) == (5, 5)
-        first.shut()
+        first.retire()
         with Connection(server.port) as connection:
             for number in range(10):
                 connection.request("/", method="POST", body=b"x")
