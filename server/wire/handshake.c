@@ -30,7 +30,9 @@ static void begin(struct conn *c)
 	c->protocol = &h1_protocol;
 	if (facts && facts->h2)
 		h2_start(c);
-	c->wait = CONN_WAIT_NONE; /* the head has its own time */
+	/* the head has its own time; and nothing may be waited for, where a request came with the end of the handshake */
+	c->wait = CONN_WAIT_NONE;
+	deadline_clear(c->wire->loop, &c->deadline);
 	if (c->transport.pending)
 		c->protocol->readable(c);
 }
