@@ -93,7 +93,7 @@ def narrow_socket(address, seconds, window):
 class Connection:
     """A connection to weir that sends whatever it is given and reads by RFC 9112 to the letter."""
 
-    def __init__(self, port, host="127.0.0.1", source=None, seconds=5, tls=None, name="localhost", narrow=None):
+    def __init__(self, port, host="127.0.0.1", source=None, seconds=5, tls=None, name="localhost", narrow=None, corked=False):
         self.seconds = seconds
         self.buffer = b""
         self.was_reset = False
@@ -107,6 +107,8 @@ class Connection:
             self.socket = socket.create_connection((host, port), timeout=seconds,
                                                    source_address=(source, 0) if source else None)
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if corked:  # until it is not any more (or 200 ms are over) what is sent gathers
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
         if tls:
             self.socket = tls.wrap_socket(self.socket, server_hostname=name, suppress_ragged_eofs=False)
         self.socket.setblocking(False)

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Limits and timeouts (DESIGN §2): how much a client may send, how long it may take, how many may come."""
+import functools
+import itertools
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from client import BadResponse, Connection, Ended, exchange
+from client import PROTOCOLS, BadResponse, Connection, Ended, connect, exchange, learned
+from h2client import head
 from server import Server, wait_for
 
 SIZES = """
@@ -40,7 +44,7 @@ sites:
 
 
 def serving(config, recorder):
-    made = Server(config, values={"backend": recorder.port})
+    made = Server(config, values={"backend": recorder.port}, secure=True)
     (made.root / "a.txt").write_text("a\n", encoding="utf-8")
     with open(made.root / "big.bin", "wb") as file:
         file.truncate(64 << 20)
@@ -110,35 +114,48 @@ def test_target_length(defaults, length, status):
     assert [response.status for response in responses] == [status]
 
 
-def test_body_within_its_limit(sizes):
-    for head, body in ((b"Content-Length: 65536", b"z" * 65536),
-            (b"Transfer-Encoding: chunked", b"10000\r\n" + b"z" * 65536 + b"\r\n0\r\n\r\n")):
-        responses, _ = exchange(sizes.ports["port2"],
-            b"POST /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + head + b"\r\n\r\n" + body)
-        assert [response.status for response in responses] == [200]
+@pytest.mark.parametrize("told", [True, False])
+def test_body_within_its_limit(sizes, told, proto):
+    with connect(sizes.ports["port2"]) as connection:
+        if told or is_h2(connection):
+            post(connection, "/x", 65536 if told else None)
+            if is_h2(connection):
+                connection.upload(connection.waiting[-1], b"z" * 65536)
+            else:
+                more_of(connection, b"z" * 65536)
+        else:
+            post(connection, "/x", None, b"10000\r\n" + b"z" * 65536 + b"\r\n0\r\n\r\n")
+        assert connection.read().status == 200
 
 
-def test_announced_body_over_its_limit(sizes, recorder):
+def test_announced_body_over_its_limit(sizes, recorder, proto):
     """413 at once: before the body, without 100, without the backend."""
     recorder.take()
-    for expect in (b"", b"Expect: 100-continue\r\n"):
-        with Connection(sizes.ports["port2"]) as connection:
-            connection.send(b"POST /x HTTP/1.1\r\nHost: x\r\n" + expect + b"Content-Length: 65537\r\n\r\n")
+    for expect in ([], [("Expect", "100-continue")]):
+        with connect(sizes.ports["port2"]) as connection:
+            if is_h2(connection):
+                told = [(name.lower(), value) for name, value in [*expect, ("content-length", "65537")]]
+                connection.waiting.append(connection.headers(head("POST", "/x", *told, scheme=connection.scheme), end=False))
+            else:
+                connection.request("/x", method="POST", fields=[*expect, ("Content-Length", "65537")])
             response = connection.read()
             assert (response.status, response.interim) == (413, [])
-            assert response.closes
+            assert is_h2(connection) or response.closes
     assert not recorder.take()
 
 
-def test_chunked_body_over_its_limit(sizes, recorder):
+def test_unannounced_body_over_its_limit(sizes, recorder, proto):
     recorder.take()
-    with Connection(sizes.ports["port2"]) as connection:
-        connection.send(b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+    with connect(sizes.ports["port2"]) as connection:
+        post(connection, "/x", None)
         for _ in range(9):
-            connection.send(b"2000\r\n" + b"z" * 8192 + b"\r\n")
+            if is_h2(connection):
+                connection.upload(connection.waiting[-1], b"z" * 8192, end=False)
+            else:
+                connection.send(b"2000\r\n" + b"z" * 8192 + b"\r\n")
         response = connection.read()
         assert response.status == 413
-        assert connection.wait_end()
+        assert is_h2(connection) or connection.wait_end()
     time.sleep(0.05)
     assert not [seen for seen in recorder.take()
         if seen.verdict != "cut"], "the backend took a cut body for whole"
@@ -167,8 +184,49 @@ SCENARIOS = {}
 
 
 def scenario(act):
+    """Of HTTP/1.1's framing."""
     SCENARIOS[act.__name__] = act
     return act
+
+
+def everywhere(act):
+    """Over all protocols."""
+    for proto in PROTOCOLS:
+        SCENARIOS[f"{act.__name__} {proto}"] = functools.partial(act, proto=proto)
+    return act
+
+
+def is_h2(connection):
+    return hasattr(connection, "streams")
+
+
+def post(connection, target, length, part=b""):
+    """Begins a request with a body; length None: it is not told."""
+    if is_h2(connection):
+        told = [] if length is None else [("content-length", length)]
+        connection.waiting.append(connection.headers(head("POST", target, *told, scheme=connection.scheme), end=False))
+    else:
+        told = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
+        connection.send(f"POST {target} HTTP/1.1\r\nHost: localhost\r\n{told}\r\n\r\n".encode())
+    if part:
+        more_of(connection, part)
+
+
+def more_of(connection, data, last=False):
+    """A piece of a body whose length was told; False: the peer has had enough."""
+    if is_h2(connection):
+        return connection.data(connection.waiting[-1], data, end=last)
+    return connection.send(data)
+
+
+def answered(connection, seconds=8):
+    """What becomes of what was asked: the answers, and whether the client learned of an end. A stream of HTTP/2 ends alone."""
+    if not is_h2(connection):
+        return rest(connection, seconds)
+    try:
+        return [connection.read(seconds=seconds)], True
+    except Ended as fault:
+        return [], learned(connection, fault)
 
 
 def rest(connection, seconds=8):
@@ -231,12 +289,10 @@ def loris_by_crlf(server):
         return drip(connection, [b"\r\n"] * 100, 0.3)
 
 
-@scenario
-def idle_after_answer(server):
-    with Connection(server.port) as connection:
-        first = connection.get("/a.txt")
-        more, ended = rest(connection)
-        return [first] + more, ended
+@everywhere
+def idle_after_answer(server, proto):
+    with connect(server.port, proto) as connection:
+        return [connection.get("/a.txt")], connection.wait_end(8)
 
 
 @scenario
@@ -248,11 +304,11 @@ def second_head_stalled(server):
         return [first] + more, ended
 
 
-@scenario
-def stalled_body(server):
-    with Connection(server.ports["port2"]) as connection:
-        connection.send(b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc")
-        return rest(connection)
+@everywhere
+def stalled_body(server, proto):
+    with connect(server.ports["port2"], proto) as connection:
+        post(connection, "/x", 10, b"abc")
+        return answered(connection)
 
 
 @scenario
@@ -262,50 +318,60 @@ def stalled_chunk(server):
         return rest(connection)
 
 
-@scenario
-def stalled_body_nobody_reads(server):
-    with Connection(server.port) as connection:
-        connection.send(b"POST /a.txt HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc")
-        return rest(connection)
+@everywhere
+def stalled_body_nobody_reads(server, proto):
+    with connect(server.port, proto) as connection:
+        post(connection, "/a.txt", 10, b"abc")
+        return answered(connection)
 
 
-@scenario
-def body_with_pauses(server):
+@everywhere
+def body_with_pauses(server, proto):
     """Each pause is within the time: served."""
-    with Connection(server.ports["port2"]) as connection:
-        connection.send(b"POST /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 6\r\n\r\n")
-        for octet in b"abcdef":
+    with connect(server.ports["port2"], proto) as connection:
+        post(connection, "/x", 6)
+        for number, octet in enumerate(b"abcdef"):
             time.sleep(0.4)
-            connection.send(b"%c" % octet)
-        return rest(connection)
+            more_of(connection, b"%c" % octet, number == 5)
+        return [connection.read()], None
 
 
 @scenario
-def never_reading(server):
+def body_with_pauses_behind_the_handshake(server):
+    """The request comes in one segment with the end of the handshake."""
+    with connect(server.ports["port2"], "h2", corked=True) as connection:
+        post(connection, "/x", 6, b"a")
+        connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
+        for number, octet in enumerate(b"bcdef"):
+            time.sleep(0.4)
+            more_of(connection, b"%c" % octet, number == 4)
+        return [connection.read()], None
+
+
+@everywhere
+def never_reading(server, proto):
     """Asks for 64 MiB and reads nothing for a while: the answer is cut."""
-    with Connection(server.port) as connection:
-        connection.socket.setsockopt(1, 8, 4096)
+    with connect(server.port, proto, narrow=4096) as connection:
         connection.request("/big.bin")
         time.sleep(4)
-        got = 0
-        while connection.fill(1):
-            got += len(connection.buffer)
-            connection.buffer = b""
-        return [got], connection.ended
+        try:
+            return [len(connection.read().body)], None
+        except Ended as fault:
+            return [len(fault.partial)], learned(connection, fault)
 
 
-@scenario
-def reading_with_pauses(server):
+@everywhere
+def reading_with_pauses(server, proto):
     """Reads a little, often enough: not cut within three times the send timeout."""
-    with Connection(server.port) as connection:
-        connection.socket.setsockopt(1, 8, 65536)
+    with connect(server.port, proto, narrow=65536) as connection:
         connection.request("/big.bin")
-        got, end = 0, time.monotonic() + 3
-        while time.monotonic() < end and connection.fill(0.5):
-            got += len(connection.buffer)
-            connection.buffer = b""
+        end = time.monotonic() + 3
+        while time.monotonic() < end and (connection.take(0.5) if is_h2(connection) else connection.fill(0.5)):
             time.sleep(0.02)
-        return [got], connection.ended
+        if is_h2(connection):
+            stream = connection.streams[1]
+            return [len(stream.body)], stream.over or connection.ended
+        return [len(connection.buffer)], connection.ended
 
 
 @pytest.fixture(scope="module")
@@ -324,8 +390,8 @@ def test_slow_head_is_ended(slow, name):
         *([[400]] if name == "loris_by_crlf" else []))
 
 
-def test_idle_connection_is_ended(slow):
-    seconds, responses, ended = slow.result("idle_after_answer")
+def test_idle_connection_is_ended(slow, proto):
+    seconds, responses, ended = slow.result(f"idle_after_answer {proto}")
     assert ended == "fin" and 0.7 < seconds < 3.5, seconds
     assert [response.status for response in responses] == [200], "an idle connection ends without a word"
 
@@ -336,31 +402,36 @@ def test_stalled_second_head_is_ended(slow):
     assert [response.status for response in responses] in ([200, 408], [200])
 
 
-@pytest.mark.parametrize("name", ["stalled_body", "stalled_chunk"])
+@pytest.mark.parametrize("name", [f"stalled_body {proto}" for proto in PROTOCOLS] + ["stalled_chunk"])
 def test_stalled_body_is_ended(slow, name):
     seconds, responses, ended = slow.result(name)
     assert ended and 0.7 < seconds < 3.5, seconds
     assert [response.status for response in responses] == [408]
 
 
-def test_stalled_body_that_nobody_reads_is_ended(slow):
-    seconds, responses, ended = slow.result("stalled_body_nobody_reads")
+def test_stalled_body_that_nobody_reads_is_ended(slow, proto):
+    seconds, responses, ended = slow.result(f"stalled_body_nobody_reads {proto}")
     assert ended and seconds < 5, seconds
     assert [response.status for response in responses] == [405]
 
 
-def test_body_with_pauses_is_served(slow):
-    _, responses, _ = slow.result("body_with_pauses")
+def test_body_with_pauses_is_served(slow, proto):
+    _, responses, _ = slow.result(f"body_with_pauses {proto}")
     assert [response.status for response in responses] == [200]
 
 
-def test_client_that_never_reads_is_ended(slow):
-    _, (got,), ended = slow.result("never_reading")
+def test_request_behind_a_handshake_has_its_own_time(slow):
+    _, responses, _ = slow.result("body_with_pauses_behind_the_handshake")
+    assert [response.status for response in responses] == [200]
+
+
+def test_client_that_never_reads_is_ended(slow, proto):
+    _, (got,), ended = slow.result(f"never_reading {proto}")
     assert ended and got < 64 << 20
 
 
-def test_client_that_reads_slowly_is_served(slow):
-    _, (got,), ended = slow.result("reading_with_pauses")
+def test_client_that_reads_slowly_is_served(slow, proto):
+    _, (got,), ended = slow.result(f"reading_with_pauses {proto}")
     assert not ended and got > 100000
 
 
@@ -392,12 +463,10 @@ def served(server):
 def test_connections_in_all(recorder):
     """Twenty are busy: the next waits, or is told 503 and closed; when some go, others are served."""
     with serving(FEW, recorder) as server:
-        busy = [Connection(server.port) for _ in range(20)]
+        busy = [connect(server.port, proto, narrow=4096) for proto in itertools.islice(itertools.cycle(PROTOCOLS), 20)]
         try:
             for connection in busy:
-                connection.socket.setsockopt(1, 8, 4096)
-                connection.request("/big.bin")
-                assert connection.fill(2)
+                connection.begin("/big.bin")
             with Connection(server.port) as late:
                 late.request("/a.txt")
                 try:
@@ -409,7 +478,11 @@ def test_connections_in_all(recorder):
                 connection.close()
             wait_for(lambda: served(server), 5, "service after some have gone")
             for connection in busy[5:]:
-                while connection.fill(0):
+                if is_h2(connection):
+                    while connection.take(0):
+                        pass
+                    assert not connection.streams[1].over and not connection.goaway
+                while not is_h2(connection) and connection.fill(0):
                     connection.buffer = b""
                 assert not connection.ended, "a busy connection suffered"
         finally:
@@ -420,12 +493,15 @@ def test_connections_in_all(recorder):
 def test_idle_connections_make_room(recorder):
     """Twenty are kept and idle: they are no reason to turn the next away for as long as they like to stay."""
     with serving(FEW, recorder) as server:
-        idle = [Connection(server.port) for _ in range(20)]
+        idle = [connect(server.port, proto) for proto in itertools.islice(itertools.cycle(PROTOCOLS), 20)]
         try:
             for connection in idle:
                 assert connection.get("/a.txt").status == 200
             wait_for(lambda: served(server), 5, "service beside idle connections")
             for connection in idle:
+                if is_h2(connection):
+                    while connection.take(0):
+                        pass
                 connection.fill(0)
                 assert connection.ended in (None, "fin")
         finally:
@@ -435,22 +511,32 @@ def test_idle_connections_make_room(recorder):
 
 # --- min_rate: bytes a second over ten seconds ---
 
-def upload(port, size, pause):
+def said(connection, seconds):
+    """Waits so long for a word on what was asked, or an end."""
+    if not is_h2(connection):
+        connection.fill(seconds)
+        return connection.ended or connection.buffer
+    end, stream = time.monotonic() + seconds, connection.streams[connection.waiting[-1]]
+    while connection.take(end - time.monotonic()):
+        pass
+    return connection.ended or stream.head or stream.over
+
+
+def upload(port, size, pause, proto):
     """Sends a body piece by piece, for at most 15 seconds: when weir had enough of it, or None."""
     begin = time.monotonic()
-    with Connection(port) as connection:
-        connection.send(b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000\r\n\r\n")
-        while time.monotonic() - begin < 15 and connection.send(b"z" * size):
-            connection.fill(pause)
-            if connection.ended or connection.buffer:
+    with connect(port, proto) as connection:
+        post(connection, "/x", 10000000)
+        while time.monotonic() - begin < 15 and more_of(connection, b"z" * size):
+            if said(connection, pause):
                 return time.monotonic() - begin
     return None
 
 
-def download(port):
+def download(port, proto):
     """Reads 32 bytes a second of 64 MiB for 15 seconds, then all that is there: how much that was."""
     begin, got = time.monotonic(), 0
-    with Connection(port) as connection:
+    with connect(port, proto) as connection:
         connection.socket.setsockopt(1, 8, 2048)
         connection.request("/big.bin")
         while time.monotonic() - begin < 15:
@@ -465,9 +551,9 @@ def download(port):
     return got
 
 
-def silent_between(port):
+def silent_between(port, proto):
     """Two requests, 14 seconds apart: weir waits for nothing meanwhile."""
-    with Connection(port) as connection:
+    with connect(port, proto) as connection:
         connection.get("/a.txt")
         time.sleep(14)
         try:
@@ -479,23 +565,22 @@ def silent_between(port):
 @pytest.fixture(scope="module", autouse=True)
 def rates(recorder):
     """These take longer than ten seconds: they begin with the first test of this file and run beside the others."""
-    with serving(RATES, recorder) as server, ThreadPoolExecutor(4) as pool:
-        yield {"slow": pool.submit(upload, server.ports["port2"], 5, 0.25),
-            "fast": pool.submit(upload, server.ports["port2"], 512, 0.25),
-               "download": pool.submit(download, server.port),
-               "silent": pool.submit(silent_between, server.port)}
+    with serving(RATES, recorder) as server, ThreadPoolExecutor(4 * len(PROTOCOLS)) as pool:
+        yield {(name, proto): pool.submit(act, server.ports[port], *more, proto) for proto in PROTOCOLS for name, act, port, more in (
+            ("slow", upload, "port2", (5, 0.25)), ("fast", upload, "port2", (512, 0.25)), ("download", download, "port", ()),
+            ("silent", silent_between, "port", ()))}
 
 
-def test_min_rate_of_uploads(rates):
+def test_min_rate_of_uploads(rates, proto):
     """20 octets a second are dropped after ten seconds, 2 KB a second go on."""
-    slow, fast = rates["slow"].result(60), rates["fast"].result(60)
+    slow, fast = rates["slow", proto].result(60), rates["fast", proto].result(60)
     assert slow is not None and 8 < slow < 14.9, slow
     assert fast is None, fast
 
 
-def test_min_rate_of_readers(rates):
-    assert rates["download"].result(60) < 60 << 20
+def test_min_rate_of_readers(rates, proto):
+    assert rates["download", proto].result(60) < 60 << 20
 
 
-def test_min_rate_counts_only_while_weir_waits(rates):
-    assert rates["silent"].result(60) == 200
+def test_min_rate_counts_only_while_weir_waits(rates, proto):
+    assert rates["silent", proto].result(60) == 200
