@@ -12,10 +12,10 @@
 #include "base/inbox.h"
 #include "base/list.h"
 
-#define LOOP_SCRATCH 65536 /* bytes of scratch: what one read may take */
-#define LOOP_WHEEL   512   /* slots */
-#define LOOP_TICK_MS 250   /* a deadline is kept to within one tick, never early */
-#define LOOP_LOOK_US 120   /* how long the loop looks for an answer before it sleeps */
+#define LOOP_SCRATCH 131072 /* bytes of scratch: what one read may take */
+#define LOOP_WHEEL   512    /* slots */
+#define LOOP_TICK_MS 250    /* a deadline is kept to within one tick, never early */
+#define LOOP_LOOK_US 120    /* how long the loop looks for an answer before it sleeps */
 #define LOOP_LUCK    4
 
 /* A deadline that is moved often and seldom reached. Moving it later only writes `due`; the wheel re-files it when its old slot comes up. */

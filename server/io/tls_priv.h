@@ -14,7 +14,7 @@
 
 #define TLS_INPUT (64 * 1024) /* octets of ciphertext that one recv may take */
 #define TLS_BATCH                                                                                  \
-	(64 * 1024) /* octets that one write takes: what a slow peer's connection may have to keep */
+	(128 * 1024) /* octets that one write takes: each wakes the peer; what a slow one's connection may have to keep */
 #define TLS_RECORD       16384 /* of plaintext, the most that a record holds */
 #define TLS_RECORD_SMALL 1400  /* one that fits a segment: its reader need not wait for the next */
 #define TLS_SMALL_FOR                                                                              \
