@@ -312,6 +312,8 @@ void forward_response(
 	response->status = in->status;
 	response->reason = in->reason;
 	response->length = in->length;
+	if (!request->x.status) /* an error's page says what the error does */
+		response->upgrade = in->upgrade;
 	to->capacity = in->fields.count + to->count + 4;
 	struct field *list = arena_alloc(&request->arena, to->capacity * sizeof(list[0]));
 	if (to->count)

@@ -313,9 +313,7 @@ static int judge_framing(
 	struct origin *o, const struct h1_response *line, const struct fields *fields)
 {
 	if (line->status == 101) {
-		const struct field *upgrade = fields_find(fields, FIELD_UPGRADE);
-		if (!o->request->upgrade.len || !upgrade ||
-			!slice_equal_nocase(upgrade->value, o->request->upgrade))
+		if (!framing_upgrade_among(o->response.upgrade, o->request->upgrade))
 			return -1; /* switches to what nobody asked for */
 		o->tunnel = true;
 		o->framing.kind = FRAMING_CLOSE;
@@ -329,6 +327,10 @@ static int judge_framing(
 
 static void final_head(struct origin *o, const struct h1_response *line, struct fields *fields)
 {
+	o->response.upgrade = framing_upgrade(fields, o->arena);
+	if (line->status == 426 &&
+		o->response.upgrade.len == 0) /* must say it: RFC 9110, 15.5.22 */
+		o->response.upgrade = fields_joined(fields, o->arena, FIELD_UPGRADE);
 	if (judge_framing(o, line, fields)) {
 		origin_fail(o, ORIGIN_MALFORMED);
 		return;

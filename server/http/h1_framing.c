@@ -4,10 +4,12 @@
 #include "http/h1_framing.h"
 
 #include "base/check.h"
+#include "http/h1_head.h"
 #include "http/h1_scan.h"
 #include "http/h1_syntax.h"
 
 enum { LENGTH_DIGITS_MAX = 19, EXTENSION_MAX = 1024, EXTENSIONS_MAX = 16384, SIZE_DIGITS_MAX = 16 };
+enum { PROTOCOLS_MAX = 32 }; /* in Upgrade */
 
 /* What the fields of a head say about framing. */
 struct framing_fields {
@@ -345,4 +347,57 @@ void framing_remove_hop(struct fields *fields, struct arena *arena)
 		if (fields->list[i].name.len > 0 && !is_of_one_hop(fields->list[i].id))
 			fields->list[kept++] = fields->list[i];
 	fields->count = kept;
+}
+
+/* protocol = name ["/" version] */
+static bool is_protocol(struct slice value)
+{
+	const char *slash = value.len ? memchr(value.ptr, '/', value.len) : NULL;
+	if (!slash)
+		return token_valid(value);
+	size_t name = (size_t)(slash - value.ptr);
+	return token_valid((struct slice){value.ptr, name}) &&
+	       token_valid(slice_from(value, name + 1));
+}
+
+static bool is_h2(struct slice protocol)
+{
+	return slice_equal_nocase(protocol, SLICE("h2c")) ||
+	       slice_equal_nocase(protocol, SLICE("h2"));
+}
+
+struct slice framing_upgrade(const struct fields *fields, struct arena *arena)
+{
+	struct slice list = fields_joined(fields, arena, FIELD_UPGRADE), member, rest = list;
+	struct slice kept = {NULL, 0};
+	char *to = NULL;
+	for (unsigned count = 1; list_next(&rest, &member); count++) {
+		if (!is_protocol(member) || count > PROTOCOLS_MAX)
+			return (struct slice){NULL, 0};
+		if (is_h2(member))
+			continue;
+		if (!to)
+			kept.ptr = to = arena_alloc(arena, 2 * list.len);
+		else
+			to = h1_put(to, SLICE(", "));
+		to = h1_put(to, member);
+		kept.len = (size_t)(to - kept.ptr);
+	}
+	return kept;
+}
+
+bool framing_upgrade_among(struct slice chosen, struct slice offered)
+{
+	struct slice member, other;
+	bool any = false;
+	while (list_next(&chosen, &member)) {
+		struct slice list = offered;
+		bool found = false;
+		while (!found && list_next(&list, &other))
+			found = slice_equal_nocase(member, other);
+		if (!found)
+			return false;
+		any = true;
+	}
+	return any;
 }

@@ -55,4 +55,10 @@ size_t chunked_head(char *to, uint64_t size);
  * are removed from the list. Host is not, whatever Connection names. `arena` is unused. */
 void framing_remove_hop(struct fields *fields, struct arena *arena);
 
+/* What Upgrade lists (RFC 9110, 7.8), but for HTTP/2: that is begun without it (RFC 9113, 3.1), and must not pass through a tunnel where nobody
+ * sees its requests. Empty: nothing, or a list that is malformed or far too long. */
+struct slice framing_upgrade(const struct fields *fields, struct arena *arena);
+/* Is each member of the list `chosen` one of `offered`, and is there one? */
+bool framing_upgrade_among(struct slice chosen, struct slice offered);
+
 #endif

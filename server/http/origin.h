@@ -17,7 +17,7 @@ struct origin_request {
 	struct fields fields;      /* with Host, without hop-by-hop fields and framing */
 	uint64_t length;           /* of the body: 0, a number, LENGTH_UNKNOWN */
 	struct source *body;       /* NULL: none; taken over by origin_send */
-	struct slice upgrade;      /* asks for a tunnel */
+	struct slice upgrade;      /* asks for a tunnel to one of the list */
 	bool want_trailers;        /* TE: trailers is said */
 	struct backend_seen *seen; /* filled as it happens; NULL: nobody asks */
 	bool expect_continue; /* Expect is said, and the body not pulled before 100 came; after 1 s without any answer a 100 is told as if it came */
@@ -29,6 +29,7 @@ struct origin_response {
 	struct fields fields; /* without hop-by-hop fields */
 	uint64_t length;      /* LENGTH_UNKNOWN: by framing */
 	struct source *body;  /* taken over by who is told; NULL: none */
+	struct slice upgrade; /* as in struct response */
 	bool upgraded;        /* 101 or 2xx to CONNECT: body and request body go on unframed */
 };
 

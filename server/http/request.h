@@ -45,6 +45,8 @@ struct response {
 	uint64_t
 		length; /* of the body that follows; LENGTH_UNKNOWN: by framing. For HEAD and 304: what GET would have had */
 	struct slice reason; /* of a backend; empty: the usual one */
+	struct slice
+		upgrade; /* of 101: what is spoken from here on; else what might be. Empty: nothing. HTTP/1.1 alone can say it */
 };
 
 /* Where an exchange stands. Input: what was read of the request's body. Output: what was given to the carrier. */
@@ -84,8 +86,8 @@ struct request {
 		body_fault; /* after FAILED of the body: the status to answer with (400, 408, 413, 431); 0: the client is gone */
 	bool expect_continue; /* the first pull of the body sends 100, unless the proxy clears this */
 	struct slice
-		upgrade; /* Upgrade, or extended CONNECT's protocol: both bodies go on unframed after the accepting head */
-	uint32_t number;   /* in its connection, from 1 */
+		upgrade; /* Upgrade's list, or extended CONNECT's protocol: both bodies go on unframed after the accepting head */
+	uint32_t number; /* in its connection, from 1 */
 	uint64_t begun_us; /* clock's monotonic time when the head was whole */
 
 	/* Judged by exchange_begin. */

@@ -55,9 +55,11 @@ static void judge_unread_body(struct h1_stream *s)
 
 static char *write_connection(struct h1_stream *s, char *to)
 {
-	if (s->raw) {
-		to = h1_put(to, SLICE("Connection: upgrade\r\n"));
-		return h1_field_write(to, SLICE("Upgrade"), s->request.upgrade);
+	struct slice upgrade = s->request.response.upgrade;
+	if (upgrade.len && s->request.minor >= 1) {
+		to = h1_put(to, s->close && !s->raw ? SLICE("Connection: close, upgrade\r\n")
+						    : SLICE("Connection: upgrade\r\n"));
+		return h1_field_write(to, SLICE("Upgrade"), upgrade);
 	}
 	if (s->close)
 		return h1_put(to, SLICE("Connection: close\r\n"));
@@ -86,7 +88,7 @@ static void h1_send_head(struct request *request, bool end)
 	if (conn_last(s->conn))
 		s->close = true;
 	size_t size =
-		h1_head_size(&response->fields, response->reason) + request->upgrade.len + 160;
+		h1_head_size(&response->fields, response->reason) + response->upgrade.len + 160;
 	begin_tunnel(s);
 	struct chunk_block *block = chunk_block(size);
 	char *to = h1_head_write(block->bytes, response->status, response->reason,

@@ -69,27 +69,13 @@ static void read_connection(struct h1_stream *s)
 			   !fields_have_token(&r->fields, FIELD_CONNECTION, SLICE("keep-alive")));
 }
 
-/* RFC 9110, 7.8: protocol = name ["/" version]. */
-static bool is_protocol(struct slice value)
-{
-	const char *slash = value.len ? memchr(value.ptr, '/', value.len) : NULL;
-	if (!slash)
-		return token_valid(value);
-	size_t name = (size_t)(slash - value.ptr);
-	return token_valid((struct slice){value.ptr, name}) &&
-	       token_valid(slice_from(value, name + 1));
-}
-
-/* A tunnel may begin only where no body is in the way. h2c by Upgrade is not offered (RFC 9113, 3.1). */
+/* A tunnel may begin only where no body is in the way. */
 static void read_upgrade(struct request *r)
 {
-	const struct field *field = fields_find(&r->fields, FIELD_UPGRADE);
 	if (r->minor == 0 || r->method != METHOD_GET || r->length != 0 ||
-		fields_count(&r->fields, FIELD_UPGRADE) != 1 || !is_protocol(field->value) ||
-		slice_equal_nocase(field->value, SLICE("h2c")) ||
 		!fields_have_token(&r->fields, FIELD_CONNECTION, SLICE("upgrade")))
 		return;
-	r->upgrade = field->value;
+	r->upgrade = framing_upgrade(&r->fields, &r->arena);
 }
 
 static unsigned read_framing(struct h1_stream *s)

@@ -449,6 +449,71 @@ def test_tunnel_to_something_else(stage, answered):
         assert connection.read().status == 502
 
 
+@pytest.mark.parametrize("asked,passed,answered,status", [
+    ("foo, websocket", "foo, websocket", "websocket", 101), ("foo/1.1,bar ,, baz", "foo/1.1, bar, baz", "BAR", 101),
+    (["foo", "bar"], "foo, bar", "foo", 101), ("foo, bar", "foo, bar", "bar, foo", 101),
+    ("foo, bar", "foo, bar", "baz", 502), ("foo, bar", "foo, bar", "foo, baz", 502), ("foo, bar", "foo, bar", "", 502),
+    ("h2c, foo, H2", "foo", "foo", 101), ("h2c, foo", "foo", "h2c", 502),
+    ("h2c, h2", None, None, 200), ("foo bar, baz", None, None, 200), ("foo/, baz", None, None, 200), ("", None, None, 200),
+    (", ".join(f"p{n}" for n in range(1000)), None, None, 200),
+])
+def test_several_protocols(stage, asked, passed, answered, status):
+    """The backend chooses (RFC 9110, 7.8). HTTP/2 is not among them: requests in it would pass unseen."""
+    seen = []
+
+    def script(peer, head):
+        seen.append(head)
+        if not head.get("Upgrade"):
+            peer.send(OK)
+            return True
+        peer.send(b"HTTP/1.1 101 Go\r\nConnection: Upgrade\r\nUpgrade: " + answered.encode() + b"\r\n\r\n")
+        echo(peer)
+        return False
+
+    stage.origin.scripts["several"] = script
+    lines = [("Upgrade", one) for one in ([asked] if isinstance(asked, str) else asked)]
+    with Connection(stage.scripted) as connection:
+        connection.request("/several", fields=[("Connection", "keep-alive, Upgrade"), *lines])
+        response = connection.read()
+        assert response.status == status
+        assert (seen[0].get("Upgrade"), seen[0].get("Connection")) == ((passed, "upgrade") if passed else (None, None))
+        if status == 101:
+            assert (response.get("Upgrade"), response.get("Connection")) == (answered, "upgrade")
+            connection.send(b"x")
+            assert receive(connection, 1) == b"x"
+
+
+OFFERS = {
+    "426": (b"426 Upgrade Required", "foo/2, bar", "foo/2, bar"), "426_h2c": (b"426 Upgrade Required", "h2c", "h2c"),
+    "200": (b"200 OK", "foo", "foo"), "200_h2c": (b"200 OK", "h2, h2c", None), "404_list": (b"404 Not Found", "h2c, foo", "foo"),
+    "204": (b"204 No Content", "foo", "foo"), "malformed": (b"200 OK", "foo bar", None),
+}
+
+
+@pytest.mark.parametrize("name", OFFERS)
+def test_offered_protocols(stage, name, proto):
+    """What a backend would switch to is told to clients that could ask for it (RFC 9110, 7.8 and 15.5.22; RFC 9113, 8.2.2)."""
+    line, said, told_to = OFFERS[name]
+    length = b"" if name == "204" else b"Content-Length: 0\r\n"
+    stage.origin.scripts["offers"] = answer(b"HTTP/1.1 " + line + b"\r\nConnection: upgrade\r\nUpgrade: " + said.encode()
+                                            + b"\r\n" + length + b"\r\n", end="keep")
+    expected = told_to if proto in ("h1", "h1s") else None
+    with connect(stage.scripted) as connection:
+        for _ in range(2):
+            response = connection.get("/offers")
+            assert response.status == int(line[:3])
+            assert (response.get("Upgrade"), response.get("Connection")) == (expected, "upgrade" if expected else None)
+    if proto != "h1":
+        return
+    for version, close in (("HTTP/1.0", "close"), ("HTTP/1.1", "close"), ("HTTP/1.0", "keep-alive")):
+        with Connection(stage.scripted) as connection:
+            connection.request("/offers", version=version, fields={"Connection": close})
+            response = connection.read()
+            offered = told_to if version == "HTTP/1.1" else None
+            assert response.get("Upgrade") == offered
+            assert response.get("Connection") == ("close, upgrade" if offered else close)
+
+
 @pytest.mark.parametrize("version,fields", [
     ("HTTP/1.0", ASK), ("HTTP/1.1", {"Upgrade": "websocket"}), ("HTTP/1.1", {"Connection": "Upgrade"})])
 def test_no_tunnel(stage, version, fields):

@@ -472,6 +472,40 @@ static void hop_by_hop(void **state)
 	assert_int_equal(f.count, 0);
 }
 
+/* RFC 9110, 7.8; RFC 9113, 3.1. */
+static void upgrades(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *lines, *kept;
+	} rows[] = {
+		{"", ""},
+		{"Upgrade: websocket\r\n", "websocket"},
+		{"Upgrade: a/1,, b ,c\r\n", "a/1, b, c"},
+		{"Upgrade: a\r\nX: y\r\nupgrade: b\r\n", "a, b"},
+		{"Upgrade: h2c\r\n", ""},
+		{"Upgrade: H2, a, H2C, b, h2\r\n", "a, b"},
+		{"Upgrade: a, b c\r\n", ""},
+		{"Upgrade: a/\r\n", ""},
+		{"Upgrade: /1\r\n", ""},
+		{"Upgrade: a/1/2\r\n", ""},
+		{"Upgrade: \"a\"\r\n", ""},
+		{"Upgrade:\r\n", ""},
+		{"Upgrade: a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a\r\n",
+			""},
+	};
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		struct fields f = fields_of(rows[i].lines);
+		assert_slice(framing_upgrade(&f, &arena), rows[i].kept);
+	}
+	assert_true(framing_upgrade_among(SLICE("B"), SLICE("a, b")));
+	assert_true(framing_upgrade_among(SLICE("b, a"), SLICE("a, b")));
+	assert_false(framing_upgrade_among(SLICE("b, c"), SLICE("a, b")));
+	assert_false(framing_upgrade_among(SLICE("a"), SLICE("a/1")));
+	assert_false(framing_upgrade_among(SLICE(""), SLICE("a")));
+	assert_false(framing_upgrade_among(SLICE("a"), SLICE("")));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -484,6 +518,7 @@ int main(void)
 		cmocka_unit_test(extensions),
 		cmocka_unit_test(heads_of_chunks),
 		cmocka_unit_test(hop_by_hop),
+		cmocka_unit_test(upgrades),
 	};
 	return cmocka_run_group_tests_name("h1_framing", tests, setup, teardown);
 }
