@@ -103,9 +103,28 @@ static unsigned status_of(const struct request *request)
 
 static struct slice version(const struct request *request)
 {
+	if (request->major == 0)
+		return SLICE(""); /* none that could be read */
 	if (request->major >= 2)
 		return request->major == 2 ? SLICE("HTTP/2.0") : SLICE("HTTP/3.0");
 	return request->minor ? SLICE("HTTP/1.1") : SLICE("HTTP/1.0");
+}
+
+/* The request line, as far as there is one. */
+static char *put_line(char *to, const struct request *request)
+{
+	if (request->method_text.len)
+		to = put_escaped(to, request->method_text, SLICE("\\x"));
+	else
+		*to++ = '-';
+	if (!request->target_text.len)
+		return to;
+	*to++ = ' ';
+	to = put_escaped(to, request->target_text, SLICE("\\x"));
+	if (request->major == 0)
+		return to;
+	*to++ = ' ';
+	return put(to, version(request));
 }
 
 static char *put_common(char *to, const struct request *request)
@@ -114,15 +133,7 @@ static char *put_common(char *to, const struct request *request)
 	to = put(to, SLICE(" - - ["));
 	to = put(to, (struct slice){request->thread->clock->log_time, 26});
 	to = put(to, SLICE("] \""));
-	if (request->target_text.len) {
-		to = put_escaped(to, request->method_text, SLICE("\\x"));
-		*to++ = ' ';
-		to = put_escaped(to, request->target_text, SLICE("\\x"));
-		*to++ = ' ';
-		to = put(to, version(request));
-	} else {
-		*to++ = '-';
-	}
+	to = put_line(to, request);
 	to = put(to, SLICE("\" "));
 	to = put_number(to, status_of(request));
 	*to++ = ' ';

@@ -157,6 +157,25 @@ unsigned h1_check_begun(const char *bytes, size_t length)
 	return 0;
 }
 
+bool h1_sound_line(const char *bytes, size_t length, struct h1_request *line)
+{
+	const char *p = bytes, *end = bytes + length;
+	*line = (struct h1_request){.method = {bytes, 0}, .target = {bytes, 0}};
+	while (p < end && is_octet(*p, OCTET_TOKEN))
+		p++;
+	if (p == bytes || p - bytes > H1_METHOD_MAX || p == end || *p != ' ')
+		return false;
+	line->method.len = (size_t)(p - bytes);
+	const char *target = ++p;
+	p = scan_printable(p, end);
+	if (p < end && *p != ' ')
+		return false;
+	line->target = (struct slice){target, (size_t)(p - target)};
+	if (p == target || end - p < 11)
+		return false;
+	return parse_version(++p, &line->minor) == 0 && is_crlf(p + 8);
+}
+
 unsigned h1_parse_response(const char *bytes, size_t length, struct arena *arena,
 	struct h1_response *response, struct fields *fields)
 {

@@ -29,6 +29,10 @@ struct h1_request {
 	unsigned minor; /* HTTP/1.minor: 0 or 1 */
 };
 
+/* Of a head that was refused, whole or not: its request line as far as it is sound, for logs. What is not stays empty, and so does what
+ * follows it; a target that is cut off counts. True: the version is sound, too. */
+bool h1_sound_line(const char *bytes, size_t length, struct h1_request *line);
+
 struct h1_response {
 	unsigned status; /* 100 to 599 */
 	struct slice reason;

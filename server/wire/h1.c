@@ -12,7 +12,10 @@
 #include "wire/wire_priv.h"
 
 #define STREAMS_KEPT 64
-#define SIGNS        2 /* one is sent, then its effect is looked at */
+#define SOUND_MAX                                                                                  \
+	(H1_METHOD_MAX + H1_TARGET_MAX +                                                           \
+		sizeof(" HTTP/1.1\r\n")) /* octets of a request line that can be sound */
+#define SIGNS 2                          /* one is sent, then its effect is looked at */
 
 /* --- Streams. --- */
 
@@ -77,7 +80,7 @@ static void refuse(struct h1_stream *s, unsigned status)
 	s->refused = true;
 	s->framing = (struct body_framing){0};
 	s->body_state = H1_BODY_NONE;
-	if (s->request.minor == 0 && s->request.method_name.len == 0)
+	if (s->request.major == 0)
 		s->request.minor = 1; /* what cannot be read is answered as HTTP/1.1 */
 	exchange_refuse(&s->request, status);
 }
@@ -101,7 +104,9 @@ static void begin(struct conn *c, const char *head, size_t length)
 static void refuse_head(struct conn *c, const char *bytes, size_t length, unsigned status)
 {
 	struct h1_stream *s = h1_stream_new(c);
-	h1_guess_method(&s->request, (struct slice){bytes, length});
+	struct slice begun = {bytes, length < SOUND_MAX ? length : SOUND_MAX};
+	begun = arena_slice(&s->request.arena, begun);
+	h1_note_line(&s->request, begun.ptr, begun.len);
 	const char *line = memchr(bytes, '\n', length);
 	if (status == 431 && !line)
 		status = 414;

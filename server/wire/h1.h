@@ -59,8 +59,9 @@ struct h1_stream {
 
 /* Reads the head into the request: method, target, host, framing, what the connection's fields say. 0 or the status to refuse it with. */
 unsigned h1_read_head(struct h1_stream *s, const char *head, size_t length);
-/* So that a refusal of a head that cannot be parsed has no body where HEAD was asked for. */
-void h1_guess_method(struct request *request, struct slice head);
+/* Of a head that cannot be parsed: the request line as far as it is sound, for the log, and so that the refusal has no body where HEAD was
+ * asked for. `bytes` live as long as the request. */
+void h1_note_line(struct request *request, const char *bytes, size_t length);
 /* The request's body as its exchange sees it. */
 void h1_body_init(struct h1_stream *s);
 /* Passes over what came of a body that nobody wants. */

@@ -126,10 +126,17 @@ static unsigned read_target(struct h1_stream *s, struct slice text)
 	return 0;
 }
 
-void h1_guess_method(struct request *request, struct slice head)
+void h1_note_line(struct request *request, const char *bytes, size_t length)
 {
-	if (slice_starts(head, SLICE("HEAD ")))
+	struct h1_request line;
+	if (h1_sound_line(bytes, length, &line)) {
+		request->major = 1;
+		request->minor = (uint8_t)line.minor;
+	}
+	if (slice_equal(line.method, SLICE("HEAD")))
 		request->method = METHOD_HEAD;
+	request->method_name = line.method;
+	request->target_text = line.target;
 }
 
 unsigned h1_read_head(struct h1_stream *s, const char *head, size_t length)
@@ -137,11 +144,12 @@ unsigned h1_read_head(struct h1_stream *s, const char *head, size_t length)
 	struct request *r = &s->request;
 	char *copy = arena_alloc(&r->arena, length);
 	memcpy(copy, head, length);
-	h1_guess_method(r, (struct slice){copy, length});
 	struct h1_request line;
 	unsigned status = h1_parse_request(copy, length, &r->arena, &line, &r->fields);
-	if (status)
+	if (status) {
+		h1_note_line(r, copy, length);
 		return status;
+	}
 	r->major = 1;
 	r->minor = (uint8_t)line.minor;
 	r->method_name = line.method;

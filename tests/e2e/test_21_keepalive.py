@@ -399,6 +399,17 @@ def test_access_line_without_fields(server):
     assert line["bytes"] in ("0", "-")
 
 
+@pytest.mark.parametrize("octets, said", [
+    (b"GET /sound?half HTTP/1.1\r\nbad\r\n\r\n", "GET /sound?half HTTP/1.1"), (b'GET /sound?"q HTTP/1.7\r\n\r\n', "GET /sound?\\x22q"),
+])
+def test_access_line_of_a_malformed_head(server, octets, said):
+    with Connection(server.port) as connection:
+        connection.send(octets)
+        assert connection.read().status in (400, 505)
+    line, = logged(server, said)
+    assert line["request"] == said
+
+
 def test_access_line_for_each_of_many(server):
     with Connection(server.port) as connection:
         connection.send(b"".join(b"GET /%d.txt?batch HTTP/1.1\r\nHost: x\r\n\r\n" % (number % 20)

@@ -269,6 +269,26 @@ def test_refused(stage, octets, status, reason):
     assert (line["status"], line["reason"]) == (status, reason)
 
 
+@pytest.mark.parametrize("octets,method,target,protocol", [
+    (b"GET /a?b HTTP/1.1\r\nHost: files.example\r\nsecret\r\n\r\n", "GET", "/a?b", "HTTP/1.1"),
+    (b"HEAD /a HTTP/1.0\r\nsecret: \1\r\n\r\n", "HEAD", "/a", "HTTP/1.0"),
+    (b"PUT /a HTTP/1.1\r\n secret: a\r\n\r\n", "PUT", "/a", "HTTP/1.1"),
+    (b"GET /a HTTP/1.1\r\nHost: b\nsecret: a\r\n\r\n", "GET", "/a", "HTTP/1.1"),
+    (b"GET /\"\\ HTTP/1.1\r\nX: " + b"x" * 5000, "GET", '/"\\', "HTTP/1.1"),
+    (b"GET /a HTTP/1.1\r\nsecr", "GET", "/a", "HTTP/1.1"),
+    (b"GET /a HTTP/9.1\r\n\r\n", "GET", "/a", ""), (b"GET /a secret\r\n\r\n", "GET", "/a", ""),
+    (b"GET /secret\1 HTTP/1.1\r\n\r\n", "GET", "", ""), (b"secret\1 / HTTP/1.1\r\n\r\n", "", "", ""),
+], ids=range(10))
+def test_what_is_told_of_a_malformed_head(stage, octets, method, target, protocol):
+    """The request line as far as it was sound, and nothing of what was not."""
+    with stage.connect() as connection:
+        connection.send(octets)
+        assert connection.read("HEAD" if octets.startswith(b"HEAD ") else "GET").status >= 400
+    line = stage.line()
+    assert (line["method"], line["target"], line["protocol"]) == (method, target, protocol)
+    assert "secr" not in json.dumps(line)
+
+
 def test_a_connection_too_many():
     with Stage(CONFIG.replace("limits: {", "limits: { connections: 1,")) as stage, stage.connect() as first:
         first.request("/app/hang", host="files.example")

@@ -150,21 +150,28 @@ static void check_fields(const struct fields *got, const struct field *want, uns
 
 static void check_request(const char *bytes, size_t length, struct arena *arena)
 {
-	struct h1_request got, want;
+	struct h1_request got, want = {.minor = 0};
 	struct fields fields;
 	struct field list[H1_FIELDS_MAX];
 	struct body_framing framing;
 	unsigned count;
 	unsigned status = h1_parse_request(bytes, length, arena, &got, &fields);
 	check(status == plain_request(bytes, length, &want, list, &count));
+	struct h1_request line;
+	bool sound = h1_sound_line(bytes, length, &line);
+	check(line.method.len <= H1_METHOD_MAX && (line.target.len == 0 || line.method.len > 0));
 	if (status != 0)
 		return;
+	check(sound && line.minor == got.minor && slice_equal(line.method, got.method) &&
+		slice_equal(line.target, got.target));
 	check(slice_equal(got.method, want.method) && slice_equal(got.target, want.target));
 	check(got.minor == want.minor);
 	check_fields(&fields, list, count);
 	for (size_t n = 0; n <= length && n < SPLITS_MAX; n++)
 		check(h1_check_begun(bytes, n) == 0);
 	framing_request(&fields, got.minor, &framing);
+	struct slice upgrade = framing_upgrade(&fields, arena);
+	check(upgrade.len == 0 || framing_upgrade_among(upgrade, upgrade));
 	framing_remove_hop(&fields, arena);
 	check(!fields_find(&fields, FIELD_CONNECTION) && fields.count <= count);
 }

@@ -121,12 +121,27 @@ static void writes_the_common_and_the_combined_format(void **state)
 static void writes_a_dash_for_what_is_not_there(void **state)
 {
 	(void)state;
-	request.target_text = SLICE("");
+	request.method_text = request.target_text = SLICE("");
+	request.major = 0;
 	request.site = NULL;
 	request.response.status = 400;
 	request.sent = 0;
 	assert_string_equal(line(ACCESS_COMBINED),
 		"203.0.113.9 - - [23/Nov/2026:22:51:27 +0000] \"-\" 400 0 \"-\" \"-\"\n");
+}
+
+static void writes_what_was_sound_of_the_request_line(void **state)
+{
+	(void)state;
+	request.major = 0;
+	assert_non_null(strstr(line(ACCESS_COMMON), " \"GET /a?b=c\" 200 "));
+	request.target_text = SLICE("");
+	assert_non_null(strstr(line(ACCESS_COMMON), " \"GET\" 200 "));
+	assert_non_null(strstr(json(), "\"method\":\"GET\",\"target\":\"\",\"protocol\":\"\","));
+	request.method_text = SLICE("");
+	request.target_text = SLICE("/a");
+	request.major = 2;
+	assert_non_null(strstr(line(ACCESS_COMMON), " \"- /a HTTP/2.0\" 200 "));
 }
 
 static void writes_json(void **state)
@@ -271,6 +286,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(writes_the_common_and_the_combined_format),
 		CASE(writes_a_dash_for_what_is_not_there),
+		CASE(writes_what_was_sound_of_the_request_line),
 		CASE(writes_json),
 		CASE(writes_what_a_backend_had_to_do_with_it),
 		CASE(names_the_variant_of_a_file),

@@ -363,6 +363,48 @@ static void begun(void **state)
 	assert_int_equal(h1_check_begun(line, H1_TARGET_MAX + 5), 414);
 }
 
+static void sound_lines(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text, *method, *target;
+		int minor; /* -1: not sound */
+	} rows[] = {
+		{"GET /a HTTP/1.1\r\nbad\r\n\r\n", "GET", "/a", 1},
+		{"GET /a HTTP/1.0\r\n", "GET", "/a", 0},
+		{"GET /a HTTP/1.1\r", "GET", "/a", -1},
+		{"GET /a HTTP/1.1 \r\n", "GET", "/a", -1},
+		{"GET /a HTTP/1.2\r\n", "GET", "/a", -1},
+		{"GET /a HTTP/2.0\r\n\r\n", "GET", "/a", -1},
+		{"GET /a  HTTP/1.1\r\n", "GET", "/a", -1},
+		{"GET /a b HTTP/1.1\r\n", "GET", "/a", -1},
+		{"GET /a", "GET", "/a", -1},
+		{"GET /a\r\n\r\n", "GET", "", -1},
+		{"GET /a\tb HTTP/1.1\r\n", "GET", "", -1},
+		{"GET /\xc3\xa9 HTTP/1.1\r\n", "GET", "", -1},
+		{"GET  /a HTTP/1.1\r\n", "GET", "", -1},
+		{"GET ", "GET", "", -1},
+		{"GET", "", "", -1},
+		{"G\x01T / HTTP/1.1\r\n", "", "", -1},
+		{" GET / HTTP/1.1\r\n", "", "", -1},
+		{"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA / HTTP/1.1\r\n", "", "", -1},
+		{"\x16\x03\x01 / HTTP/1.1\r\n", "", "", -1},
+		{"", "", "", -1},
+	};
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		struct h1_request line;
+		size_t length = strlen(rows[i].text);
+		char *copy = exact(rows[i].text, length);
+		bool sound = h1_sound_line(copy, length, &line);
+		assert_number(sound, rows[i].minor >= 0, rows[i].text);
+		assert_slice(line.method, rows[i].method);
+		assert_slice(line.target, rows[i].target);
+		if (sound)
+			assert_number(line.minor, (unsigned)rows[i].minor, rows[i].text);
+		free(copy);
+	}
+}
+
 /* RFC 9112, 4. */
 static void responses(void **state)
 {
@@ -474,6 +516,7 @@ int main(void)
 		cmocka_unit_test(leading_lines),
 		cmocka_unit_test(cut_heads),
 		cmocka_unit_test(begun),
+		cmocka_unit_test(sound_lines),
 		cmocka_unit_test(responses),
 		cmocka_unit_test(trailers),
 	};
