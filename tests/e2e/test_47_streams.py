@@ -6,13 +6,14 @@ import hashlib
 import resource
 import selectors
 import socket
+import tempfile
 import threading
 import time
 
 import pytest
 
 from backend import Backend
-from client import Connection
+from client import PROTOCOLS, Connection, connect, curl
 from origin import Gone, Origin
 from server import Server, children, command, features, wait_for
 from streams import MIB, Memory, begin_down, begin_up, blocks, checksum, down, end_up, receive, up
@@ -36,7 +37,7 @@ def given(**values):
 
 @pytest.fixture(scope="module")
 def stage():
-    with Origin(SCRIPTS) as origin, Server(CONFIG, values=given(origin=origin.address)) as weir:
+    with Origin(SCRIPTS) as origin, Server(CONFIG, values=given(origin=origin.address), secure=True) as weir:
         weir.origin = origin
         yield weir
 
@@ -55,6 +56,33 @@ def test_a_gibibyte_up(stage):
         for block in blocks(1024):
             connection.socket.sendall(block)
         end_up(connection, 1024)
+    memory.within(memory.before + 8 * MIB)
+
+
+@pytest.fixture(scope="module")
+def long_file():
+    with tempfile.NamedTemporaryFile(prefix="weir-long-") as file:
+        for block in blocks(48):
+            file.write(block)
+        file.flush()
+        yield file.name
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked", "close"])
+def test_long_down(stage, framing, proto):
+    """48 MiB, by curl."""
+    with Memory(stage.worker()) as memory:
+        got = curl(stage.url(f"/down/{framing}/48"), proto=proto, seconds=60)
+    assert (got.status, hashlib.sha256(got.body).hexdigest()) == (200, checksum(48))
+    memory.within(memory.before + 8 * MIB)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_long_up(stage, long_file, told, proto):
+    with Memory(stage.worker()) as memory:
+        got = curl(stage.url("/up"), "--upload-file", long_file, *([] if told else ["--header", "Content-Length:", "--header", "Transfer-Encoding: chunked"]),
+                   proto=proto, seconds=60)
+    assert (got.status, got.body.decode()) == (200, f"{checksum(48)} {48 * MIB}")
     memory.within(memory.before + 8 * MIB)
 
 
@@ -354,7 +382,7 @@ TWO = CONFIG.replace('"$origin"', '"127.0.0.1:$first", "127.0.0.1:$second"')
 
 
 class Load:
-    """Clients that ask one thing after the other, each known by its target."""
+    """Clients of all protocols that ask one thing after the other, each known by its target."""
 
     def __init__(self, port, methods, clients=6):
         self.port, self.methods = port, methods
@@ -366,7 +394,7 @@ class Load:
         turn = 0
         while not self.stop.is_set():
             try:
-                with Connection(self.port, seconds=10) as connection:
+                with connect(self.port, PROTOCOLS[number % len(PROTOCOLS)], seconds=10) as connection:
                     for _ in range(20):
                         method = self.methods[turn % len(self.methods)]
                         target, turn = f"/{number}/{turn}", turn + 1
@@ -407,7 +435,7 @@ def killed(weir, tmp_path, methods, times=4):
     both = []
     try:
         both = [Backend(tmp_path / "first"), Backend(tmp_path / "second")]
-        server = weir(TWO, values=given(first=both[0].port, second=both[1].port))
+        server = weir(TWO, values=given(first=both[0].port, second=both[1].port), secure=True)
         with Load(server.port, methods) as load:
             for turn in range(times):
                 load.more(200)
@@ -443,7 +471,7 @@ def test_only_backend_killed(weir, tmp_path):
     """While it is gone there are good errors, none hangs; behind its start all is well."""
     backend = Backend(tmp_path / "only")
     try:
-        server = weir(CONFIG, values=given(origin=f"127.0.0.1:{backend.port}"))
+        server = weir(CONFIG, values=given(origin=f"127.0.0.1:{backend.port}"), secure=True)
         with Load(server.port, ("GET", "POST")) as load:
             load.more(100)
             backend.kill()
