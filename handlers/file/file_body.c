@@ -25,6 +25,7 @@ struct file_source {
 	uint64_t offset;
 	uint64_t left;
 	bool whole;   /* it began at the file's first octet and goes to its last */
+	bool begun;   /* some of it was given */
 	bool fetched; /* the next quantum was read ahead: it is not asked for again */
 	bool broken;
 	struct read_ahead *ahead; /* under way */
@@ -140,12 +141,23 @@ static bool version_stood(struct ref *ref, bool read)
 	return read ? file_stamp_holds(&file->stamp, file->fd) : version_stands(ref, read);
 }
 
+/* Likewise where other spans went before, which the kernel may have sent: nobody asked behind them, so that is done before the last one, too. */
+static bool version_stood_so_far(struct ref *ref, bool read)
+{
+	const struct file *file = container_of(ref, struct file, ref);
+	(void)read;
+	return file_stamp_holds(&file->stamp, file->fd);
+}
+
 static enum pull body_pull(struct source *source, struct chunks *out, size_t room)
 {
 	(void)room; /* spans of files hold no memory */
 	struct file_source *body = container_of(source, struct file_source, source);
 	uint64_t length = body->left < FILE_QUANTUM ? body->left : FILE_QUANTUM;
-	if (body->broken || !version_stands(&body->file->ref, false)) {
+	chunk_stands_fn *stands = length < body->left ? version_stands
+				  : body->begun       ? version_stood_so_far
+						      : version_stood;
+	if (body->broken || !stands(&body->file->ref, false)) {
 		source->fault = body->broken ? END_DISK_ERROR : END_FILE_CHANGED;
 		return PULL_FAILED;
 	}
@@ -153,8 +165,8 @@ static enum pull body_pull(struct source *source, struct chunks *out, size_t roo
 		return PULL_PAUSED;
 	body->fetched = false;
 	ref_get(&body->file->ref);
-	chunks_file(out, &body->file->ref, body->file->fd, (off_t)body->offset, length,
-		length < body->left ? version_stands : version_stood);
+	chunks_file(out, &body->file->ref, body->file->fd, (off_t)body->offset, length, stands);
+	body->begun = true;
 	body->offset += length;
 	body->left -= length;
 	if (body->left)

@@ -435,6 +435,23 @@ static void written_while_sent(void **state)
 	}
 }
 
+/* Of a write that is not over while the rest is sent no event tells, but the file's time: here by another name, of which none tells at all. */
+static void written_while_sent_and_not_told_of(void **state)
+{
+	(void)state;
+	size_t length = 3 * 1024 * 1024;
+	fill("www/large.bin", length, 'a');
+	site_folder("unseen");
+	site_start("root: www", true);
+	struct exchange_seen *seen = begin_slowly("/large.bin");
+	assert_int_equal(link(site_path("www/large.bin"), site_path("unseen/name")), 0);
+	fill("unseen/name", length, 'b');
+	loopback_await(seen);
+	assert_true(seen->aborted);
+	assert_false(seen->ended);
+	loopback_free(seen);
+}
+
 static void client_goes_while_sent(void **state)
 {
 	(void)state;
@@ -547,6 +564,7 @@ int main(void)
 		SITE_TEST(out_of_descriptors),
 		SITE_TEST(replaced_while_sent),
 		SITE_TEST(written_while_sent),
+		SITE_TEST(written_while_sent_and_not_told_of),
 		SITE_TEST(client_goes_while_sent),
 		SITE_TEST(cold_pages_are_read_ahead),
 		SITE_TEST(bounds_are_kept),
