@@ -343,7 +343,7 @@ def test_conditions_do_not_turn_errors(server, proto):
     ("0-", TEN), ("-10", TEN), ("-100", TEN), ("9-9", b"9"), ("0-9", TEN), ("0-100", TEN),
     ("5-99999999999999999999", b"56789"), ("-99999999999999999999", TEN), ("00-04", b"01234")])
 @pytest.mark.parametrize("unit", ["bytes=", "Bytes="])
-def test_good_range(server, unit, spec, wanted):
+def test_good_range(server, unit, spec, wanted, proto):
     response = get(server, "/ten.txt", Range=unit + spec)
     first = TEN.index(wanted)
     assert (response.status, response.body) == (206, wanted)
@@ -354,7 +354,7 @@ def test_good_range(server, unit, spec, wanted):
 
 @pytest.mark.parametrize("spec", ["10-", "10-20", "99999999999999999999-", "-0", "100-200",
     "18446744073709551616-18446744073709551617"])
-def test_unsatisfiable_range(server, spec):
+def test_unsatisfiable_range(server, spec, proto):
     response = get(server, "/ten.txt", Range="bytes=" + spec)
     assert response.status == 416
     assert response.get("Content-Range") == "bytes */10"
@@ -363,44 +363,44 @@ def test_unsatisfiable_range(server, spec):
 @pytest.mark.parametrize("value", ["bytes=", "bytes=-", "bytes=a-b", "bytes=5-4", "bytes 0-4", "bytes:0-4",
     "0-4", "octets=0-4", "bytes=0--4", "bytes=--4", "bytes=0-4-", "bytes=+0-4", "bytes=0x0-4", "bytes=0-4;",
     "=0-4", "", "bytes=0.5-4", "bytes=1"])
-def test_bad_range_is_ignored(server, value):
+def test_bad_range_is_ignored(server, value, proto):
     """What is no range at all does not count: the whole file (RFC 9110, 14.2), or 416 or 400."""
     response = get(server, "/ten.txt", Range=value)
     assert response.status in (200, 400, 416)
     assert response.status != 200 or response.body == TEN
 
 
-def test_range_of_an_empty_file(server):
+def test_range_of_an_empty_file(server, proto):
     assert get(server, "/empty.txt", Range="bytes=0-").status in (200, 416)
     assert get(server, "/empty.txt", Range="bytes=-5").status in (200, 416)
 
 
-def test_range_only_for_get(server):
+def test_range_only_for_get(server, proto):
     """RFC 9110, 14.2: Range is for GET; HEAD says 200 and the whole length."""
     response = get(server, "/ten.txt", "HEAD", Range="bytes=0-4")
     assert (response.status, response.get("Content-Length"), response.get("Content-Range")) == (200, "10", None)
 
 
-def test_accept_ranges(server):
+def test_accept_ranges(server, proto):
     assert get(server, "/ten.txt").get("Accept-Ranges") == "bytes"
 
 
-def test_ranges_of_a_large_file(server):
-    with Connection(server.port) as connection:
+def test_ranges_of_a_large_file(server, proto):
+    with connect(server.port) as connection:
         for first, last in ((0, 0), (1 << 20, (1 << 20) + 9), (100000, 2000000), (len(BIG) - 5, len(BIG) - 1)):
             response = connection.get("/big.bin", fields={"Range": f"bytes={first}-{last}"})
             assert (response.status, response.body) == (206, BIG[first:last + 1])
             assert response.get("Content-Range") == f"bytes {first}-{last}/{len(BIG)}"
 
 
-def test_condition_before_range(server):
+def test_condition_before_range(server, proto):
     etag = get(server, "/ten.txt").get("ETag")
     assert get(server, "/ten.txt", If_None_Match=etag, Range="bytes=0-4").status == 304
     assert get(server, "/ten.txt", If_Modified_Since=date(0), Range="bytes=0-4").status == 304
 
 
 @pytest.mark.parametrize("validator", ["etag", "weak", "other", "date", "later", "earlier", "junk"])
-def test_if_range(server, validator):
+def test_if_range(server, validator, proto):
     """RFC 9110, 13.1.5: only the strong tag, or exactly this date, gives the part; all else the whole."""
     etag = get(server, "/ten.txt").get("ETag")
     value = {"etag": etag, "weak": "W/" + etag, "other": '"x"', "date": date(0), "later": date(10),
@@ -425,7 +425,7 @@ def test_seek_by_curl(server, proto):
     assert got.body == BIG[1000000:]
 
 
-def test_ranges_beyond_four_gigabytes(server):
+def test_ranges_beyond_four_gigabytes(server, proto):
     """Positions that need more than 32 bits."""
     size = (5 << 30) + 3
     with open(server.root / "sparse.bin", "wb") as file:
@@ -446,7 +446,7 @@ def test_ranges_beyond_four_gigabytes(server):
 
 
 @pytest.mark.parametrize("when", [0, 1, -1, -86400 * 365 * 70, 2**31, 2**32 + 5, 253402300799, 253402300800, 2**40])
-def test_odd_times_of_files(server, when):
+def test_odd_times_of_files(server, when, proto):
     """Files from before 1970 and after 9999: served, and a Last-Modified that is one, or none."""
     path = server.root / "odd-time.txt"
     path.write_bytes(b"odd")
