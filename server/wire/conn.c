@@ -217,7 +217,7 @@ static void update_wait(struct conn *c)
 			      : c->cold    ? CONN_WAIT_NONE /* for the disk */
 					   : c->protocol->wait(c);
 	note_idle(c, wait);
-	bool goes_on = link_listed(&c->task.link) || (watched(c) & EV_WRITE);
+	bool goes_on = link_listed(&c->task.link) || (!c->blocked && (watched(c) & EV_WRITE));
 	if (wait == CONN_WAIT_NONE && c->wait == CONN_WAIT_SEND && goes_on)
 		return; /* others are next */
 	if (wait == c->wait && wait != CONN_WAIT_IDLE)

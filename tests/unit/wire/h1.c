@@ -22,6 +22,7 @@
 
 static unsigned observed;
 static enum exchange_end last_end;
+static const char flood[1 << 20]; /* more than a socket holds */
 
 static enum verdict test_handle(struct request *request)
 {
@@ -44,6 +45,13 @@ static enum verdict test_handle(struct request *request)
 		request->response.status = 200;
 		request->response.length = 10;
 		exchange_respond(request, respond_memory(request, "streamed", 8));
+		return TAKEN;
+	}
+	if (slice_equal(path, SLICE("/flood")) || request->upgrade.len) {
+		request->response.status = request->upgrade.len ? 101 : 200;
+		request->response.upgrade = request->upgrade;
+		request->response.length = LENGTH_UNKNOWN;
+		exchange_respond(request, respond_memory(request, flood, sizeof flood));
 		return TAKEN;
 	}
 	return PASS;
@@ -338,6 +346,32 @@ static void says_close_when_worn(void **state)
 	close(fd);
 }
 
+/* Who holds a tunnel's other end says how long it may wait, also where a slow answer went before it. */
+static void leaves_a_tunnel_its_time_behind_a_slow_answer(void **state)
+{
+	(void)state;
+	static const char requests[] =
+		"GET /flood HTTP/1.1\r\nHost: x\r\n\r\n"
+		"GET /tunnel HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
+	static char got[1 << 17];
+	int fd = connect_client();
+	struct conn *c = one_wire_newest();
+	assert_int_equal(send(fd, requests, sizeof requests - 1, 0), sizeof requests - 1);
+	one_wire_turn();
+	assert_true(c->blocked && c->wait == CONN_WAIT_SEND);
+	size_t length = 0;
+	for (int i = 0; i < 1000 && length < sizeof flood + 1000; i++) {
+		ssize_t n = recv(fd, got, sizeof got, 0);
+		length += n > 0 ? (size_t)n : 0;
+		one_wire_turn();
+	}
+	assert_true(c->blocked && c->wait == CONN_WAIT_NONE);
+	close(fd);
+	one_wire_turn();
+	one_wire_turn();
+	assert_int_equal(wire_open(world.wire), 0);
+}
+
 static unsigned offers;
 
 static void learn_to_send_files(struct transport *t)
@@ -432,6 +466,7 @@ int main(void)
 		CASE(tells_observers_of_each_exchange_once),
 		CASE(says_close_while_draining),
 		CASE(says_close_when_worn),
+		CASE(leaves_a_tunnel_its_time_behind_a_slow_answer),
 		CASE(offers_long_files),
 		CASE(ends_where_a_file_is_written_while_it_is_read),
 	};
