@@ -107,7 +107,8 @@ static void refuse_head(struct conn *c, const char *bytes, size_t length, unsign
 	struct slice begun = {bytes, length < SOUND_MAX ? length : SOUND_MAX};
 	begun = arena_slice(&s->request.arena, begun);
 	h1_note_line(&s->request, begun.ptr, begun.len);
-	const char *line = memchr(bytes, '\n', length);
+	/* a head of which the first line alone is too long, however much of it was read at once */
+	const char *line = memchr(bytes, '\n', begun.len);
 	if (status == 431 && !line)
 		status = 414;
 	refuse(s, status);
