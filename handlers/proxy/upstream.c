@@ -237,8 +237,9 @@ static const struct option timeout_rows[] = {
 		.preset = "60s",
 		.example = "5m",
 		.prose =
-			"How long a backend may be silent, before the head of its answer and within its "
-			"body, while weir waits for it. Streams of server-sent events may be silent longer."},
+			"How long weir waits for a backend, else 504: for the whole head of an answer since the request was sent, or since an interim "
+			"answer; between two parts of its body, which then ends unfinished; and for it to take more of the request. What the "
+			"client takes to send or to read does not count, and streams of server-sent events may be silent for any time."},
 	{.name = "idle",
 		.type = OPTION_DURATION,
 		.offset = offsetof(struct upstream, idle_timeout),

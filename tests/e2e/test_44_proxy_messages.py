@@ -498,3 +498,26 @@ sites:
     with Connection(server.port) as connection:
         response = connection.get(target)
     assert (response.all("X-Frame-Options"), response.all("X-Own"), response.all("X-Gone"), response.all("X-Stays")) == (["DENY"], ["ours"], [], ["1"])
+
+
+# --- Heads that come slowly. ---
+
+def test_a_head_in_drips(stage):
+    """The whole head has its time, however often some of it comes; interim answers give it anew."""
+    def drips(peer, head):
+        while True:
+            peer.send(b"HTTP/1.1 102 Processing\r\n\r\n" if "patient" in head.target else b"X-A: b\r\n" if peer.begun else b"HTTP/1.1 200 OK\r\n")
+            peer.begun += 1
+            if peer.begun == 6:
+                peer.send(OK)
+                return True
+            time.sleep(0.3)
+
+    def begin(peer, head):
+        peer.begun = 0
+        return drips(peer, head)
+
+    stage.origin.scripts["drips"] = begin
+    with Connection(stage.scripted) as connection:
+        assert connection.get("/drips").status == 504
+        assert connection.get("/drips?patient").status == 200
