@@ -137,7 +137,7 @@ class Origin:
         self.connections = 0
         self.faults = []
         self.peers = set()
-        self.listener = self.place = None
+        self.listener = self.kept_port = None
         self.open()
 
     def __enter__(self):
@@ -162,13 +162,13 @@ class Origin:
             family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
             self.listener = socket.create_server((self.host, self.port), family=family, backlog=512)
             self.port = self.listener.getsockname()[1]
-        self.release()
+        self.vacate()
         threading.Thread(target=self.run, args=(self.listener,), daemon=True).start()
 
-    def release(self):
-        if self.place:
-            self.place.close()
-        self.place = None
+    def vacate(self):
+        if self.kept_port:
+            self.kept_port.close()
+        self.kept_port = None
 
     def deafen(self):
         """Listens no more. The port stays ours: another test's server there would answer."""
@@ -177,9 +177,9 @@ class Origin:
         self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
         if not self.path:
-            self.place = socket.socket(self.listener.family)
-            self.place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self.place.bind((self.host, self.port))
+            self.kept_port = socket.socket(self.listener.family)
+            self.kept_port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self.kept_port.bind((self.host, self.port))
 
     def retire(self):
         """Listens no more and ends all connections, which are idle. When this returns weir has seen it: an end is sent, but not
@@ -207,7 +207,7 @@ class Origin:
 
     def close(self):
         self.shut()
-        self.release()
+        self.vacate()
 
     def targets(self):
         with self.lock:
