@@ -12,7 +12,7 @@
 #include "base/inbox.h"
 #include "base/list.h"
 
-#define LOOP_SCRATCH 131072 /* bytes of scratch: what one read may take */
+#define LOOP_SCRATCH 131072 /* bytes of scratch */
 #define LOOP_WHEEL   512    /* slots */
 #define LOOP_TICK_MS 250    /* a deadline is kept to within one tick, never early */
 #define LOOP_LOOK_US 120    /* how long the loop looks for an answer before it sleeps */

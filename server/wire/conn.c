@@ -78,7 +78,7 @@ ssize_t conn_read(struct conn *c, char **bytes)
 {
 	*bytes = c->wire->loop->scratch;
 	return account_read(
-		c, c->transport.ops->read(&c->transport, *bytes, LOOP_SCRATCH), LOOP_SCRATCH);
+		c, c->transport.ops->read(&c->transport, *bytes, CONN_READ_MOST), CONN_READ_MOST);
 }
 
 /* Makes sure that there is room behind what waits: moves it to the front, or to a larger block, up to `limit` octets. */

@@ -20,6 +20,8 @@
 	(256 * 1024) /* where sending is paced: what is more waits for timers all the same */
 #define CONN_ROUND                                                                                 \
 	(16 * 1024) /* what a look at the protocol costs of it: many small answers are work, too */
+#define CONN_READ_MOST                                                                             \
+	(64 * 1024) /* what one read takes: so much a connection may be left with of requests to come */
 #define CONN_READ_BLOCK     (16 * 1024) /* what is read at once into memory of the connection's own */
 #define CONN_RATE_WINDOW_MS 10000       /* the span of time that the least rate is judged by */
 #define CONN_LINGER_MS      2000        /* how long a closed connection is still read from */

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Runs weir for a test: a folder of its own, free ports, READY by the notify socket, and only its own processes ended."""
+import collections
 import http.client
 import json
 import os
@@ -60,6 +61,9 @@ def instrumented():
     return any(word in program for word in (b"__asan_init", b"__tsan_init", b"__gcov_exit"))
 
 
+GIVEN = collections.deque(maxlen=1000)  # ports: nobody listens at them yet
+
+
 def free_port():
     """A port that nobody uses, below the range from which the kernel gives ports to clients."""
     with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
@@ -67,11 +71,14 @@ def free_port():
     top = low - 1 if low > 12000 else 65000
     for _ in range(200):
         port = random.SystemRandom().randint(10000 if top > 12000 else 1025, top)
+        if port in GIVEN:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind(("0.0.0.0", port))
             except OSError:
                 continue
+            GIVEN.append(port)
             return port
     raise AssertionError("no free port")
 

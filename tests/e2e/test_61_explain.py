@@ -183,8 +183,9 @@ def test_nothing_is_written(file):
 
 @pytest.mark.skipif(not ROOT, reason="needs another account to become")
 def test_by_another_than_root(file):
-    """No rights are needed but those of reading."""
-    run = subprocess.run([WEIR, "explain", "-c", file, "--json", "http://example.com:8080/"], capture_output=True, text=True,
+    """No rights are needed but those of reading; of the program, too, wherever it was built."""
+    program = shutil.copy(WEIR, file.parent / "program")
+    run = subprocess.run([program, "explain", "-c", file, "--json", "http://example.com:8080/"], capture_output=True, text=True,
         timeout=20, user="nobody", group="nogroup", extra_groups=[], cwd="/", check=False)
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout)["answer"]["status"] == 200 and "account" not in json.loads(run.stdout)
