@@ -391,6 +391,7 @@ static void bury(struct supervisor *s, struct child *child, const char *why, str
 void child_abandon(struct supervisor *s, struct child *child)
 {
 	log_error("worker %d was killed and does not end: it is left behind", (int)child->pid);
+	helpers_kill(s, child); /* its ends stay open: they would not see that it is gone */
 	bury(s, child, "did not end", (struct slice){NULL, 0});
 }
 

@@ -383,6 +383,15 @@ void helpers_orphan(struct supervisor *s, const struct child *worker)
 	}
 }
 
+void helpers_kill(struct supervisor *s, const struct child *worker)
+{
+	list_each (link, &s->helpers) {
+		struct helper *helper = container_of(link, struct helper, link);
+		if (helper->worker == worker)
+			helper_kill(helper);
+	}
+}
+
 /* --- With the worker. --- */
 
 void helpers_hear(struct supervisor *s, const struct child *worker)

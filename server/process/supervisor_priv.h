@@ -198,6 +198,8 @@ struct asker helper_asker(const struct helper *helper);
 void helpers_hear(struct supervisor *s, const struct child *worker);
 /* The worker is READY: what its helpers have kept is what the next worker's helpers find. */
 void helpers_commit(struct supervisor *s, const struct child *worker);
+/* The worker does not end: its helpers do. */
+void helpers_kill(struct supervisor *s, const struct child *worker);
 /* The worker is gone: its helpers have to end. */
 void helpers_orphan(struct supervisor *s, const struct child *worker);
 /* The log is another one now, for the helpers of all workers that were READY. */

@@ -274,8 +274,8 @@ def test_stops_with_a_hung_disk(stage, how):
         os.rename(stage.weir.folder / "root.old", stage.weir.root)
     stage.weir.process.send_signal(signal.SIGTERM)
     try:
-        # `drain`, what a worker and then its signer get beyond it, and the patience for one that was killed and does not die
-        wait_for(lambda: stage.weir.process.poll() is not None, 12, "weir stops while a disk hangs")
+        # `drain`, what a worker gets beyond it, and the patience for one that was killed and does not die
+        wait_for(lambda: stage.weir.process.poll() is not None, 10, "weir stops while a disk hangs")
         assert stage.weir.process.returncode == 0
     finally:
         stage.disk.die()
