@@ -345,7 +345,8 @@ void forward_trailers(struct fields *fields)
 		const struct field *field = &fields->list[i];
 		/* the fields that weir knows are those of heads (RFC 9110, 6.5.1) */
 		if ((field->id == FIELD_OTHER || field->id == FIELD_ETAG) &&
-			!identity_claimed(field) && !memchr(field->name.ptr, '_', field->name.len))
+			!tells_software(field) && !identity_claimed(field) &&
+			!memchr(field->name.ptr, '_', field->name.len))
 			fields->list[kept++] = *field;
 	}
 	fields->count = kept;

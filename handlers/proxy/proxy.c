@@ -76,6 +76,7 @@ static enum pull passage_pull(struct source *source, struct chunks *out, size_t 
 	if (verdict == PULL_END && p->answer->trailers) {
 		p->trailers = *p->answer->trailers;
 		forward_trailers(&p->trailers);
+		respond_strip(p->request->scope, &p->trailers);
 		p->source.trailers = p->trailers.count ? &p->trailers : NULL;
 	}
 	p->failed = p->failed || verdict == PULL_FAILED;

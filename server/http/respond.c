@@ -89,6 +89,15 @@ void respond_decorate(
 	}
 }
 
+void respond_strip(const struct scope *scope, struct fields *trailers)
+{
+	const struct header_rules *rules = &scope->core->headers;
+	for (size_t i = 0; i < rules->remove_count; i++)
+		fields_remove_named(trailers, rules->remove[i]);
+	for (size_t i = 0; i < rules->set_count; i++)
+		fields_remove_named(trailers, rules->set[i].name);
+}
+
 /* --- Statuses. --- */
 
 static struct slice error_page_path(const struct request *request, unsigned status)

@@ -500,6 +500,20 @@ sites:
     assert (response.all("X-Frame-Options"), response.all("X-Own"), response.all("X-Gone"), response.all("X-Stays")) == (["DENY"], ["ours"], [], ["1"])
 
 
+def test_headers_of_the_site_in_trailers(weir, stage):
+    """What it removes or says itself comes by no other way; nor what tells of software."""
+    server = weir("""
+threads: 1
+sites:
+  - { listen: "http://127.0.0.1:$port", proxy: "$origin", headers: { set: { X-Own: ours }, remove: [X-Gone] } }
+""", values={"origin": stage.origin.address})
+    target = say(stage, "headers-trailed", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n"
+                 b"x-own: theirs\r\nX-Gone: 1\r\nX-AspNet-Version: 4\r\nServer: evil\r\nX-Stays: 1\r\n\r\n", end="keep")
+    with Connection(server.port) as connection:
+        response = connection.get(target)
+    assert (response.body, response.all("X-Own"), response.trailers) == (b"ok", ["ours"], [("X-Stays", "1")])
+
+
 # --- Heads that come slowly. ---
 
 def test_a_head_in_drips(stage):
