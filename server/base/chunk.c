@@ -187,6 +187,20 @@ void chunks_move(struct chunks *to, struct chunks *from)
 	chunks_init(from);
 }
 
+void chunks_gather(struct chunks *to, struct chunks *from, uint64_t least)
+{
+	while (!chunks_empty(from)) {
+		const struct chunk *span = from->first;
+		uint64_t length = span->length;
+		if (span->ptr && length < least) {
+			chunks_copy(to, span->ptr, (size_t)length);
+			chunks_consume(from, length);
+		} else {
+			chunks_move_some(to, from, length);
+		}
+	}
+}
+
 /* Takes the first span out of the queue, still whole. */
 static struct chunk *take_first(struct chunks *q)
 {

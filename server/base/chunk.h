@@ -49,6 +49,8 @@ void chunks_file(struct chunks *q, struct ref *owner, int fd, off_t offset, uint
 void chunks_copy(struct chunks *q, const void *bytes, size_t length);
 /* Moves all spans of `from` behind those of `to`. */
 void chunks_move(struct chunks *to, struct chunks *from);
+/* Likewise, but memory spans shorter than `least` are copied: where much waits, each would keep somebody's whole block. */
+void chunks_gather(struct chunks *to, struct chunks *from, uint64_t least);
 /* Moves spans of at most `limit` bytes in all from the front of `from`; splits the last where needed. */
 void chunks_move_some(struct chunks *to, struct chunks *from, uint64_t limit);
 /* May a span of a file still be read; or `read`, is what was read of it its own? */

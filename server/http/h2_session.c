@@ -358,6 +358,11 @@ void h2_session_consume(struct h2_session *s, struct h2_part *part, size_t lengt
 		nghttp2_session_consume_stream(s->ng, part->id, length);
 }
 
+void h2_session_narrow(struct h2_session *s, const struct h2_part *part, uint32_t window)
+{
+	nghttp2_session_set_local_window_size(s->ng, NGHTTP2_FLAG_NONE, part->id, (int32_t)window);
+}
+
 /* --- The connection. --- */
 
 void h2_session_end(struct h2_session *s, enum h2_code code)

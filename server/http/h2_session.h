@@ -157,6 +157,9 @@ void h2_session_reset(struct h2_session *session, struct h2_part *part, enum h2_
 /* Gives octets back to the peer's window; part NULL: to the connection's only. */
 void h2_session_consume(struct h2_session *session, struct h2_part *part, size_t length);
 
+/* The stream's window is smaller from here on. The difference is the owner's not to give back. Not before the peer has acknowledged our SETTINGS. */
+void h2_session_narrow(struct h2_session *session, const struct h2_part *part, uint32_t window);
+
 /* --- Of the connection. --- */
 
 /* It ends with a GOAWAY. */

@@ -128,24 +128,13 @@ static void h1_send_info(struct request *request, unsigned status, const struct 
 	conn_touch(s->conn);
 }
 
-/* A client that does not read must not cost more than what waits for it: small pieces are copied, where they would keep a block of
- * somebody's each. */
+/* A client that does not read must not cost more than what waits for it. */
 static void put_spans(struct conn *c, struct chunks *spans)
 {
-	if (!c->blocked) {
+	if (c->blocked)
+		chunks_gather(&c->out, spans, CONN_READ_BLOCK);
+	else
 		chunks_move(&c->out, spans);
-		return;
-	}
-	while (!chunks_empty(spans)) {
-		const struct chunk *span = spans->first;
-		uint64_t length = span->length;
-		if (span->ptr && length < CONN_READ_BLOCK) {
-			chunks_copy(&c->out, span->ptr, (size_t)length);
-			chunks_consume(spans, length);
-		} else {
-			chunks_move_some(&c->out, spans, length);
-		}
-	}
 }
 
 /* Trailers go to whoever reads chunks, as others send them: TE tells that nothing on the way drops them (RFC 9110, 6.5.1), and

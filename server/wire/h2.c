@@ -304,6 +304,9 @@ static bool h2_settle(struct conn *c)
 	struct h2_conn *h2 = c->state;
 	bool sent = false, again;
 	finish_sent(h2);
+	/* what waits for the kernel need not wait twice; a little is not worth a call of its own */
+	if (c->blocked && (c->transport.unsent || c->out.memory >= H2_QUEUED_LITTLE))
+		return false;
 	do {
 		feed(h2);
 		again = give_out(h2);

@@ -4,9 +4,36 @@
 #include "wire/h2_stream.h"
 #include "wire/wire_priv.h"
 
+/* How much of a body may be under way or wait: where there are many, and nobody takes them, it is that which they cost. */
+static uint32_t share(const struct wire *wire)
+{
+	if (wire->h2_bodies <= H2_BODIES)
+		return H2_WINDOW;
+	return wire->h2_bodies <= 2 * H2_BODIES ? H2_WINDOW / 2 : H2_WINDOW / 4;
+}
+
+static void narrow(struct h2_stream *s)
+{
+	uint32_t window = share(s->h2->conn->wire);
+	if (window >= s->allowed || !s->h2->settled)
+		return;
+	s->withheld += s->allowed - window;
+	s->allowed = window;
+	h2_session_narrow(s->h2->session, &s->part, window);
+}
+
 static void consume(struct h2_stream *s, uint64_t length)
 {
-	h2_session_consume(s->h2->session, s->closed ? NULL : &s->part, (size_t)length);
+	struct h2_session *session = s->h2->session;
+	if (s->closed) {
+		h2_session_consume(session, NULL, (size_t)length);
+		return;
+	}
+	narrow(s);
+	uint64_t kept = length < s->withheld ? length : s->withheld;
+	s->withheld -= (uint32_t)kept;
+	h2_session_consume(session, NULL, (size_t)kept);
+	h2_session_consume(session, &s->part, (size_t)(length - kept));
 }
 
 void h2_body_wake(struct h2_stream *s)
@@ -67,6 +94,8 @@ static enum pull body_pull(struct source *source, struct chunks *out, size_t roo
 static void body_cancel(struct source *source)
 {
 	struct h2_stream *s = container_of(source, struct h2_stream, body);
+	if (s->body_held)
+		s->h2->conn->wire->h2_bodies--;
 	s->body_held = false;
 	s->body_wanted = false;
 	s->request.input = INPUT_DONE;
@@ -88,6 +117,8 @@ void h2_body_init(struct h2_stream *s)
 	if (s->part.ended || (s->request.length == 0 && !s->request.upgrade.len))
 		return;
 	s->body_held = true;
+	s->allowed = H2_WINDOW;
+	s->h2->conn->wire->h2_bodies++;
 	s->request.body = &s->body;
 }
 

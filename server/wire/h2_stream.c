@@ -11,6 +11,7 @@
 #include "wire/wire_priv.h"
 
 #define STREAMS_KEPT 128
+#define REST         2048 /* octets left of a block that are dear where they wait */
 
 /* --- Memory. --- */
 
@@ -221,6 +222,23 @@ static void note_waiting(struct h2_stream *s)
 	s->waiting = s->part.out.memory;
 }
 
+/* A peer that does not read must not cost more than what waits for it: neither pieces nor what is left of one may keep a block each. */
+static void put_spans(struct h2_stream *s, struct chunks *body)
+{
+	const struct conn *c = s->h2->conn;
+	struct chunks *out = &s->part.out, rest;
+	bool waits = c->blocked || (out->length && s->progress != conn_now_ms(c));
+	if (out->length && out->length <= REST && body->length >= CONN_READ_BLOCK) {
+		chunks_init(&rest);
+		chunks_move(&rest, out);
+		chunks_gather(out, &rest, CONN_READ_BLOCK);
+	}
+	if (waits)
+		chunks_gather(out, body, CONN_READ_BLOCK);
+	else
+		chunks_move(out, body);
+}
+
 static void h2_send_body(
 	struct request *request, struct chunks *body, bool end, const struct fields *trailers)
 {
@@ -229,7 +247,7 @@ static void h2_send_body(
 		chunks_clear(body);
 		return;
 	}
-	chunks_move(&s->part.out, body);
+	put_spans(s, body);
 	note_waiting(s);
 	if (end) {
 		s->part.out_end = true;

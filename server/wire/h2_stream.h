@@ -26,7 +26,10 @@ struct h2_stream {
 	uint64_t whole_at; /* h2->queued when its last octet was there */
 	uint64_t waiting;  /* octets of memory in part.out, as h2->waiting counts them */
 	uint32_t progress; /* when octets moved last, in ms */
-	uint32_t window;   /* begin of the span in which the rate is counted */
+	uint32_t allowed;  /* of the request's body: what may be under way or wait */
+	uint32_t
+		withheld; /* of what is pulled next the peer may not send as much again: it was allowed more */
+	uint32_t window; /* begin of the span in which the rate is counted */
 	uint32_t rate_bytes;
 	uint8_t wait;      /* enum conn_wait, at the last sweep */
 	uint16_t status;   /* to refuse the head with; 0: none */

@@ -22,6 +22,7 @@ struct wire {
 	unsigned free_stream_count;
 	struct h2_stream *free_h2_streams;
 	unsigned free_h2_stream_count;
+	unsigned h2_bodies; /* of requests, that somebody may still pull */
 	bool stopping;
 };
 

@@ -180,6 +180,29 @@ static void large_copies(void **state)
 	free(bytes);
 }
 
+static void gathered_pieces_keep_no_block(void **state)
+{
+	(void)state;
+	struct chunks from, to;
+	chunks_init(&from);
+	chunks_init(&to);
+	struct chunk_block *block = chunk_block(65536);
+	memset(block->bytes, 'a', 200);
+	for (unsigned i = 0; i < 3; i++) {
+		ref_get(&block->ref);
+		chunks_memory(&from, &block->ref, block->bytes, i == 1 ? 100 : 99);
+	}
+	chunks_gather(&to, &from, 100);
+	assert_whole(&to);
+	assert_true(chunks_empty(&from));
+	assert_int_equal(to.length, 298);
+	assert_int_equal(block->ref.count, 2); /* ours, and that of the long piece */
+	assert_ptr_equal(to.first->next->ptr, block->bytes);
+	chunks_clear(&to);
+	assert_int_equal(block->ref.count, 1);
+	ref_put(&block->ref);
+}
+
 static void blocks_have_room(void **state)
 {
 	(void)state;
@@ -204,6 +227,7 @@ int main(void)
 		cmocka_unit_test(copies_fill_their_block),
 		cmocka_unit_test(split_copies_are_not_filled),
 		cmocka_unit_test(large_copies),
+		cmocka_unit_test(gathered_pieces_keep_no_block),
 		cmocka_unit_test(blocks_have_room),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
