@@ -11,7 +11,7 @@
 
 /* --- Watching. --- */
 
-static int watched(const struct conn *c)
+static int watched(struct conn *c)
 {
 	return ev_is_active(&c->watch) ? c->watch.events & (EV_READ | EV_WRITE) : 0;
 }

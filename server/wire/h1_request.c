@@ -148,6 +148,7 @@ unsigned h1_read_head(struct h1_stream *s, const char *head, size_t length)
 	unsigned status = h1_parse_request(copy, length, &r->arena, &line, &r->fields);
 	if (status) {
 		h1_note_line(r, copy, length);
+		r->fields.count = 0; /* some may have been read: nothing of it is believed */
 		return status;
 	}
 	r->major = 1;
