@@ -127,7 +127,7 @@ def test_churn(server):
         before, memory = descriptors(server.worker()), resident(server.worker())
         list(pool.map(run, range(1600)))
     wait_for(lambda: descriptors(server.worker()) <= before + 5, 5, "descriptors back")
-    assert resident(server.worker()) < memory + (8 << 20)
+    assert resident(server.worker()) < memory + (8 << 20) or instrumented()  # a sanitizer keeps what was freed
     assert alive(server.port)
 
 
