@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from client import Connection, curl
+from client import connect, curl
 from fileroot import (PAST, SECOND, SECRET, SUFFIX, ask, date, encode, fields, made, max_age, put, seconds_of, words)
 
 CONFIG = """
@@ -260,9 +260,9 @@ def test_a_fresh_one_behind_a_stale_one(server, proto):
     assert get(server, "/mixed.html", "zstd, identity;q=0").status == 406
 
 
-def test_sidecars_come_and_go(server):
+def test_sidecars_come_and_go(server, proto):
     """DESIGN §3: changed on disk, the next request sees the change, on every thread."""
-    connections = [Connection(server.port) for _ in range(4)]
+    connections = [connect(server.port) for _ in range(4)]
     turns = itertools.cycle(connections)
 
     def all_see(wanted, status=200):
@@ -313,9 +313,9 @@ def test_sidecar_written_in_place(server, proto):
 # --- Sidecars that are none ---
 
 @pytest.mark.parametrize("kind", ["folder", "fifo", "dangling", "loop", "outside", "unreadable"])
-def test_no_regular_sidecar(server, kind):
+def test_no_regular_sidecar(server, kind, proto):
     """DESIGN §3: what cannot answer for the file is passed over: no hang, no error, nothing from outside of the root."""
-    name = kind + ".html"
+    name = f"{kind}-{proto}.html"
     put(server.root, name, PAGE)
     path = server.root / (name + ".gz")
     put(server.folder, "outside.gz", SECRET)
@@ -328,23 +328,23 @@ def test_no_regular_sidecar(server, kind):
     assert time.monotonic() - begin < 2
 
 
-def test_sidecar_by_an_inner_link(server):
+def test_sidecar_by_an_inner_link(server, proto):
     """DESIGN §2, symlinks: inside."""
-    put(server.root, "linked.html", PAGE)
+    put(server.root, f"linked-{proto}.html", PAGE)
     put(server.root, "store/data", CODED["gzip"])
-    os.symlink("store/data", server.root / "linked.html.gz")
-    assert coding_of(get(server, "/linked.html", "gzip")) == "gzip"
+    os.symlink("store/data", server.root / f"linked-{proto}.html.gz")
+    assert coding_of(get(server, f"/linked-{proto}.html", "gzip")) == "gzip"
 
 
-def test_age_of_a_link(server):
+def test_age_of_a_link(server, proto):
     """DESIGN §3: it is the file that must not be newer, not the link that names it."""
     put(server.root, "store/page", PAGE, PAST + 10)
-    os.symlink("store/page", server.root / "aged.html")
-    os.utime(server.root / "aged.html", (PAST, PAST), follow_symlinks=False)
-    put(server.root, "aged.html.gz", CODED["gzip"], PAST + 5)
-    assert coding_of(get(server, "/aged.html", "gzip")) == "-"
-    os.utime(server.root / "aged.html.gz", (PAST + 10, PAST + 10))
-    assert coding_of(get(server, "/aged.html", "gzip")) == "gzip"
+    os.symlink("store/page", server.root / f"aged-{proto}.html")
+    os.utime(server.root / f"aged-{proto}.html", (PAST, PAST), follow_symlinks=False)
+    put(server.root, f"aged-{proto}.html.gz", CODED["gzip"], PAST + 5)
+    assert coding_of(get(server, f"/aged-{proto}.html", "gzip")) == "-"
+    os.utime(server.root / f"aged-{proto}.html.gz", (PAST + 10, PAST + 10))
+    assert coding_of(get(server, f"/aged-{proto}.html", "gzip")) == "gzip"
 
 
 def test_unreadable_file_with_a_sidecar(server, proto):

@@ -11,7 +11,7 @@ import urllib.parse
 
 import pytest
 
-from client import Connection, curl
+from client import connect, curl
 from fileroot import PAST, SECRET, Links, ask, browser_join, date, entries, made, put, resolved
 
 CONFIG = """
@@ -189,7 +189,7 @@ def follow(server, folder):
     links = [url for url in resolved(response.body.decode("utf-8", "replace"),
         server.url(folder)) if urllib.parse.urlsplit(url).path.startswith(folder)]
     found = {}
-    with Connection(server.port) as connection:
+    with connect(server.port) as connection:
         for url in links:
             split = urllib.parse.urlsplit(url)
             name = urllib.parse.unquote_to_bytes(split.path.removeprefix(folder))
@@ -399,11 +399,11 @@ def test_edge_of_a_page(server, many, proto):
 
 # --- Freshness and conditions ---
 
-def test_changes_are_seen(server):
+def test_changes_are_seen(server, proto):
     """DESIGN §3: changed on disk: the next request sees the change, on every thread."""
     folder = server.root / "fresh"
-    folder.mkdir()
-    connections = [Connection(server.port) for _ in range(4)]
+    folder.mkdir(exist_ok=True)
+    connections = [connect(server.port) for _ in range(4)]
     turns = itertools.cycle(connections)
 
     def all_see(wanted):
@@ -430,9 +430,9 @@ def test_changes_are_seen(server):
 
 
 @pytest.mark.parametrize("change", ["appears", "grows", "ages", "goes"])
-def test_validators_of_a_listing(server, change):
+def test_validators_of_a_listing(server, change, proto):
     """RFC 9110, 8.8.1, 13.2.2: where a listing has validators they change with all that it shows; a folder's own time would not."""
-    folder = f"valid-{change}"
+    folder = f"valid-{change}-{proto}"
     path = put(server.root, folder + "/a.txt", b"a")
     put(server.root, folder + "/b.txt", b"b")
     os.utime(server.root / folder, (PAST, PAST))

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from client import Connection, curl
+from client import connect, curl
 from fileroot import SECRET, ask, date, encode, made, max_age, parts, put, words
 from server import free_port
 
@@ -274,9 +274,9 @@ def test_page_that_may_not_be_read(server, proto):
     os.chmod(path, 0o644)
 
 
-def test_kept_connection(server):
+def test_kept_connection(server, proto):
     """Pages, 404s and files in turn on one connection: none is taken for another."""
-    with Connection(server.port) as connection:
+    with connect(server.port) as connection:
         for number in range(60):
             assert connection.get(f"/route/{number}", fields={"Sec-Fetch-Dest": "document"}).body == PAGE
             assert connection.get(f"/route/{number}", fields={"Sec-Fetch-Dest": "script"}).status == 404
