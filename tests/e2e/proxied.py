@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-from client import Connection, connect
+from client import Connection, Ended, connect
 from origin import Origin
 from recorder import Recorder
 from server import Server
@@ -42,6 +42,17 @@ def told(response):
     """What the recorder says that it was asked."""
     assert response.status == 200, response
     return Told(**json.loads(response.body))
+
+
+def unless_refused(read):
+    """What is read; None where the request was refused: by 400, or, as malformed in HTTP/2, by the end of its stream."""
+    try:
+        response = read()
+    except Ended as fault:
+        if getattr(fault, "code", None) != 1:  # PROTOCOL_ERROR
+            raise
+        return None
+    return None if response.status == 400 else response
 
 
 class Proxied:

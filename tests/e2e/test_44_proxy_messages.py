@@ -8,11 +8,14 @@ import time
 
 import pytest
 
-from client import Connection, connect
+from client import SCHEMES, Connection, connect
+from h2client import PROTOCOL_ERROR
+from h2client import head as h2_head
 from origin import OK, Gone, answer, plain
-from proxied import Proxied, told
+from proxied import Proxied, told, unless_refused
 
 SIMPLE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
+HTTP2 = ("h2", "h2c")
 
 
 @pytest.fixture(scope="module")
@@ -74,21 +77,36 @@ REQUEST_FIELDS = {
 }
 
 
+OF_HTTP_1 = {"connection", "proxy-connection", "keep-alive", "upgrade", "te"}
+
+
+def over(proto, value):
+    """What weir says of a request over HTTP/1.1 in clear, as it says it of the same one over this protocol."""
+    own = {"http": SCHEMES[proto], "1.1 weir": "2.0 weir" if proto in HTTP2 else "1.1 weir"}
+    return own.get(value, value.replace(";proto=http", f";proto={SCHEMES[proto]}"))
+
+
 @pytest.mark.parametrize("name", REQUEST_FIELDS)
-def test_request_fields(stage, name):
+def test_request_fields(stage, name, proto):
+    """Connection and what it is about is malformed in HTTP/2 (RFC 9113, 8.2.2)."""
     fields, expected = REQUEST_FIELDS[name]
+    if proto in HTTP2 and OF_HTTP_1 & {key.lower() for key, _ in fields}:
+        with connect(stage.recorded) as connection:
+            number = connection.headers(h2_head("GET", "/x", *[(key.lower(), value) for key, value in fields], scheme=connection.scheme))
+            assert connection.outcome(number) in (("status", 400), ("reset", PROTOCOL_ERROR))
+        return
     got = stage.tell("/x", fields=fields)
     for key, values in expected.items():
-        assert got.all(key) == values, (key, got.fields)
+        assert got.all(key) == [over(proto, value) for value in values], (key, got.fields)
     assert not {"upgrade", "te", "x-hop", "x-one"} & set(got.words("Connection"))
 
 
 @pytest.mark.parametrize("field", ["Content_Length: 5", "Transfer_Encoding: chunked", "Host_: evil"])
-def test_what_an_underscore_hides(stage, field):
+def test_what_an_underscore_hides(stage, field, proto):
     """What a backend may take for framing is refused or left out."""
-    with Connection(stage.recorded) as connection:
-        response = connection.get("/", fields=[tuple(field.split(": "))])
-    assert response.status == 400 or not told(response).all(field.split(":")[0])
+    with connect(stage.recorded) as connection:
+        response = unless_refused(lambda: connection.get("/", fields=[tuple(field.split(": "))]))
+    assert response is None or not told(response).all(field.split(":")[0])
 
 
 @pytest.mark.parametrize("host,forwarded", [
@@ -105,14 +123,15 @@ def test_host_and_forwarded(stage, host, forwarded, proto):
     assert re.fullmatch(r'(?:"[^"]*"|[!#$%&\'*+.^_`|~0-9a-z-]+)', host_said), host_said
 
 
-def test_forwarded_of_ipv6(stage, weir):
+@pytest.mark.parametrize("version", ["h1", "h2c"])
+def test_forwarded_of_ipv6(stage, weir, version):
     try:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
     except OSError:
         pytest.skip("no IPv6 here")
     server = weir('threads: 1\nsites:\n  - { listen: "http://[::1]:$port", proxy: "127.0.0.1:$recorder" }\n',
                   values={"recorder": stage.recorder.port})
-    with Connection(server.port, host="::1") as connection:
+    with connect(server.port, version, host="::1") as connection:
         got = told(connection.get("/"))
     assert got.all("X-Forwarded-For") == ["::1"]
     assert 'for="[::1]"' in got.all("Forwarded")[0]
@@ -216,16 +235,16 @@ def test_many_fields_pass(stage, proto):
 
 
 @pytest.mark.parametrize("scheme", [b"http://", b"HTTP://", b"//"])
-def test_location_of_the_backend(stage, scheme):
+def test_location_of_the_backend(stage, scheme, proto):
     """A redirect to where the backend believes to be leads the client to the site, not behind it."""
     target = say(stage, "redirected", b"HTTP/1.1 302 Found\r\nLocation: %s%s/next?a=b\r\nContent-Length: 0\r\n\r\n"
                  % (scheme, stage.origin.address.encode()), end="keep")
-    with Connection(stage.scripted) as connection:
+    with connect(stage.scripted) as connection:
         location = connection.get(target, host="site.test").get("Location")
-    assert location in ("/next?a=b", "http://site.test/next?a=b"), location
+    assert location in ("/next?a=b", f"{SCHEMES[proto]}://site.test/next?a=b"), location
 
 
-# --- Answers: what weir makes of them for HTTP/1.1 and for HTTP/1.0. ---
+# --- Answers: what weir makes of them for all protocols and for HTTP/1.0. ---
 # name: (method, the answer, how it ends, status, body)
 
 ANSWERS = {
@@ -261,22 +280,31 @@ ANSWERS = {
 }
 
 
-@pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/1.0"])
-@pytest.mark.parametrize("name", ANSWERS)
-def test_answers(stage, name, version):
+def answer_of(stage, connection, name, **options):
+    """The answer of that name, looked at as far as it is the same for all."""
     method, sent, end, status, body = ANSWERS[name]
-    target = say(stage, f"answer_{name}", sent, end=end)
+    connection.request(say(stage, f"answer_{name}", sent, end=end), method=method, **options)
+    response = connection.read(method)
+    assert (response.status, response.body) == (status, body)
+    if b"Content-Length: 2000" in sent:  # with 304 it need not be passed on
+        assert response.get("Content-Length") in (["2000", None] if status == 304 else ["2000"])
+    return response
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_answers(stage, name, proto):
+    with connect(stage.scripted) as connection:
+        response = answer_of(stage, connection, name)
+        assert not response.closes and response.framing != "close", "weir needs not end the connection for this"
+        assert connection.get("/good").body == b"ok"
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_answers_for_1_0(stage, name):
     with Connection(stage.scripted) as connection:
-        connection.request(target, method=method, version=version, fields={"Connection": "keep-alive"} if version == "HTTP/1.0" else {})
-        response = connection.read(method)
-        assert (response.status, response.body) == (status, body)
-        if version == "HTTP/1.0":
-            assert not response.all("Transfer-Encoding") and not response.all("Trailer")
-        else:
-            assert not response.closes and response.framing != "close", "weir needs not end the connection for this"
-        if b"Content-Length: 2000" in sent:  # with 304 it need not be passed on
-            assert response.get("Content-Length") in (["2000", None] if status == 304 else ["2000"])
-        if version == "HTTP/1.1" or (not response.closes and response.all("Connection")):
+        response = answer_of(stage, connection, name, version="HTTP/1.0", fields={"Connection": "keep-alive"})
+        assert not response.all("Transfer-Encoding") and not response.all("Trailer")
+        if not response.closes and response.all("Connection"):
             assert connection.get("/good").body == b"ok"
         else:
             assert connection.wait_end() == "fin"
@@ -305,11 +333,11 @@ INTERIM = {
 
 
 @pytest.mark.parametrize("name", INTERIM)
-def test_interim(stage, name):
+def test_interim(stage, name, proto):
     """Passed on, each by itself, its fields of one hop not; to HTTP/1.0 none of them (RFC 9110, 15.2)."""
     sent, statuses = INTERIM[name]
     target = say(stage, f"interim_{name}", sent + OK, end="keep")
-    with Connection(stage.scripted) as connection:
+    with connect(stage.scripted) as connection:
         response = connection.get(target)
         if statuses is None:  # odd, and so may be refused; but nothing wrong may come of it
             assert (response.status, response.body) == (200, b"ok") or response.status == 502
@@ -319,21 +347,22 @@ def test_interim(stage, name):
             assert not one.all("X-Hop") and not one.all("Server") and not one.all("Content-Length")
             assert statuses is None or one.status != 103 or one.all("Link")
         assert connection.get("/good").body == b"ok"
-        response = connection.get(target, version="HTTP/1.0")
-        assert response.status in (200, 502) and not response.interim
+        if proto not in HTTP2:
+            response = connection.get(target, version="HTTP/1.0")
+            assert response.status in (200, 502) and not response.interim
 
 
-def test_100_nobody_asked_for(stage):
+def test_100_nobody_asked_for(stage, proto):
     target = say(stage, "continue", b"HTTP/1.1 100 Continue\r\n\r\n" + OK, end="keep")
-    for version in ("HTTP/1.1", "HTTP/1.0"):
-        with Connection(stage.scripted) as connection:
+    for version in ("HTTP/2",) if proto in HTTP2 else ("HTTP/1.1", "HTTP/1.0"):
+        with connect(stage.scripted) as connection:
             connection.request(target, version=version)
             response = connection.read()
             assert (response.status, response.body) == (200, b"ok")
-            assert version == "HTTP/1.1" or not response.interim
+            assert version != "HTTP/1.0" or not response.interim
 
 
-def test_interim_waits_for_nobody(stage):
+def test_interim_waits_for_nobody(stage, proto):
     """103 arrives while the backend still works."""
     release = threading.Event()
 
@@ -344,14 +373,19 @@ def test_interim_waits_for_nobody(stage):
         return True
 
     stage.origin.scripts["works"] = works
-    with Connection(stage.scripted) as connection:
+    with connect(stage.scripted) as connection:
         connection.request("/works")
-        assert connection.read(interim=False).status == 103
+        if proto in HTTP2:
+            early, = connection.until(lambda: connection.streams[1].interim, what="the interim answer")
+        else:
+            early = connection.read(interim=False)
+        assert early.status == 103
         release.set()
         assert connection.read().body == b"ok"
 
 
-def test_endless_interim_answers(stage):
+@pytest.mark.parametrize("proto", ["h1", "h2"], indirect=True)
+def test_endless_interim_answers(stage, proto):
     """103 without end: they are passed on or refused, and nothing is gathered for a client that does not read."""
     def flood(peer, head):
         while True:
@@ -363,7 +397,7 @@ def test_endless_interim_answers(stage):
 
     stage.origin.scripts["flood"] = flood
     before, most = resident(), 0
-    with Connection(stage.scripted) as connection:
+    with connect(stage.scripted) as connection:
         connection.request("/flood")
         end = time.monotonic() + 2
         while time.monotonic() < end:
@@ -383,22 +417,38 @@ def test_expect_is_kept_from_1_0(stage):
     assert response.interim == [] and told(response).body == "abc"
 
 
-def test_expect_is_not_waited_for(stage):
+def put(connection, target, length, body=b"", expect="100-continue"):
+    """Begins a request that expects 100; length None: it is not told. What there is of its body comes at once and is all."""
+    if hasattr(connection, "streams"):
+        told_length = [] if length is None else [("content-length", length)]
+        fields = h2_head("PUT", target, ("expect", expect), *told_length, scheme=connection.scheme)
+        connection.waiting.append(connection.headers(fields, end=False))
+        if body:
+            connection.data(connection.waiting[-1], body)
+        return
+    framing = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
+    if body and length is None:
+        body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+    connection.send(f"PUT {target} HTTP/1.1\r\nHost: a\r\nExpect: {expect}\r\n{framing}\r\n\r\n".encode() + body)
+
+
+@pytest.mark.parametrize("proto", ["h1", "h2"], indirect=True)
+def test_expect_is_not_waited_for(stage, proto):
     """A client that sends its body without waiting, and a backend that never says 100."""
     def silent(peer, head):
         return plain(peer, head)
 
     stage.origin.scripts["silent"] = silent
-    for framing, body in (("Content-Length: 3", b"abc"), ("Transfer-Encoding: chunked", b"3\r\nabc\r\n0\r\n\r\n")):
-        with Connection(stage.scripted) as connection:
-            connection.send(f"PUT /silent HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n{framing}\r\n\r\n".encode() + body)
+    for length in (3, None):
+        with connect(stage.scripted) as connection:
+            put(connection, "/silent", length, b"abc")
             assert connection.read().status == 200
             assert connection.get("/good").body == b"ok"
 
 
-@pytest.mark.parametrize("framing", ["Content-Length: 1000000", "Transfer-Encoding: chunked"])
+@pytest.mark.parametrize("length", [1000000, None])
 @pytest.mark.parametrize("status", [401, 413, 417, 503, 200])
-def test_expect_is_answered_by_the_backend(stage, status, framing):
+def test_expect_is_answered_by_the_backend(stage, status, length, proto):
     """Its last word instead of 100, and nothing of the body is asked for."""
     seen = []
 
@@ -413,8 +463,8 @@ def test_expect_is_answered_by_the_backend(stage, status, framing):
         return False
 
     stage.origin.scripts["refuse"] = refuse
-    with Connection(stage.scripted) as connection:
-        connection.send(f"PUT /refuse HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\n{framing}\r\n\r\n".encode())
+    with connect(stage.scripted) as connection:
+        put(connection, "/refuse", length, expect="100-Continue")
         response = connection.read(seconds=1)
         assert (response.status, response.body, response.interim) == (status, b"no", [])
         assert seen[0].lower() == "100-continue"
@@ -466,17 +516,23 @@ def test_answer_trailers_that_are_none(stage, field, proto):
 
 @pytest.mark.parametrize("field", ["Content-Length: 5", "Transfer-Encoding: chunked", "Host: evil", "X-Forwarded-For: 10.0.0.1", "Forwarded: for=10.0.0.1",
                                    "X_Own: 1", "Connection: close", "Expect: 100-continue", "Via: 1.1 evil", "Authorization: Basic eDp5"])
-def test_request_trailers_that_are_none(stage, field):
+def test_request_trailers_that_are_none(stage, field, proto):
     """Nobody changes by a trailer what weir said of him; refused, or the rest passes."""
-    with Connection(stage.recorded) as connection:
-        connection.send(b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-T: 1\r\n" + field.encode() + b"\r\n\r\n")
-        response = connection.read()
-    if response.status == 400:
+    name, value = field.split(": ")
+    with connect(stage.recorded) as connection:
+        if proto in HTTP2:
+            connection.waiting.append(connection.headers(h2_head("POST", "/x", scheme=connection.scheme), end=False))
+            connection.data(1, b"ok", end=False)
+            connection.trailers(1, [("x-t", "1"), (name.lower(), value)])
+        else:
+            connection.send(b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-T: 1\r\n" + field.encode() + b"\r\n\r\n")
+        response = unless_refused(connection.read)
+    if response is None:
         return
     got = told(response)
     assert got.body == "ok"
-    assert field.split(":")[0] not in [name for name, _ in got.trailers], got.trailers
-    assert field.split(": ")[1] not in got.all(field.split(":")[0]) or field.startswith("Transfer")
+    assert name.lower() not in [one.lower() for one, _ in got.trailers], got.trailers
+    assert value not in got.all(name) or field.startswith("Transfer")
 
 
 def test_no_chunks_for_1_0_and_no_trailers(stage):
@@ -487,36 +543,38 @@ def test_no_chunks_for_1_0_and_no_trailers(stage):
         assert (response.body, response.framing) == (b"ok", "close")
 
 
-def test_headers_of_the_site(weir, stage):
+def test_headers_of_the_site(weir, stage, proto):
     """What the site sets and removes holds for what backends answer."""
     server = weir("""
 threads: 1
 sites:
   - { listen: "http://127.0.0.1:$port", proxy: "$origin", headers: { set: { X-Frame-Options: DENY, X-Own: ours }, remove: [X-Gone] } }
-""", values={"origin": stage.origin.address})
+""", values={"origin": stage.origin.address}, secure=True)
     target = say(stage, "headers", SIMPLE + b"X-Own: theirs\r\nx-gone: 1\r\nX-Stays: 1\r\n\r\nok", end="keep")
-    with Connection(server.port) as connection:
+    with connect(server.port) as connection:
         response = connection.get(target)
     assert (response.all("X-Frame-Options"), response.all("X-Own"), response.all("X-Gone"), response.all("X-Stays")) == (["DENY"], ["ours"], [], ["1"])
 
 
-def test_headers_of_the_site_in_trailers(weir, stage):
+def test_headers_of_the_site_in_trailers(weir, stage, proto):
     """What it removes or says itself comes by no other way; nor what tells of software."""
     server = weir("""
 threads: 1
 sites:
   - { listen: "http://127.0.0.1:$port", proxy: "$origin", headers: { set: { X-Own: ours }, remove: [X-Gone] } }
-""", values={"origin": stage.origin.address})
+""", values={"origin": stage.origin.address}, secure=True)
     target = say(stage, "headers-trailed", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n"
                  b"x-own: theirs\r\nX-Gone: 1\r\nX-AspNet-Version: 4\r\nServer: evil\r\nX-Stays: 1\r\n\r\n", end="keep")
-    with Connection(server.port) as connection:
+    with connect(server.port) as connection:
         response = connection.get(target)
-    assert (response.body, response.all("X-Own"), response.trailers) == (b"ok", ["ours"], [("X-Stays", "1")])
+    trailers = [(name.lower(), value) for name, value in response.trailers]
+    assert (response.body, response.all("X-Own"), trailers) == (b"ok", ["ours"], [("x-stays", "1")])
 
 
 # --- Heads that come slowly. ---
 
-def test_a_head_in_drips(stage):
+@pytest.mark.parametrize("proto", ["h1", "h2"], indirect=True)
+def test_a_head_in_drips(stage, proto):
     """The whole head has its time, however often some of it comes; interim answers give it anew."""
     def drips(peer, head):
         while True:
@@ -532,6 +590,6 @@ def test_a_head_in_drips(stage):
         return drips(peer, head)
 
     stage.origin.scripts["drips"] = begin
-    with Connection(stage.scripted) as connection:
+    with connect(stage.scripted) as connection:
         assert connection.get("/drips").status == 504
         assert connection.get("/drips?patient").status == 200
