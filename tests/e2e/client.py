@@ -334,6 +334,20 @@ def exchange(port, data, methods=(), seconds=5, half_close=False, source=None):
 
 # --- Any protocol ---
 
+def arrivals(connection, seconds=5):
+    """What is there of the answer to request(), over HTTP/1.1 with its head and in chunks: yields it each time that more has come, until
+    it is whole. read() still reads all of it."""
+    end = time.monotonic() + seconds
+    if hasattr(connection, "streams"):
+        stream = connection.streams[connection.waiting[-1]]
+        while not stream.over and connection.take(end - time.monotonic()):
+            yield bytes(stream.body)
+    while not hasattr(connection, "streams") and connection.fill(end - time.monotonic()):
+        yield connection.buffer
+        if connection.buffer.endswith(b"\r\n0\r\n\r\n"):
+            break
+
+
 def learned(connection, fault):
     """Did the client whose answer ended early learn of it: by the end of the connection, or of the stream?"""
     return bool(connection.ended) or hasattr(fault, "code")
