@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from client import Connection, connect
+from client import PROTOCOLS, connect
 from origin import Origin, answer, plain, websocket
 from server import Server, wait_for
 
@@ -223,42 +223,55 @@ def test_a_long_body_is_not_waited_for(stage, target, proto):
         assert connection.get("/good").body == b"ok"
 
 
-def test_a_client_that_leaves_meanwhile(stage):
-    for _ in range(5):
-        connection = Connection(stage.port)
+def test_a_client_that_leaves_meanwhile(stage, proto):
+    for number in range(5):
+        connection, asked = connect(stage.port), stage.origin.targets().count("/stalls")
         connection.request("/stalls")
-        wait_for(lambda: stage.origin.targets()[-1] == "/stalls", what="the backend is asked")
+        wait_for(lambda: stage.origin.targets().count("/stalls") > asked, what="the backend is asked")
+        if number % 2 and proto in ("h2", "h2c"):
+            connection.rst(connection.waiting[-1])
+            assert connection.get("/good").body == b"ok"
         connection.reset()
-    with Connection(stage.port) as connection:
+    with connect(stage.port) as connection:
         assert connection.get("/good").body == b"ok"
 
 
-def test_tunnels(stage):
+def ask_for_tunnel(connection, target):
+    """RFC 9110, 7.8; RFC 8441, 4."""
+    if not hasattr(connection, "streams"):
+        return connection.request(target, fields={"Connection": "Upgrade", "Upgrade": "websocket"})
+    from h2client import head  # not all that speak HTTP/1.1 have what it needs
+    fields = [(":method", "CONNECT"), (":protocol", "websocket"), *head(None, target, scheme=connection.scheme)]
+    connection.waiting.append(connection.headers(fields, end=False))
+    return True
+
+
+def test_tunnels(stage, proto):
     """A tunnel is none of its business; a refused one is an answer like others."""
-    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket"}
-    with Connection(stage.port) as connection:
-        connection.request("/websocket", fields=upgrade)
-        assert connection.read().status == 101
-        connection.send(b"ping")
-        wait_for(lambda: connection.fill(1) and b"ping" in connection.buffer, what="an echo")
-    with Connection(stage.port) as connection:
-        connection.request("/404", fields=upgrade)
+    if proto in ("h1", "h1s"):
+        with connect(stage.port) as connection:
+            ask_for_tunnel(connection, "/websocket")
+            assert connection.read().status == 101
+            connection.send(b"ping")
+            wait_for(lambda: connection.fill(1) and b"ping" in connection.buffer, what="an echo")
+    with connect(stage.port) as connection:
+        ask_for_tunnel(connection, "/404")
         assert_page(connection.read(), 404, b"<p>page 404\n")
 
 
 def test_many_at_once(stage):
     faults = []
 
-    def ask():
+    def ask(proto):
         try:
-            with Connection(stage.port) as connection:
+            with connect(stage.port, proto) as connection:
                 for target, status in (("/404", 404), ("/chunks", 503), ("/pieces", 404), ("/good", 200)) * 5:
                     response = connection.get(target)
                     assert response.status == status and b"evil" not in response.body
         except Exception as fault:  # told below: a thread's own failure would be lost
             faults.append(repr(fault))
 
-    threads = [threading.Thread(target=ask) for _ in range(8)]
+    threads = [threading.Thread(target=ask, args=(PROTOCOLS[number % len(PROTOCOLS)],)) for number in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -276,9 +289,10 @@ def test_page_that_is_none(stage, status, proto):
         assert connection.get("/404").status == 404
 
 
-def test_page_is_no_tunnel(stage):
+def test_page_is_no_tunnel(stage, proto):
     """An error's page is asked for without the client's Upgrade, and answers under the error's own reason."""
-    with Connection(stage.port) as connection:
-        response = connection.get("/417", fields={"Connection": "upgrade", "Upgrade": "websocket"})
+    with connect(stage.port) as connection:
+        ask_for_tunnel(connection, "/417")
+        response = connection.read()
         assert (response.status, response.body) == (417, b"page")
-        assert response.reason == "Expectation Failed"
+        assert response.reason == ("Expectation Failed" if proto in ("h1", "h1s") else "")
