@@ -4,6 +4,7 @@ a browser (DESIGN §3, last paragraphs)."""
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import threading
@@ -14,7 +15,7 @@ import pytest
 import applications
 import certificates
 import material
-from client import SCHEMES, Connection, curl, spoken
+from client import PROTOCOLS, SCHEMES, arrivals, connect, curl, spoken
 from server import Server
 
 CONFIG = """
@@ -139,44 +140,44 @@ def test_its_streams(express, proto):
     assert curl(express.url("/fails"), proto=proto).status == 500
 
 
-def test_hints_and_trailers(express):
-    got = curl(express.url("/hints"))
+def test_hints_and_trailers(express, proto):
+    got = curl(express.url("/hints"), proto=proto)
     assert [head.status for head in got.heads] == [103, 200] and got.heads[0].get("link") == "</a.css>; rel=preload"
-    with Connection(express.port) as connection:
+    with connect(express.port) as connection:
         response = connection.get("/trailers", fields={"TE": "trailers", "Connection": "TE"})
         assert response.body == b"body"
-        assert response.trailers == [("X-Sum", hashlib.sha256(b"body").hexdigest())]
+        assert [(name.lower(), value) for name, value in response.trailers] == [("x-sum", hashlib.sha256(b"body").hexdigest())]
         response = connection.get("/trailers")
         assert response.body == b"body"
 
 
-def test_events(express):
+@pytest.mark.parametrize("proto", [proto for proto in PROTOCOLS if proto in ("h1", "h2")], indirect=True)
+def test_events(express, proto):
     """Each about when it was sent: they come one by one."""
-    times = []
-    with Connection(express.port) as connection:
+    late = []
+    with connect(express.port) as connection:
         connection.request("/events", fields={"Accept": "text/event-stream"})
-        end = time.monotonic() + 10
-        head = connection.head(end)
-        assert head.get("Content-Type").startswith("text/event-stream") and not head.all("Content-Length")
-        while (size := int(connection.line(end, "size"), 16)) > 0:
-            piece = connection.octets(size + 2, end, "event")
-            times += [time.time() * 1000 - float(line[6:]) for line in piece.decode().split("\n") if line.startswith("data: ")]
-    assert len(times) == 20
-    assert sorted(times)[10] < 30 and max(times) < 300, times
+        for text in arrivals(connection, 10):
+            late += [time.time() * 1000 - float(sent) for sent in re.findall(rb"data: (\d+)\n", text)[len(late):]]
+        answer = connection.read()
+        assert answer.get("Content-Type").startswith("text/event-stream") and not answer.all("Content-Length")
+    assert len(late) == 20
+    assert sorted(late)[10] < 30 and max(late) < 300, late
 
 
-def test_what_the_root_holds_is_not_asked_for(express):
-    got = curl(express.url("/index.html"))
+def test_what_the_root_holds_is_not_asked_for(express, proto):
+    got = curl(express.url("/index.html"), proto=proto)
     assert got.status == 200 and got.body == (applications.HERE / "root" / "index.html").read_bytes()
 
 
 # --- WebSockets. ---
 
-@pytest.fixture(scope="module")
-def sockets(express):
-    """What a client of ws found out; many at once, each kind of message."""
-    run = subprocess.run(["node", str(applications.HERE / "sockets.cjs"), str(express.base_folder), express.url("/socket", scheme="ws")],
-                         capture_output=True, text=True, timeout=60, check=False)
+@pytest.fixture(scope="module", params=[proto for proto in PROTOCOLS if proto in ("h1", "h1s")])
+def sockets(express, request):
+    """What a client of ws found out, which speaks HTTP/1.1; many at once, each kind of message."""
+    url = spoken(express.url("/socket"), request.param).replace("http", "ws", 1)
+    run = subprocess.run(["node", str(applications.HERE / "sockets.cjs"), str(express.base_folder), url], capture_output=True, text=True,
+                         timeout=60, check=False, env=dict(os.environ, NODE_EXTRA_CA_CERTS=str(express.folder / "ca.pem")))
     assert run.returncode == 0, run.stderr[-2000:]
     said = json.loads(run.stdout)
     assert "error" not in said, said
@@ -300,22 +301,21 @@ def test_wsgi_answers(gunicorn, proto):
     assert "gunicorn" not in str(got.fields)
 
 
-def test_wsgi_refusal(gunicorn):
+def test_wsgi_refusal(gunicorn, proto):
     file = gunicorn.folder / "long"
     with open(file, "wb") as sparse:
         sparse.truncate(2 << 20)
-    got = curl(gunicorn.url("/refuse"), "--request", "POST", "--header", "Expect: 100-continue", "--data-binary", f"@{file}")
+    got = curl(gunicorn.url("/refuse"), "--request", "POST", "--header", "Expect: 100-continue", "--data-binary", f"@{file}", proto=proto)
     assert got.status == 413
 
 
-def test_wsgi_events(gunicorn):
+def test_wsgi_events(gunicorn, proto):
     late = []
-    with Connection(gunicorn.port) as connection:
+    with connect(gunicorn.port) as connection:
         connection.request("/ticks")
-        end = time.monotonic() + 5
-        assert connection.head(end).status == 200
-        while (size := int(connection.line(end, "size"), 16)) > 0:
-            late.append(time.monotonic() - float(connection.octets(size + 2, end, "event").split()[1]))
+        for text in arrivals(connection):
+            late += [time.monotonic() - float(sent) for sent in re.findall(rb"data: ([\d.]+)\n", text)[len(late):]]
+        assert connection.read().status == 200
     assert len(late) == 10 and sorted(late)[5] < 0.03, late
 
 
@@ -325,12 +325,12 @@ def test_wsgi_workers_that_end(gunicorn):
     folder.mkdir(exist_ok=True)
     folder.chmod(0o755)
     with applications.Gunicorn(folder, "--workers", "2", "--worker-class", "gthread", "--threads", "4", "--max-requests", "40") as application, \
-            Server(CONFIG, values={"application": application.address}) as server:
+            Server(CONFIG, values={"application": application.address}, secure=True) as server:
         statuses, lock = [], threading.Lock()
 
         def ask(number):
             for turn in range(60):
-                with Connection(server.port, seconds=10) as connection:
+                with connect(server.port, PROTOCOLS[number % len(PROTOCOLS)], seconds=10) as connection:
                     response = connection.get(f"/environ/{number}/{turn}")
                     with lock:
                         statuses.append(response.status)
