@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from client import Connection, Ended, connect, curl
+from client import PROTOCOLS, Ended, connect, curl
+from h2client import PADDED
+from h2client import head as h2_head
 from origin import Origin, answer, hang, websocket
 from server import SOURCE, Server, wait_for
 
@@ -77,6 +79,21 @@ INNER = {
     "half_client": half(False),
     "silent_body": lambda peer, head: (peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"), hang(peer, head))[1],
 }
+
+
+HTTP2 = ("h2", "h2c")
+
+
+def post(connection, target, length, part=b"", host="files.example", fields=()):
+    """Begins a request whose body has this length and begins with this."""
+    if hasattr(connection, "streams"):
+        pairs = [("content-length", length), *fields]
+        connection.waiting.append(connection.headers(h2_head("POST", target, *pairs, scheme=connection.scheme, authority=host), end=False))
+        if part:
+            connection.data(connection.waiting[-1], part, end=False)
+        return
+    connection.request(target, method="POST", host=host, fields=[("Content-Length", length), *fields])
+    connection.send(part)
 
 
 class Stage:
@@ -188,14 +205,14 @@ def test_a_backend(stage, proto):
     assert 0 <= line["connect_us"] <= line["answer_us"] <= line["total_us"]
 
 
-def test_a_server_with_several_addresses(weir):
+def test_a_server_with_several_addresses(weir, proto):
     """The one that was asked is told; the name where none could be connected to."""
     with Origin(SCRIPTS) as origin:
         server = weir(LOG + """
 sites:
   - { listen: "http://127.0.0.1:$port", proxy: "localhost:$address" }
-""", values={"address": origin.port})
-        with Connection(server.port) as connection:
+""", values={"address": origin.port}, secure=True)
+        with connect(server.port) as connection:
             for _ in range(2):  # a new connection, and a kept one
                 assert connection.get("/").status == 200
             origin.shut()
@@ -204,10 +221,18 @@ sites:
         assert [line["server"] for line in lines] == [origin.address, origin.address, f"localhost:{origin.port}"]
 
 
-def test_chunks_count_as_what_they_hold(stage):
+def test_chunks_count_as_what_they_hold(stage, proto):
+    """And frames: without their padding."""
     with stage.connect() as connection:
-        connection.request("/app/echo", method="POST", host="files.example", fields={"Transfer-Encoding": "chunked"})
-        connection.send(b"3\r\nabc\r\n5;x=y\r\nabcde\r\n0\r\nX-T: 1\r\n\r\n")
+        if proto in HTTP2:
+            fields = h2_head("POST", "/app/echo", scheme=connection.scheme, authority="files.example")
+            connection.waiting.append(connection.headers(fields, end=False))
+            connection.data(1, b"abc", end=False)
+            connection.data(1, b"\4abcde\0\0\0\0", end=False, flags=PADDED)
+            connection.trailers(1, [("x-t", "1")])
+        else:
+            connection.request("/app/echo", method="POST", host="files.example", fields={"Transfer-Encoding": "chunked"})
+            connection.send(b"3\r\nabc\r\n5;x=y\r\nabcde\r\n0\r\nX-T: 1\r\n\r\n")
         assert connection.read().status == 200
     assert stage.line()["bytes_in"] == 8
 
@@ -269,6 +294,26 @@ def test_refused(stage, octets, status, reason):
     assert (line["status"], line["reason"]) == (status, reason)
 
 
+@pytest.mark.parametrize("target,options,status,reason", [
+    ("/", {"fields": {"X": "x" * 5000}}, 431, "head-size"), ("/", {"fields": {"Expect": "wonders"}}, 417, "expectation"),
+    ("/", {"host": "nobody.example"}, 421, "misdirected"), ("/app/ok", {"fields": [("Via", "1.1 weir")] * 8}, 508, "circle"),
+], ids=range(4))
+def test_refused_over_all(stage, target, options, status, reason, proto):
+    """Of the same, what is well-formed."""
+    response, line = stage.ask(target, **options)
+    assert (response.status, line["status"], line["reason"]) == (status, status, reason)
+
+
+@pytest.mark.parametrize("target,length,part,status,reason", [("/", 200000, b"", 413, "body-size"), ("/app/echo", 9, b"abc", 408, "client-body")])
+@pytest.mark.parametrize("proto", ["h1", "h2"], indirect=True)
+def test_refused_with_its_body(stage, target, length, part, status, reason, proto):
+    with stage.connect() as connection:
+        post(connection, target, length, part)
+        assert connection.read(seconds=15).status == status
+    line = stage.line()
+    assert (line["status"], line["reason"], line["bytes_in"]) == (status, reason, len(part))
+
+
 @pytest.mark.parametrize("octets,method,target,protocol", [
     (b"GET /a?b HTTP/1.1\r\nHost: files.example\r\nsecret\r\n\r\n", "GET", "/a?b", "HTTP/1.1"),
     (b"HEAD /a HTTP/1.0\r\nsecret: \1\r\n\r\n", "HEAD", "/a", "HTTP/1.0"),
@@ -304,12 +349,17 @@ def test_a_connection_too_many():
         assert stage.line()["connection"] != line["connection"]
 
 
-@pytest.mark.parametrize("target,status,reason", [
+FAILING = [
     ("/app/close", 502, "backend-closed"), ("/app/garbage", 502, "backend-malformed"), ("/app/hang", 504, "backend-timeout"),
     ("/dead/", 502, "backend-connect"), ("/app/cut", 200, "backend-closed"), ("/app/bad_chunk", 200, "backend-malformed"),
     ("/app/silent_body", 200, "backend-timeout"),
-])
-def test_backends_that_fail(stage, target, status, reason):
+]
+
+
+@pytest.mark.parametrize("proto,target,status,reason", [
+    (proto, *case) for case in FAILING for proto in (("h1", "h2") if case[2] == "backend-timeout" else PROTOCOLS)
+], indirect=["proto"])
+def test_backends_that_fail(stage, target, status, reason, proto):
     with stage.connect() as connection:
         connection.request(target, host="files.example")
         try:
@@ -324,29 +374,52 @@ def test_backends_that_fail(stage, target, status, reason):
 
 
 @pytest.mark.parametrize("target", ["/large.bin", "/app/slow", "/app/hang"])
-def test_a_client_that_leaves(stage, target):
+def test_a_client_that_leaves(stage, target, proto):
     connection = stage.connect()
-    connection.request(target, host="files.example")
     if target == "/app/hang":
-        wait_for(lambda: stage.origin.targets()[-1:] == [target], what="the backend is asked")
+        asked = len(stage.origin.targets())
+        connection.request(target, host="files.example")
+        wait_for(lambda: stage.origin.targets()[asked:] == [target], what="the backend is asked")
     else:
-        connection.fill(5)
+        connection.begin(target, host="files.example")
     connection.reset()
     line = stage.line()
     assert line["reason"] == "client-gone"
     assert line["status"] == (499 if target == "/app/hang" else 200)
 
 
-def test_a_client_that_leaves_its_own_body(stage):
+@pytest.mark.parametrize("target", ["/large.bin", "/app/slow", "/app/hang"])
+def test_a_client_that_leaves_a_stream(stage, target, proto_h2):
+    """The connection stays."""
+    with connect(stage.weir.port, proto_h2) as connection:
+        asked = len(stage.origin.targets())
+        connection.request(target, host="files.example")
+        if target == "/app/hang":
+            wait_for(lambda: stage.origin.targets()[asked:] == [target], what="the backend is asked")
+        else:
+            connection.until(lambda: connection.streams[1].body, what="the beginning of an answer")
+        connection.rst(1)
+        line = stage.line()
+        assert (line["status"], line["reason"]) == (499 if target == "/app/hang" else 200, "client-gone")
+        assert connection.alive()
+
+
+@pytest.mark.parametrize("proto", ["h1", "h2", "h2c"], indirect=True)
+def test_a_client_that_leaves_its_own_body(stage, proto):
     with stage.connect() as connection:
-        connection.send(b"POST /app/echo HTTP/1.1\r\nHost: files.example\r\nContent-Length: 9\r\n\r\nabc")
-        connection.half_close()
-        connection.drain()
+        post(connection, "/app/echo", 9, b"abc")
+        if proto in HTTP2:
+            connection.rst(1)
+            assert connection.alive()
+        else:
+            connection.half_close()
+            connection.drain()
     line = stage.line()
     assert (line["reason"], line["bytes_in"]) == ("client-gone", 3)
 
 
-def test_a_client_that_does_not_read(stage):
+@pytest.mark.parametrize("proto", ["h1", "h2"], indirect=True)
+def test_a_client_that_does_not_read(stage, proto):
     with stage.connect() as connection:
         connection.request("/large.bin", host="files.example")
         line = stage.line()
@@ -393,13 +466,12 @@ def test_a_tunnel_that_is_silent_behind_one_end(stage, ends):
     assert (line["status"], line["reason"], line["bytes_out"]) == (101, "tunnel-idle", 5)
 
 
-def test_a_file_that_is_written_while_it_is_sent(stage):
+def test_a_file_that_is_written_while_it_is_sent(stage, proto):
     path = stage.weir.root / "changing.bin"
     with path.open("wb") as file:
         file.truncate(64 << 20)
     with stage.connect() as connection:
-        connection.request("/changing.bin", host="files.example")
-        connection.fill(5)
+        connection.begin("/changing.bin", host="files.example")
         with path.open("r+b") as file:
             file.truncate(1000)
         with pytest.raises(Ended):
@@ -407,11 +479,11 @@ def test_a_file_that_is_written_while_it_is_sent(stage):
     assert stage.line()["reason"] == "file-changed"
 
 
-def test_a_stop(weir):
-    with Stage() as stage:
+@pytest.mark.parametrize("proto", ["h1", "h2"], indirect=True)
+def test_a_stop(proto):
+    with Stage(secure=True) as stage:
         connection = stage.connect()
-        connection.request("/app/slow", host="files.example")
-        connection.fill(5)
+        connection.begin("/app/slow", host="files.example")
         assert stage.weir.stop(signal.SIGINT) == 0
         line = stage.line()
         assert (line["status"], line["reason"]) == (200, "shutdown")
@@ -420,13 +492,14 @@ def test_a_stop(weir):
 
 # --- The other formats. ---
 
-def test_common_and_combined(weir):
+def test_common_and_combined(weir, proto):
     for log_format in ("common", "combined"):
-        server = weir(CONFIG.replace("format: json", f"format: {log_format}").replace("$address", "127.0.0.1:1").replace("$dead", "1"))
+        server = weir(CONFIG.replace("format: json", f"format: {log_format}").replace("$address", "127.0.0.1:1").replace("$dead", "1"),
+                      secure=True)
         (server.root / "a.txt").write_text("hello\n")
-        curl(server.url("/a.txt"), "-H", "Host: files.example", "-H", "Referer: http://a/", "-A", "test/1")
+        curl(server.url("/a.txt"), "-H", "Host: files.example", "-H", "Referer: http://a/", "-A", "test/1", proto=proto)
         line, = server.access_lines(1)
-        common = rb'127\.0\.0\.1 - - \[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] "GET /a\.txt HTTP/1\.1" 200 6'
+        common = rb'127\.0\.0\.1 - - \[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] "GET /a\.txt HTTP/%s" 200 6' % (rb"2\.0" if proto in HTTP2 else rb"1\.1")
         assert re.fullmatch(common + (rb' "http://a/" "test/1"' if log_format == "combined" else b""), line)
 
 
@@ -496,9 +569,10 @@ def test_no_octet_forges_a_line(log_format):
             assert not re.search(rb"[\x00-\x1f\x7f]", line), line
 
 
-def test_what_clients_provoke_is_limited(weir):
+@pytest.mark.parametrize("proto", ["h1", "h2"], indirect=True)
+def test_what_clients_provoke_is_limited(proto):
     """At most ten lines of one kind a second; how many were left out is said, and connection and request are named."""
-    with Stage() as stage:
+    with Stage(secure=True) as stage:
         begun = time.monotonic()
         with stage.connect() as connection:
             for _ in range(300):
