@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """One weir before two backends: a recorder that tells what it got (port), and an origin that says what a table holds (port2)."""
 import json
+import time
 from dataclasses import dataclass
 
-from client import Connection, Ended, connect
+from client import PROTOCOLS, Connection, Ended, connect
 from origin import Origin
 from recorder import Recorder
 from server import Server
@@ -18,6 +19,8 @@ sites:
   - { listen: "http://127.0.0.1:$port", proxy: recorder }
   - { listen: "http://127.0.0.1:$port2", proxy: origin }
 """
+# How clients leave: of HTTP/2 also a stream alone.
+LEAVING = [(proto, how) for proto in PROTOCOLS for how in ("close", "reset", "cancel") if how != "cancel" or proto in ("h2", "h2c")]
 
 
 @dataclass
@@ -114,3 +117,42 @@ class Proxied:
                 connection.request("/good", method=method, body=b"x" if method == "POST" else b"")
                 response = connection.read(method)
                 assert (response.status, response.body) == (200, b"" if method == "HEAD" else b"ok"), response
+
+
+def begin(connection, target, length=None, method="PUT"):
+    """Begins a request over any protocol whose body follows by part(); length None: it is not told."""
+    connection.chunked = length is None
+    if hasattr(connection, "streams"):
+        from h2client import head
+        told_length = [] if length is None else [("content-length", length)]
+        connection.waiting.append(connection.headers(head(method, target, *told_length, scheme=connection.scheme), end=False))
+    else:
+        framing = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
+        connection.send(f"{method} {target} HTTP/1.1\r\nHost: localhost\r\n{framing}\r\n\r\n".encode())
+
+
+def part(connection, data, last=False):
+    """A piece of that body. False: the peer has had enough."""
+    if hasattr(connection, "streams"):
+        return connection.upload(connection.waiting[-1], data, end=last)
+    if connection.chunked:
+        data = (b"%x\r\n%s\r\n" % (len(data), data) if data else b"") + (b"0\r\n\r\n" if last else b"")
+    return connection.send(data)
+
+
+def said(connection, seconds):
+    """Waits so long for an answer, or an end."""
+    if not hasattr(connection, "streams"):
+        return connection.fill(seconds) or connection.ended
+    end, stream = time.monotonic() + seconds, connection.streams[connection.waiting[-1]]
+    while connection.take(end - time.monotonic()):
+        pass
+    return stream.head or stream.over or connection.ended
+
+
+def leave(connection, how):
+    """Ends the connection, or of HTTP/2 the stream alone."""
+    if how == "cancel":
+        connection.rst(connection.waiting[-1])
+    else:
+        getattr(connection, how)()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Backends that break: answers without one reading, each phase in which they close, reset or hang, what is repeated and what
 never is, several servers (DESIGN §2, §3 and §5 Origin; RFC 9110, 9.2.2 and 15.6; RFC 9112, 6 to 9; CASES.md)."""
+import contextlib
 import shutil
 import socket
 import threading
@@ -8,13 +9,15 @@ import time
 
 import pytest
 
-from client import Connection, Ended, connect
+from client import PROTOCOLS, Ended, connect, learned
 from origin import EVIL, FIELDS, HEAD, OK, Origin, answer, hang, plain
-from proxied import Proxied
+from proxied import LEAVING, Proxied, begin, leave, part, said
 from server import new_folder, wait_for
 
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 EVIL_CHUNK = b"4\r\nevil\r\n0\r\n\r\n"
+TWO_OF_FOUR = [proto for proto in PROTOCOLS if proto in ("h1", "h2")]  # for what takes longer than a second
+brief = pytest.mark.parametrize("proto", TWO_OF_FOUR, indirect=True)
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +134,7 @@ LATER = {
 
 
 @pytest.mark.parametrize("name", LATER)
-def test_what_comes_unasked(stage, name):
+def test_what_comes_unasked(stage, name, proto):
     """Octets on a connection that waits for its next request are nobody's answer."""
     spoken = threading.Event()
 
@@ -143,7 +146,7 @@ def test_what_comes_unasked(stage, name):
         return True
 
     stage.origin.scripts[name] = script
-    with Connection(stage.scripted) as connection:
+    with connect(stage.scripted) as connection:
         response = connection.get(f"/{name}")
         assert (response.status, response.body) == (200, b"ok") or response.status == 502
         assert spoken.wait(5)
@@ -177,9 +180,10 @@ PHASES = {
 BEFORE_THE_BODY = ("before", "in_status", "in_head", "behind_interim")
 
 
-@pytest.mark.parametrize("how", ["close", "reset", "hang"])
+@pytest.mark.parametrize("proto,how", [(proto, how) for proto in PROTOCOLS for how in ("close", "reset", "hang")
+                                       if how != "hang" or proto in TWO_OF_FOUR], indirect=["proto"])
 @pytest.mark.parametrize("phase", PHASES)
-def test_phases(stage, phase, how):
+def test_phases(stage, phase, how, proto):
     """Before the head is whole: 502, 504 for a silent backend. Later: the answer is cut, and to be seen as cut."""
     def script(peer, head):
         if PHASES[phase]:
@@ -192,24 +196,24 @@ def test_phases(stage, phase, how):
     name = f"{phase}_{how}"
     stage.origin.scripts[name] = script
     began = time.monotonic()
-    with Connection(stage.scripted, seconds=6) as connection:
+    with connect(stage.scripted, seconds=6) as connection:
         connection.request(f"/{name}", method="POST")
         try:
             response = connection.read()
-        except Ended:
+        except Ended as fault:
             assert phase not in BEFORE_THE_BODY, "cut, where an error could be told"
-            assert connection.wait_end()
+            assert learned(connection, fault)
         else:
             assert response.status in ((504,) if how == "hang" else (502,)), response
     assert time.monotonic() - began < (5 if how == "hang" else 2)
     stage.good()
 
 
-@pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/1.1"])
-def test_until_close_reset(stage, version):
+@pytest.mark.parametrize("proto,version", [("h1", "HTTP/1.0"), *[(proto, "HTTP/1.1") for proto in PROTOCOLS]], indirect=["proto"])
+def test_until_close_reset(stage, version, proto):
     """An answer that lasts until the close, and a reset instead: not whole for the client."""
     stage.origin.scripts["until_reset"] = answer(b"HTTP/1.1 200 OK\r\n\r\nabc", b"def", end="reset")
-    with Connection(stage.scripted) as connection:
+    with connect(stage.scripted) as connection:
         connection.request("/until_reset", version=version)
         try:
             response = connection.read()
@@ -218,15 +222,19 @@ def test_until_close_reset(stage, version):
             pass
 
 
-def test_hung_upload(stage):
+@brief
+def test_hung_upload(stage, proto):
     """A backend that reads nothing of a long body: the client is told in time, and weir's worker is free."""
     release = threading.Event()
     stage.origin.scripts["deaf"] = lambda peer, head: release.wait(8) and False
     began = time.monotonic()
     try:
-        with Connection(stage.scripted, seconds=8) as connection:
-            connection.send(b"PUT /deaf HTTP/1.1\r\nHost: a\r\nContent-Length: 500000000\r\n\r\n")
+        with connect(stage.scripted, seconds=8) as connection:
+            begin(connection, "/deaf", 500000000)
             piece, status = b"x" * (1 << 20), None
+            if proto == "h2":
+                assert not part(connection, piece * 32)
+                status = connection.read().status
             while status is None and time.monotonic() - began < 8:
                 try:
                     connection.socket.send(piece)
@@ -253,33 +261,32 @@ sites:
 """
 
 
-def test_pages(weir):
+@brief
+def test_pages(weir, proto):
     """The site's own page for what weir has to say, never in place of what the backend said itself."""
     with Origin({"said": answer(b"HTTP/1.1 502 Mine\r\nContent-Length: 4\r\n\r\nmine", end="keep")}) as origin:
-        server = weir(PAGES, values={"origin": origin.address})
+        server = weir(PAGES, values={"origin": origin.address}, secure=True)
         (server.root / "5xx.html").write_text("five")
         (server.root / "504.html").write_text("five-o-four")
-        with Connection(server.port) as connection:
+        with connect(server.port) as connection:
             for target, status, body in (("/close_before", 502, b"five"), ("/hang", 504, b"five-o-four"), ("/said", 502, b"mine"),
                                          ("/garbage", 502, b"five"), ("/nul", 502, b"five")):
                 response = connection.get(target)
                 assert (response.status, response.body) == (status, body), target
-            connection.request("/close_before", method="HEAD")
-            response = connection.read("HEAD")
+            response = connection.get("/close_before", method="HEAD")
             assert (response.status, response.get("Content-Length")) == (502, "4")
             response = connection.get("/5xx.html")
             assert (response.status, response.body) == (200, b"five")
         origin.shut()
-        with Connection(server.port) as connection:
+        with connect(server.port) as connection:
             for method in ("GET", "POST", "DELETE"):
-                connection.request("/x", method=method)
-                response = connection.read(method)
+                response = connection.get("/x", method=method)
                 assert (response.status, response.body) == (502, b"five"), method
         assert any(b" 504 " in line for line in server.access_lines(9))
 
 
 @pytest.mark.parametrize("kind", ["missing", "a file", "forbidden", "deaf"])
-def test_unix_sockets_that_do_not_answer(weir, kind):
+def test_unix_sockets_that_do_not_answer(weir, kind, proto):
     folder = new_folder()
     try:
         path = folder / "s"
@@ -289,8 +296,8 @@ def test_unix_sockets_that_do_not_answer(weir, kind):
             with socket.socket(socket.AF_UNIX) as listener:
                 listener.bind(str(path))
                 path.chmod(0o000 if kind == "forbidden" else 0o777)
-        server = weir('threads: 1\nsites:\n  - { listen: "http://127.0.0.1:$port", proxy: "$address" }\n', values={"address": f"unix:{path}"})
-        with Connection(server.port) as connection:
+        server = weir('sites: [{ listen: "http://127.0.0.1:$port", proxy: "$address" }]', values={"address": f"unix:{path}"}, secure=True)
+        with connect(server.port) as connection:
             for _ in range(2):
                 assert connection.get("/").status == 502
     finally:
@@ -310,12 +317,12 @@ TWO = ONE.replace('"$origin"', '"$first", "$second"')
 
 
 def read_head_then(how):
-    """A kept connection ends when its second request has come, and of a long body more than weir holds (64 KB)."""
-    counts = {}
+    """A kept connection ends when a second request has come, and of a long body more than weir holds (64 KB)."""
+    known = set()
 
     def script(peer, head):
-        counts[peer] = counts.get(peer, 0) + 1
-        if counts[peer] == 1:
+        if head.target.startswith("/first") or peer not in known:
+            known.add(peer)
             return plain(peer, head)
         if int(head.get("Content-Length") or 0) > HELD:
             for _ in peer.octets(2 * HELD):
@@ -334,22 +341,22 @@ def test_kept_connection_that_ends(weir, method, length, repeated, how):
     """Ended under a request: what may be repeated is, on a fresh connection, and the client sees nothing of it. A body that was
     not held may not (DESIGN §5, Origin)."""
     with Origin(default=read_head_then(how)) as origin:
-        server = weir(ONE, values={"origin": origin.address})
-        with Connection(server.port) as connection:
-            assert connection.get("/first").status == 200
-            connection.request("/second", method=method, body=b"x" * length)
-            response = connection.read(method)
-        assert response.status == (200 if repeated else 502)
-        assert origin.targets().count("/second") == (2 if repeated else 1)
-        assert origin.connections == (2 if repeated else 1)
+        server = weir(ONE, values={"origin": origin.address}, secure=True)
+        for number, proto in enumerate(PROTOCOLS, 1):
+            with connect(server.port, proto) as connection:
+                assert connection.get("/first").status == 200
+                response = connection.get(f"/second/{proto}", method=method, body=b"x" * length)
+            assert response.status == (200 if repeated else 502), proto
+            assert origin.targets().count(f"/second/{proto}") == (2 if repeated else 1), proto
+            assert origin.connections == number + repeated, proto
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT"])
-def test_not_repeated_once_something_was_said(weir, method):
+def test_not_repeated_once_something_was_said(weir, method, proto):
     """A head was passed on: the answer is cut, and the request is not sent again (DESIGN §2, retries)."""
     with Origin({"cut": answer(HEAD + b"Content-Length: 9\r\n\r\nabc", end="reset")}) as origin:
-        server = weir(ONE, values={"origin": origin.address})
-        with Connection(server.port) as connection:
+        server = weir(ONE, values={"origin": origin.address}, secure=True)
+        with connect(server.port) as connection:
             assert connection.get("/first").status == 200
             connection.request("/cut", method=method)
             with pytest.raises(Ended):
@@ -357,11 +364,11 @@ def test_not_repeated_once_something_was_said(weir, method):
         assert origin.targets().count("/cut") == 1
 
 
-def test_not_repeated_for_ever(weir):
+def test_not_repeated_for_ever(weir, proto):
     """A backend that ends all: each request is tried a few times at most."""
     with Origin(default=lambda peer, head: peer.close()) as origin:
-        server = weir(ONE, values={"origin": origin.address})
-        with Connection(server.port) as connection:
+        server = weir(ONE, values={"origin": origin.address}, secure=True)
+        with connect(server.port) as connection:
             for number in range(5):
                 assert connection.get(f"/{number}").status == 502
         assert max(origin.targets().count(f"/{number}") for number in range(5)) <= 2
@@ -369,17 +376,17 @@ def test_not_repeated_for_ever(weir):
 
 # --- Several servers. ---
 
-def test_one_resets_all(weir):
+def test_one_resets_all(weir, proto):
     """One of two resets whatever comes: what may be repeated is answered by the other (retries: 1)."""
     with Origin(default=lambda peer, head: peer.reset()) as first, Origin() as second:
-        server = weir(TWO, values={"first": first.address, "second": second.address})
-        with Connection(server.port) as connection:
+        server = weir(TWO, values={"first": first.address, "second": second.address}, secure=True)
+        with connect(server.port) as connection:
             assert [connection.get("/").status for _ in range(10)] == [200] * 10
         assert first.targets(), "nobody asked the first"
 
 
 @pytest.mark.parametrize("method,length,repeated", [("GET", 0, True), ("PUT", 30000, True), ("PUT", 1000000, False), ("POST", 0, False), ("PATCH", 3, False)])
-def test_new_connection_that_ends(weir, method, length, repeated):
+def test_new_connection_that_ends(weir, method, length, repeated, proto):
     """Ended after the request, before any octet of an answer: asked once more, at the same server where there is no other."""
     counts = []
 
@@ -393,30 +400,28 @@ def test_new_connection_that_ends(weir, method, length, repeated):
         return False
 
     with Origin(default=once) as origin:
-        server = weir(ONE, values={"origin": origin.address})
-        with Connection(server.port) as connection:
-            connection.request("/", method=method, body=b"x" * length)
-            assert connection.read(method).status == (200 if repeated else 502)
+        server = weir(ONE, values={"origin": origin.address}, secure=True)
+        with connect(server.port) as connection:
+            assert connection.get("/", method=method, body=b"x" * length).status == (200 if repeated else 502)
         assert len(counts) == (2 if repeated else 1)
 
 
-def test_post_goes_to_one_only(weir):
+def test_post_goes_to_one_only(weir, proto):
     with Origin(default=lambda peer, head: peer.reset()) as first, Origin() as second:
-        server = weir(TWO, values={"first": first.address, "second": second.address})
+        server = weir(TWO, values={"first": first.address, "second": second.address}, secure=True)
         for number in range(6):
-            with Connection(server.port) as connection:
-                connection.request(f"/{number}", method="POST", body=b"abc")
-                assert connection.read().status in (200, 502)
+            with connect(server.port) as connection:
+                assert connection.get(f"/{number}", method="POST", body=b"abc").status in (200, 502)
         targets = first.targets() + second.targets()
         assert sorted(targets) == [f"/{number}" for number in range(6)], targets
 
 
-def test_one_comes_back(weir):
+def test_one_comes_back(weir, proto):
     """A server that was gone is asked again when it is back, without a reload."""
     with Origin() as first, Origin() as second:
-        server = weir(TWO, values={"first": first.address, "second": second.address})
+        server = weir(TWO, values={"first": first.address, "second": second.address}, secure=True)
         first.shut()
-        with Connection(server.port) as connection:
+        with connect(server.port) as connection:
             assert [connection.get("/").status for _ in range(10)] == [200] * 10
             first.open()
             had = len(first.heads)
@@ -428,16 +433,15 @@ def test_one_comes_back(weir):
             wait_for(again, 15, "a request at the server that is back")
 
 
-def test_all_are_gone(weir):
+def test_all_are_gone(weir, proto):
     with Origin() as first, Origin() as second:
-        server = weir(TWO, values={"first": first.address, "second": second.address})
+        server = weir(TWO, values={"first": first.address, "second": second.address}, secure=True)
         first.shut()
         second.shut()
         began = time.monotonic()
-        with Connection(server.port) as connection:
+        with connect(server.port) as connection:
             for method in ("GET", "POST"):
-                connection.request("/", method=method)
-                assert connection.read(method).status in (502, 503)
+                assert connection.get("/", method=method).status in (502, 503)
             assert time.monotonic() - began < 4
             first.open()
             wait_for(lambda: connection.get("/").status == 200, 10, "an answer of the first that is back")
@@ -445,50 +449,53 @@ def test_all_are_gone(weir):
 
 # --- Whose silence it is. ---
 
-def test_long_upload_is_no_silence_of_the_backend(stage):
+@brief
+def test_long_upload_is_no_silence_of_the_backend(stage, proto):
     """A client that takes longer for its body than a backend may be silent: the backend cannot answer yet."""
-    with Connection(stage.scripted) as connection:
-        connection.send(b"PUT /digest HTTP/1.1\r\nHost: a\r\nContent-Length: 12\r\n\r\n")
+    with connect(stage.scripted) as connection:
+        begin(connection, "/digest", 12)
         for _ in range(11):
-            connection.send(b"x")
-            assert not connection.fill(0.2), connection.buffer
-        connection.send(b"x")
+            part(connection, b"x")
+            assert not said(connection, 0.2), "an answer before the body's end"
+        part(connection, b"x", last=True)
         assert connection.read().status == 200
 
 
-def test_slow_reader_is_no_silence_of_the_backend(stage):
+@brief
+def test_slow_reader_is_no_silence_of_the_backend(stage, proto):
     """A client that reads nothing for longer than a backend may be silent: the backend would say more."""
     size = 32 << 20
-    with Connection(stage.scripted, seconds=10) as connection:
+    with connect(stage.scripted, seconds=10) as connection:
         connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-        connection.request(f"/give/length/{size}")
-        assert wait_for(lambda: connection.fill(0.1), 2, "its beginning")
+        connection.begin(f"/give/length/{size}", seconds=2, count=1)
         time.sleep(2.5)
         assert len(connection.read().body) == size
 
 
-def test_pauses_of_the_backend(stage):
+@brief
+def test_pauses_of_the_backend(stage, proto):
     """Each pause is shorter than it may be, all of them are longer."""
     stage.origin.scripts["pauses"] = answer(HEAD + b"Content-Length: 5\r\n", b"\r\n", b"a", b"b", b"c", b"d", b"e", end="keep", pause=0.5)
-    with Connection(stage.scripted) as connection:
+    with connect(stage.scripted) as connection:
         assert connection.get("/pauses").body == b"abcde"
 
 
-def test_an_answer_and_a_reset(stage):
+def test_an_answer_and_a_reset(stage, proto):
     """A backend that answers an upload and resets, as one does that closes with unread octets: its answer, or 502; no hang."""
     stage.origin.scripts["rude"] = answer(b"HTTP/1.1 413 No\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno", end="reset", pause=0)
     for _ in range(10):
-        with Connection(stage.scripted) as connection:
-            connection.send(b"PUT /rude HTTP/1.1\r\nHost: a\r\nContent-Length: 50000000\r\n\r\n" + b"x" * 200000)
+        with connect(stage.scripted) as connection:
+            begin(connection, "/rude", 50000000)
+            part(connection, b"x" * 200000)
             assert connection.read(seconds=3).status in (413, 502)
     stage.good()
 
 
 # --- Clients that leave, and what the backend gets to know of it. ---
 
-@pytest.mark.parametrize("how", ["close", "reset"])
+@pytest.mark.parametrize("proto,how", LEAVING, indirect=["proto"])
 @pytest.mark.parametrize("framing", [b"", b"Transfer-Encoding: chunked\r\n", b"Content-Length: 100000000\r\n"])
-def test_backend_learns_that_the_client_left(stage, framing, how):
+def test_backend_learns_that_the_client_left(stage, framing, how, proto):
     """Its endless answer ends."""
     gone = threading.Event()
 
@@ -502,14 +509,14 @@ def test_backend_learns_that_the_client_left(stage, framing, how):
             gone.set()
 
     stage.origin.scripts["endless"] = endless
-    connection = Connection(stage.scripted)
-    connection.request("/endless")
-    assert connection.fill(2)
-    getattr(connection, how)()
-    assert gone.wait(3), "the backend works for nobody"
+    with connect(stage.scripted) as connection:
+        connection.begin("/endless", seconds=2, count=1)
+        leave(connection, how)
+        assert gone.wait(3), "the backend works for nobody"
 
 
-def test_backend_learns_that_the_client_reset_while_it_works(stage):
+@pytest.mark.parametrize("proto,how", [way for way in LEAVING if way[1] != "close"], indirect=["proto"])
+def test_backend_learns_that_the_client_reset_while_it_works(stage, how, proto):
     gone = threading.Event()
 
     def works(peer, head):
@@ -518,35 +525,38 @@ def test_backend_learns_that_the_client_reset_while_it_works(stage):
         return False
 
     stage.origin.scripts["works"] = works
-    connection = Connection(stage.scripted)
-    connection.request("/works")
-    wait_for(lambda: "/works" in stage.origin.targets(), 2, "the request at the backend")
-    connection.reset()
-    assert gone.wait(2), "the backend works for nobody"
+    before = stage.origin.targets().count("/works")
+    with connect(stage.scripted) as connection:
+        connection.request("/works")
+        wait_for(lambda: stage.origin.targets().count("/works") > before, 2, "the request at the backend")
+        leave(connection, how)
+        assert gone.wait(2), "the backend works for nobody"
 
 
 # --- Connections to backends. ---
 
-def test_no_connection_is_kept(weir):
+def test_no_connection_is_kept(weir, proto):
     with Origin() as origin:
-        server = weir(ONE.replace("timeouts:", "keepalive: 0, timeouts:"), values={"origin": origin.address})
-        with Connection(server.port) as connection:
+        server = weir(ONE.replace("timeouts:", "keepalive: 0, timeouts:"), values={"origin": origin.address}, secure=True)
+        with connect(server.port) as connection:
             for _ in range(5):
                 assert connection.get("/").status == 200
         assert origin.connections == 5
 
 
-def test_an_idle_connection_is_closed(weir):
+@brief
+def test_an_idle_connection_is_closed(weir, proto):
     with Origin() as origin:
-        server = weir(ONE.replace("idle: 20s", "idle: 1s"), values={"origin": origin.address})
-        with Connection(server.port) as connection:
+        server = weir(ONE.replace("idle: 20s", "idle: 1s"), values={"origin": origin.address}, secure=True)
+        with connect(server.port) as connection:
             assert connection.get("/").status == 200
             wait_for(lambda: not origin.peers, 4, "the end of the idle connection")
             assert connection.get("/").status == 200
         assert origin.connections == 2
 
 
-def test_what_a_burst_leaves_beyond_is_kept_for_the_next(weir):
+@brief
+def test_what_a_burst_leaves_beyond_is_kept_for_the_next(weir, proto):
     """Idle connections beyond `keepalive` serve the next burst, and are closed when none comes."""
     together = threading.Barrier(6, timeout=10)
 
@@ -555,8 +565,8 @@ def test_what_a_burst_leaves_beyond_is_kept_for_the_next(weir):
         return plain(peer, head)
 
     with Origin(default=meet) as origin:
-        server = weir(ONE.replace("timeouts:", "keepalive: 2, timeouts:"), values={"origin": origin.address})
-        clients = [Connection(server.port) for _ in range(6)]
+        server = weir(ONE.replace("timeouts:", "keepalive: 2, timeouts:"), values={"origin": origin.address}, secure=True)
+        clients = [connect(server.port) for _ in range(6)]
         for _ in range(2):
             for client in clients:
                 client.request("/")
@@ -567,13 +577,13 @@ def test_what_a_burst_leaves_beyond_is_kept_for_the_next(weir):
             client.close()
 
 
-def test_clients_that_leave(stage):
+def test_clients_that_leave(stage, proto):
     """A client that resets in each phase of an answer costs the next ones nothing."""
     for target in ("/hang", "/events", "/give/length/5000000", "/in_length_hang"):
         for _ in range(3):
-            connection = Connection(stage.scripted)
-            connection.request(target)
-            connection.fill(0.05)
+            connection = connect(stage.scripted)
+            with contextlib.suppress(Ended):
+                connection.begin(target, seconds=0.05, count=1)
             connection.reset()
     stage.good()
 
