@@ -150,6 +150,19 @@ def said(connection, seconds):
     return stream.head or stream.over or connection.ended
 
 
+def arrives(connection, what, end):
+    """Waits for a part of an answer's body, or for the head alone (b"")."""
+    def there():
+        if not hasattr(connection, "streams"):
+            _, head, body = connection.buffer.partition(b"\r\n\r\n")
+            return head and what in body
+        stream = connection.streams[connection.waiting[-1]]
+        return stream.head and what in stream.body
+
+    while not there():
+        assert (connection.take if hasattr(connection, "streams") else connection.fill)(end - time.monotonic()), f"{what} does not come"
+
+
 def leave(connection, how):
     """Ends the connection, or of HTTP/2 the stream alone."""
     if how == "cancel":

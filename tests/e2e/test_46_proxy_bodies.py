@@ -10,7 +10,7 @@ import pytest
 
 from client import Connection, Ended, connect, curl
 from origin import OK, Gone, answer, pattern
-from proxied import Proxied, told
+from proxied import LEAVING, Proxied, arrives, begin, leave, part, told
 from server import wait_for
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
@@ -67,6 +67,23 @@ def test_requests(stage, name, slow):
     assert len(got.all("Content-Length")) + len(got.all("Transfer-Encoding")) == (0 if got.framing == NONE else 1)
 
 
+@pytest.mark.parametrize("slow", [False, True])
+@pytest.mark.parametrize("method,body,length", [
+    ("POST", b"abc", 3), ("POST", b"", 0), ("POST", b"abc", None), ("POST", b"", None), ("GET", b"abc", 3), ("GET", b"abc", None),
+    ("DELETE", b"abc", 3), ("OPTIONS", b"abc", 3), ("FOO", b"abc", 3), ("PUT", b"0\r\n\r\nGET /evil HTTP/1.1\r\n\r\n", None)])
+def test_bodies(stage, method, body, length, slow, proto):
+    """The same over all protocols, where the length is told and where not (RFC 9113, 8.1.1)."""
+    with connect(stage.recorded) as connection:
+        begin(connection, "/x", length, method)
+        step = 1 if slow else 100
+        for at in range(0, max(1, len(body)), step):
+            part(connection, body[at:at + step], at + step >= len(body))
+        got = told(connection.read())
+    assert (got.method, got.target, got.body) == (method, "/x", body.decode())
+    assert got.framing in ({LENGTH} if length is not None else {CHUNKS, LENGTH})
+    assert len(got.all("Content-Length")) + len(got.all("Transfer-Encoding")) == 1
+
+
 CUTS = {
     "length": post("Content-Length: 9", b"abc"), "length_nothing": post("Content-Length: 9"), "chunk": post("Transfer-Encoding: chunked", b"9\r\nabc"),
     "between_chunks": post("Transfer-Encoding: chunked", b"3\r\nabc\r\n"), "last_chunk": post("Transfer-Encoding: chunked", b"3\r\nabc\r\n0\r\n"),
@@ -81,6 +98,30 @@ def test_cut_requests(stage, name, reset):
     """What a client did not finish is not finished for the backend (DESIGN: FAILED is never turned into END)."""
     seen = stage.seen_in_part(CUTS[name], reset)
     assert all(one.verdict == "cut" for one in seen), [(one.verdict, one.raw) for one in seen]
+
+
+@pytest.mark.parametrize("proto,how", LEAVING, indirect=["proto"])
+@pytest.mark.parametrize("length", [9, None])
+def test_cut_bodies(stage, length, how, proto):
+    """The same over all protocols: by the end of the connection, or of the stream alone."""
+    got = []
+
+    def script(peer, head):
+        try:
+            for piece in peer.body(head):
+                got.append(piece)
+            got.append(b" and that is all")
+        except Gone:
+            got.append(b" and gone")
+        return False
+
+    stage.origin.scripts["cut"] = script
+    with connect(stage.scripted) as connection:
+        begin(connection, "/cut", length)
+        part(connection, b"abc")
+        wait_for(lambda: got, 5, "the beginning at the backend")
+        leave(connection, how)
+        wait_for(lambda: b"".join(got) == b"abc and gone", 5, "the end at the backend")
 
 
 def test_many_requests_on_one_connection(stage):
@@ -121,7 +162,7 @@ def test_chunk_sizes(stage, size, proto):
         assert connection.get("/sized").body == data
 
 
-def test_flushes_are_kept(stage):
+def test_flushes_are_kept(stage, proto):
     """What a backend says is passed on before it says more; without length, with length and in chunks."""
     for head, first, second in ((CHUNKED, b"1\r\na\r\n", b"1\r\nb\r\n0\r\n\r\n"), (HEAD + b"Content-Length: 2\r\n\r\n", b"a", b"b"), (HEAD + b"\r\n", b"a", b"b")):
         release = threading.Event()
@@ -134,16 +175,14 @@ def test_flushes_are_kept(stage):
             return b"Content" in head or b"Transfer" in head
 
         stage.origin.scripts["halves"] = halves
-        with Connection(stage.scripted) as connection:
+        with connect(stage.scripted) as connection:
             connection.request("/halves")
-            end = time.monotonic() + 0.8  # less than a backend may be silent
-            while b"a" not in connection.buffer.partition(b"\r\n\r\n")[2]:
-                connection.more(end, "the first half")
+            arrives(connection, b"a", time.monotonic() + 0.8)  # less than a backend may be silent
             release.set()
             assert connection.read().body == b"ab"
 
 
-def test_uploads_are_passed_on_at_once(stage):
+def test_uploads_are_passed_on_at_once(stage, proto):
     """The backend has the first part of a body before the second is sent."""
     got = threading.Event()
 
@@ -157,16 +196,17 @@ def test_uploads_are_passed_on_at_once(stage):
         return True
 
     stage.origin.scripts["upload"] = halves
-    for framing, first, second in (("Content-Length: 2", b"a", b"b"), ("Transfer-Encoding: chunked", b"1\r\na\r\n", b"1\r\nb\r\n0\r\n\r\n")):
+    for length in (2, None):
         got.clear()
-        with Connection(stage.scripted) as connection:
-            connection.send(post(framing, first).replace(b"/x", b"/upload"))
+        with connect(stage.scripted) as connection:
+            begin(connection, "/upload", length)
+            part(connection, b"a")
             assert got.wait(2), "held back"
-            connection.send(second)
+            part(connection, b"b", last=True)
             assert connection.read().body == b"ok"
 
 
-def test_both_ways_at_once(stage):
+def test_both_ways_at_once(stage, proto):
     """An answer that begins before the request ends, and goes on with it (RFC 9112, 9.5; as gRPC and echo do)."""
     def echo(peer, head):
         peer.send(CHUNKED)
@@ -176,17 +216,15 @@ def test_both_ways_at_once(stage):
         return True
 
     stage.origin.scripts["echo"] = echo
-    with Connection(stage.scripted) as connection:
-        connection.send(post("Transfer-Encoding: chunked").replace(b"/x", b"/echo"))
+    with connect(stage.scripted) as connection:
+        begin(connection, "/echo")
         end = time.monotonic() + 5
-        head = connection.head(end)
-        assert head.status == 200
-        for letter in b"abcdef":
-            connection.send(b"1\r\n%c\r\n" % letter)
-            assert connection.line(end, "size") == b"1"
-            assert connection.octets(3, end, "piece") == b"%c\r\n" % letter
-        connection.send(b"0\r\n\r\n")
-        assert connection.octets(5, end, "end") == b"0\r\n\r\n"
+        arrives(connection, b"", end)
+        for letter in (b"a", b"b", b"c", b"d", b"e", b"f"):
+            part(connection, letter)
+            arrives(connection, letter, end)
+        part(connection, b"", last=True)
+        assert connection.read().body == b"abcdef"
         assert connection.get("/good").body == b"ok"
 
 
@@ -205,22 +243,20 @@ def early(status, drain, close):
     return script
 
 
-@pytest.mark.parametrize("framing", ["Content-Length: 30000000", "Transfer-Encoding: chunked"])
+@pytest.mark.parametrize("length", [30000000, None])
 @pytest.mark.parametrize("drain,close", [(True, False), (True, True), (False, True), (False, False)])
 @pytest.mark.parametrize("status", [401, 413, 200])
-def test_early_answer(stage, status, drain, close, framing):
+def test_early_answer(stage, status, drain, close, length, proto):
     """It arrives before the body is sent, and again while the body is on its way; never a broken connection for others."""
     stage.origin.scripts["early"] = early(status, drain, close)
-    head = post(framing, method="PUT").replace(b"/x", b"/early")
-    with Connection(stage.scripted) as connection:
-        connection.send(head)
+    with connect(stage.scripted) as connection:
+        begin(connection, "/early", length)
         response = connection.read(seconds=2)
         assert (response.status, response.body) == (status, b"no")
-    with Connection(stage.scripted) as connection:
-        connection.send(head)
-        piece = b"x" * 65536
+    with connect(stage.scripted) as connection:
+        begin(connection, "/early", length)
         for _ in range(40):  # sends on, whatever comes
-            if not connection.send(piece if "Length" in framing else b"10000\r\n" + piece + b"\r\n"):
+            if not part(connection, b"x" * 65536):
                 break
         response = connection.read()
         assert (response.status, response.body) == (status, b"no")
@@ -228,50 +264,58 @@ def test_early_answer(stage, status, drain, close, framing):
 
 
 @pytest.mark.parametrize("size", [10, 60000])
-def test_early_answer_of_a_short_body(stage, size):
+def test_early_answer_of_a_short_body(stage, size, proto):
     """A body that weir takes in passing: the connection goes on where it can, and its rest is no request."""
     stage.origin.scripts["early"] = early(401, True, False)
-    with Connection(stage.scripted) as connection:
-        connection.send(post(f"Content-Length: {size}", method="PUT").replace(b"/x", b"/early"))
-        response = connection.read()
-        assert response.status == 401
-        connection.send(b"GET /evil HTTP/1.1\r\nHost: evil\r\n\r\n".ljust(size)[:size] + b"GET /good HTTP/1.1\r\nHost: a\r\n\r\n")
+    with connect(stage.scripted) as connection:
+        begin(connection, "/early", size)
+        assert connection.read().status == 401
+        rest = b"GET /evil HTTP/1.1\r\nHost: evil\r\n\r\n".ljust(size)[:size]
+        if not hasattr(connection, "streams"):
+            connection.send(rest + b"GET /good HTTP/1.1\r\nHost: a\r\n\r\n")
+        else:
+            for at in range(0, size, 10000):
+                connection.data(1, rest[at:at + 10000], end=at + 10000 >= size)
+            connection.request("/good")
         try:
             after = connection.read()
         except Ended:
-            assert connection.ended
+            assert connection.ended and proto in ("h1", "h1s")
         else:
             assert (after.status, after.body) == (200, b"ok")
     assert "/evil" not in stage.origin.targets()
 
 
-def test_curl_reads_an_early_refusal(stage):
+def test_curl_reads_an_early_refusal(stage, proto):
     stage.origin.scripts["early"] = early(413, False, True)
     file = stage.weir.folder / "upload"
     with open(file, "wb") as sparse:
         sparse.truncate(64 << 20)
     for options in ([], ["--header", "Expect:", "--limit-rate", "5M"], ["--header", "Transfer-Encoding: chunked"]):
-        got = curl(stage.weir.url("/early", port="port2"), "--upload-file", str(file), *options)
+        got = curl(stage.weir.url("/early", port="port2"), "--upload-file", str(file), *options, proto=proto)
         assert (got.status, got.body) == (413, b"no"), got
 
 
-def test_limit_of_bodies(weir, stage):
+def test_limit_of_bodies(weir, stage, proto):
     """body_size holds before the backend is troubled, and in chunks as soon as it is passed; the backend never sees a whole one."""
     server = weir("""
 threads: 1
 limits: { body_size: 10k }
 sites:
   - { listen: "http://127.0.0.1:$port", proxy: "127.0.0.1:$recorder" }
-""", values={"recorder": stage.recorder.port})
+""", values={"recorder": stage.recorder.port}, secure=True)
     stage.recorder.take()
-    with Connection(server.port) as connection:
-        connection.send(post("Content-Length: 10241"))
+    with connect(server.port) as connection:
+        begin(connection, "/x", 10241)
         assert connection.read().status == 413
-    with Connection(server.port) as connection:
-        connection.send(post("Transfer-Encoding: chunked", b"2800\r\n" + b"x" * 10240 + b"\r\n1\r\ny\r\n0\r\n\r\n"))
+    with connect(server.port) as connection:
+        begin(connection, "/x")
+        part(connection, b"x" * 10240)
+        part(connection, b"y", last=True)
         assert connection.read().status == 413
-    with Connection(server.port) as connection:
-        connection.send(post("Transfer-Encoding: chunked", b"2800\r\n" + b"x" * 10240 + b"\r\n0\r\n\r\n"))
+    with connect(server.port) as connection:
+        begin(connection, "/x")
+        part(connection, b"x" * 10240, last=True)
         assert told(connection.read()).body == "x" * 10240
     assert [one.verdict for one in stage.recorder.take()].count("whole") == 1
 
@@ -332,8 +376,7 @@ def test_tunnel_backend_first(stage):
     """Octets in one segment with the 101."""
     stage.origin.scripts["first"] = answer(ACCEPT + b"hello")
     with Connection(stage.scripted) as connection:
-        connection.request("/first", fields=ASK)
-        assert connection.read().status == 101
+        assert connection.get("/first", fields=ASK).status == 101
         assert receive(connection, 5) == b"hello"
         assert connection.wait_end() == "fin"
 
@@ -429,8 +472,7 @@ sites:
 """, values={"origin": stage.origin.address})
     stage.origin.scripts["idle"] = lambda peer, head: (peer.send(ACCEPT), echo(peer), False)[2]
     with Connection(server.port) as connection:
-        connection.request("/idle", fields=ASK)
-        assert connection.read().status == 101
+        assert connection.get("/idle", fields=ASK).status == 101
         for _ in range(2):
             assert connection.wait_end(1.5) is None, "ended by another time"
             connection.send(b"x")
@@ -445,8 +487,7 @@ def test_tunnel_to_something_else(stage, answered):
     """A protocol that was not asked for (RFC 9110, 7.8)."""
     stage.origin.scripts["other"] = answer(answered)
     with Connection(stage.scripted) as connection:
-        connection.request("/other", fields=ASK)
-        assert connection.read().status == 502
+        assert connection.get("/other", fields=ASK).status == 502
 
 
 @pytest.mark.parametrize("asked,passed,answered,status", [
@@ -473,8 +514,7 @@ def test_several_protocols(stage, asked, passed, answered, status):
     stage.origin.scripts["several"] = script
     lines = [("Upgrade", one) for one in ([asked] if isinstance(asked, str) else asked)]
     with Connection(stage.scripted) as connection:
-        connection.request("/several", fields=[("Connection", "keep-alive, Upgrade"), *lines])
-        response = connection.read()
+        response = connection.get("/several", fields=[("Connection", "keep-alive, Upgrade"), *lines])
         assert response.status == status
         assert (seen[0].get("Upgrade"), seen[0].get("Connection")) == ((passed, "upgrade") if passed else (None, None))
         if status == 101:
@@ -507,8 +547,7 @@ def test_offered_protocols(stage, name, proto):
         return
     for version, close in (("HTTP/1.0", "close"), ("HTTP/1.1", "close"), ("HTTP/1.0", "keep-alive")):
         with Connection(stage.scripted) as connection:
-            connection.request("/offers", version=version, fields={"Connection": close})
-            response = connection.read()
+            response = connection.get("/offers", version=version, fields={"Connection": close})
             offered = told_to if version == "HTTP/1.1" else None
             assert response.get("Upgrade") == offered
             assert response.get("Connection") == ("close, upgrade" if offered else close)
@@ -519,8 +558,7 @@ def test_offered_protocols(stage, name, proto):
 def test_no_tunnel(stage, version, fields):
     """From HTTP/1.0, or not named by Connection: no upgrade, and the backend is not asked for one."""
     with Connection(stage.recorded) as connection:
-        connection.request("/x", fields=fields, version=version)
-        got = told(connection.read())
+        got = told(connection.get("/x", fields=fields, version=version))
     assert not got.all("Upgrade") and "upgrade" not in got.words("Connection")
 
 
@@ -528,11 +566,9 @@ def test_no_tunnel_by_the_backend(stage):
     """An upgrade that is passed over: a plain answer, and the connection goes on."""
     with Connection(stage.scripted) as connection:
         for _ in range(2):
-            connection.request("/good", fields=ASK)
-            response = connection.read()
+            response = connection.get("/good", fields=ASK)
             assert (response.status, response.body) == (200, b"ok")
-        connection.request("/good", method="POST", fields=ASK, body=b"abc")
-        assert connection.read().body == b"ok"
+        assert connection.get("/good", method="POST", fields=ASK, body=b"abc").body == b"ok"
 
 
 def test_upgrade_with_a_body(stage):
@@ -548,8 +584,7 @@ def test_upgrade_with_a_body(stage):
 
     stage.origin.scripts["bodied"] = script
     with Connection(stage.scripted) as connection:
-        connection.request("/bodied", method="POST", fields=ASK, body=b"abc")
-        response = connection.read()
+        response = connection.get("/bodied", method="POST", fields=ASK, body=b"abc")
         if response.status == 101:
             connection.send(b"x")
             assert receive(connection, 1) == b"x"
