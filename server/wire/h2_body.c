@@ -114,6 +114,7 @@ static const struct source_ops body_ops = {body_pull, body_cancel};
 void h2_body_init(struct h2_stream *s)
 {
 	s->body.ops = &body_ops;
+	s->announced = s->request.length;
 	if (s->part.ended || (s->request.length == 0 && !s->request.upgrade.len))
 		return;
 	s->body_held = true;
@@ -138,7 +139,7 @@ void h2_body_take(struct h2_stream *s, const char *bytes, size_t length)
 	s->progress = conn_now_ms(s->h2->conn);
 	s->rate_bytes += (uint32_t)length;
 	bool counted = s->begun && !r->upgrade.len && !s->raw;
-	if (counted && r->length != LENGTH_UNKNOWN && r->received > r->length) {
+	if (counted && s->announced != LENGTH_UNKNOWN && r->received > s->announced) {
 		consume(s, length);
 		break_off(s);
 		return;
@@ -157,7 +158,7 @@ void h2_body_end(struct h2_stream *s)
 {
 	const struct request *r = &s->request;
 	if (s->begun && !s->malformed && !r->upgrade.len && !s->raw &&
-		r->length != LENGTH_UNKNOWN && r->received != r->length)
+		s->announced != LENGTH_UNKNOWN && r->received != s->announced)
 		break_off(s);
 	else
 		h2_body_wake(s);

@@ -26,6 +26,8 @@ struct h2_stream {
 	uint64_t whole_at; /* h2->queued when its last octet was there */
 	uint64_t waiting;  /* octets of memory in part.out, as h2->waiting counts them */
 	uint32_t progress; /* when octets moved last, in ms */
+	uint64_t
+		announced; /* of the request's body, or LENGTH_UNKNOWN: a reroute goes on without it, and it comes all the same */
 	uint32_t allowed;  /* of the request's body: what may be under way or wait */
 	uint32_t
 		withheld; /* of what is pulled next the peer may not send as much again: it was allowed more */
