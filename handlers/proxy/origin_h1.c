@@ -34,7 +34,17 @@ static struct origin *origin_new(struct backend *backend)
 	return o;
 }
 
-static void await_no_more(struct origin *o);
+static struct loop *loop_of(const struct origin *o)
+{
+	return o->backend->backends->thread->loop;
+}
+
+static void await_no_more(struct origin *o)
+{
+	if (o->awaited)
+		loop_await_end(loop_of(o));
+	o->awaited = false;
+}
 
 static void origin_free(struct origin *o)
 {
@@ -71,18 +81,6 @@ void origin_leave(struct origin *o)
 {
 	if (--o->depth == 0 && o->dead)
 		origin_free(o);
-}
-
-static struct loop *loop_of(const struct origin *o)
-{
-	return o->backend->backends->thread->loop;
-}
-
-static void await_no_more(struct origin *o)
-{
-	if (o->awaited)
-		loop_await_end(loop_of(o));
-	o->awaited = false;
 }
 
 /* --- Ends. --- */
