@@ -52,7 +52,8 @@ struct h1_stream {
 	uint8_t signs;    /* how often a client that has ended its half was looked for */
 	enum exchange_end
 		protocol_end; /* why it was broken off, when it was not the client's going */
-	char memory[H1_STREAM_MEMORY];
+	/* While it is in the pool, it begins with the next one there. */
+	_Alignas(void *) char memory[H1_STREAM_MEMORY];
 };
 
 /* --- Between the files of h1. --- */

@@ -48,7 +48,8 @@ struct h2_stream {
 	bool closed;   /* the session has forgotten it */
 	bool finished; /* exchange_finish was called */
 	enum exchange_end protocol_end;
-	char memory[H2_STREAM_MEMORY];
+	/* While it is in the pool, it begins with the next one there. */
+	_Alignas(void *) char memory[H2_STREAM_MEMORY];
 };
 
 static inline struct h2_stream *h2_stream_of(struct request *request)
