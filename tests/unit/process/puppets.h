@@ -223,6 +223,8 @@ static inline int show_over(void)
 static inline void show_end(void)
 {
 	show_signal(SIGINT);
+	assert_true(show_says(
+		"stopping", PUPPET_MS)); /* a puppet that goes before would be a failure */
 	assert_int_equal(show_over(), 0);
 }
 
