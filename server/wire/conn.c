@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/counters.h"
+#include "io/watch.h"
 #include "wire/wire_priv.h"
 
 /* --- Watching. --- */
@@ -61,6 +62,8 @@ static ssize_t account_read(struct conn *c, ssize_t n, size_t asked)
 {
 	c->read_full = n > 0 && (size_t)n == asked;
 	if (n > 0) {
+		c->news = c->woken ? CONN_NEWS_KNOWN : CONN_NEWS_LATE;
+		c->woken = false;
 		if (c->wait != CONN_WAIT_SEND) {
 			c->progress = conn_now_ms(c);
 			c->rate_bytes += (uint32_t)n;
@@ -143,6 +146,15 @@ void conn_input_keep(struct conn *c, const char *bytes, size_t length)
 	memcpy(c->input->bytes, bytes, length);
 	c->input->used = (uint32_t)length;
 	c->input_start = 0;
+}
+
+void conn_hear(struct conn *c)
+{
+	if (c->news == CONN_NEWS_LATE) {
+		watch_drain(c->wire->loop->watch);
+		c->news = CONN_NEWS_HEARD;
+	}
+	conn_passed(c);
 }
 
 /* --- Waiting. --- */
@@ -350,12 +362,14 @@ static void settle(struct conn *c)
 	update_wait(c);
 }
 
-static void readable(struct conn *c)
+static void readable(struct conn *c, bool woken)
 {
+	c->woken = woken;
 	if (c->lingering || c->closing)
 		linger_read(c);
 	else
 		c->protocol->readable(c);
+	c->woken = false;
 }
 
 static void on_event(struct ev_loop *ev, ev_io *watch, int events)
@@ -366,7 +380,7 @@ static void on_event(struct ev_loop *ev, ev_io *watch, int events)
 	if (events & EV_WRITE)
 		c->blocked = false;
 	if (events & EV_READ)
-		readable(c);
+		readable(c, true);
 	settle(c);
 	c->entered = false;
 }
@@ -380,7 +394,7 @@ static void on_task(struct task *task)
 	}
 	c->entered = true;
 	if (conn_pending(c))
-		readable(c);
+		readable(c, false);
 	settle(c);
 	c->entered = false;
 }
@@ -441,7 +455,7 @@ void conn_start(struct conn *c)
 	chunks_init(&c->out);
 	c->wait = CONN_WAIT_NONE;
 	c->entered = true;
-	c->protocol->readable(c);
+	readable(c, true); /* who accepted has heard of what changed */
 	settle(c);
 	c->entered = false;
 }

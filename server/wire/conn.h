@@ -44,6 +44,14 @@ enum conn_wait {
 	CONN_WAIT_SIGN,      /* whether a peer that has ended its half is there still */
 };
 
+/* Whether changes on disk that came before the octets now looked at are known. The loop has heard of all that came before what woke it,
+ * and a read may bring more than that. */
+enum conn_news {
+	CONN_NEWS_LATE,  /* perhaps not */
+	CONN_NEWS_KNOWN, /* those before the first octet of the last read */
+	CONN_NEWS_HEARD, /* those before all of it */
+};
+
 /* What a version of HTTP does on a connection. None of these frees the connection: conn_break and conn_close mark it. */
 struct protocol {
 	const char *name;
@@ -93,6 +101,8 @@ struct conn {
 	bool blocked; /* the kernel takes no more just now */
 	bool reading_paused;
 	bool read_full; /* the last read filled its buffer: more is likely there */
+	bool woken;     /* an event tells of what is read next */
+	uint8_t news;   /* enum conn_news */
 	bool peer_eof;
 	bool closing; /* close when the queue is empty */
 	bool linger;  /* and then read on for a while */
@@ -137,6 +147,16 @@ static inline struct slice conn_input(const struct conn *c)
 void conn_input_consume(struct conn *c, size_t length);
 /* Keeps octets of the scratch as input. */
 void conn_input_keep(struct conn *c, const char *bytes, size_t length);
+
+/* What was looked at of the last read is not the begin of a request: what follows may be younger than what is known of the disk. */
+static inline void conn_passed(struct conn *c)
+{
+	if (c->news == CONN_NEWS_KNOWN)
+		c->news = CONN_NEWS_LATE;
+}
+/* A request begins: it sees what changed on disk before it was sent (DESIGN, 3). A system call for one that does not stand first in what
+ * was read, or was read without an event; one for all of a read. */
+void conn_hear(struct conn *c);
 
 /* Reads no more until conn_resume. */
 void conn_pause(struct conn *c);

@@ -89,6 +89,7 @@ static void refuse(struct h1_stream *s, unsigned status)
 static void begin(struct conn *c, const char *head, size_t length)
 {
 	struct h1_stream *s = h1_stream_new(c);
+	conn_hear(c);
 	unsigned status = h1_read_head(s, head, length);
 	if (conn_last(c))
 		s->close = true;
@@ -162,6 +163,8 @@ static void heads_from_scratch(struct conn *c, const char *bytes, size_t length)
 	size_t head = find_head(c, (struct slice){bytes, length}, &empty);
 	if (!c->state)
 		conn_input_keep(c, bytes + empty + head, length - empty - head);
+	if (empty)
+		conn_passed(c);
 	if (head)
 		begin(c, bytes + empty, head);
 }
@@ -217,6 +220,7 @@ static void read_more(struct conn *c, struct h1_stream *s)
 		return;
 	}
 	ssize_t n = conn_input_read(c, body ? CONN_READ_BLOCK + 1024 : H1_PIPELINE_MAX);
+	conn_passed(c); /* a head may be behind it */
 	if (n == IO_AGAIN || c->broken)
 		return;
 	if (s->body_wanted) {

@@ -55,6 +55,8 @@ static enum h2_code on_frame(void *owner, const struct h2_frame_head *head)
 {
 	struct h2_conn *h2 = owner;
 	uint32_t cost = cost_of(head);
+	if (head->type != H2_HEADERS)
+		conn_passed(h2->conn);
 	if (head->type == H2_SETTINGS && head->flags & H2_FLAG_ACK)
 		h2->settled = true;
 	return cost ? judge(h2, cost) : H2_NO_ERROR;
@@ -86,6 +88,7 @@ static struct h2_part *on_open(void *owner, int32_t id)
 {
 	struct h2_conn *h2 = owner;
 	(void)id;
+	conn_hear(h2->conn);
 	arm_sweep(h2);
 	return &h2_stream_new(h2)->part;
 }
@@ -123,6 +126,7 @@ static void on_section(struct h2_part *part)
 		return;
 	}
 	if (s->head_whole) {
+		conn_passed(h2->conn);
 		if (h2_trailers_done(s))
 			h2_body_end(s);
 		return;

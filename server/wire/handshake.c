@@ -33,6 +33,7 @@ static void begin(struct conn *c)
 	/* the head has its own time; and nothing may be waited for, where a request came with the end of the handshake */
 	c->wait = CONN_WAIT_NONE;
 	deadline_clear(c->wire->loop, &c->deadline);
+	c->woken = false; /* for the handshake's end */
 	if (c->transport.pending)
 		c->protocol->readable(c);
 }

@@ -75,6 +75,8 @@ static const struct transport_ops *plain_ops;
 
 static ssize_t piece_read(struct transport *t, void *to, size_t size)
 {
+	if (world.arriving)
+		world.arriving();
 	return plain_ops->read(t, to, size < world.piece ? size : world.piece);
 }
 

@@ -26,6 +26,8 @@ struct one_wire {
 	struct listener_settings listener;
 	struct ready *greeting; /* "hello": with more fields than its type where `odd` was said */
 	size_t piece; /* at most so many octets go through a connection's transport at once */
+	void (*arriving)(
+		void); /* called when the loop has woken, before a connection is read; or NULL */
 };
 extern struct one_wire world;
 
