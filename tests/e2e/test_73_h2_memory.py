@@ -20,7 +20,7 @@ from streams import MIB, Memory, down
 
 CONFIG = """
 threads: 1
-limits: { body_size: 10G, $many timeouts: { header: 10s, body: 60s, idle: 60s, send: 60s } }
+limits: { body_size: 10G, min_rate: 0, $many timeouts: { header: 10s, body: 60s, idle: 60s, send: 60s } }
 upstreams:
   app: { servers: ["$origin"], timeouts: { connect: 2s, response: 60s, idle: 20s } }
 sites:
