@@ -3,6 +3,7 @@
  * it can forge neither a line nor a field: quotes, backslashes, controls and octets above 0x7e as \xNN (JSON: \u00NN). */
 #include "handlers/access_log.h"
 
+#include <endian.h>
 #include <time.h>
 
 #include "base/check.h"
@@ -44,25 +45,50 @@ static char *escape_octet(char *to, unsigned char octet, struct slice escape)
 	return to;
 }
 
-/* Needs four bytes an octet; JSON six. */
+static uint64_t load_four(const char *from)
+{
+	uint32_t four;
+	memcpy(&four, from, sizeof four);
+	return le32toh(four);
+}
+
+static unsigned octet_at(const char *from)
+{
+	return (unsigned char)*from;
+}
+
+/* The next eight octets, or those that there are (1 to 7) and spaces behind them: the first is the lowest. By shifts, for what is stored in
+ * parts and loaded whole is waited for. */
+static uint64_t load_eight(const char *from, size_t left)
+{
+	uint64_t eight;
+	if (left >= sizeof eight) {
+		memcpy(&eight, from, sizeof eight);
+		return le64toh(eight);
+	}
+	if (left >= 4)
+		eight = load_four(from) | load_four(from + left - 4) << (left - 4) * 8;
+	else
+		eight = octet_at(from) | octet_at(from + left / 2) << left / 2 * 8 |
+			octet_at(from + left - 1) << (left - 1) * 8;
+	return eight | ONES * ' ' << left * 8;
+}
+
+/* Needs four bytes an octet, JSON six, and eight more. */
 static char *put_escaped(char *to, struct slice text, struct slice escape)
 {
 	size_t length = text.len < TEXT_MOST ? text.len : TEXT_MOST;
-	size_t i = 0;
-	while (i < length) {
-		uint64_t eight;
-		if (length - i >= sizeof eight) {
-			memcpy(&eight, text.ptr + i, sizeof eight);
-			if (!not_plain(eight)) {
-				memcpy(to, &eight, sizeof eight);
-				to += sizeof eight;
-				i += sizeof eight;
-				continue;
-			}
+	for (size_t i = 0; i < length; i += 8) {
+		size_t left = length - i < 8 ? length - i : 8;
+		uint64_t eight = load_eight(text.ptr + i, length - i);
+		if (!not_plain(eight)) {
+			eight = htole64(eight);
+			memcpy(to, &eight, sizeof eight);
+			to += left;
+			continue;
 		}
-		size_t end = length - i < sizeof eight ? length : i + sizeof eight;
-		for (; i < end; i++) {
-			unsigned char octet = (unsigned char)text.ptr[i];
+		for (size_t end = i + left, at = i; at < end; at++) {
+			unsigned char octet = (unsigned char)text.ptr[at];
 			if (plain[octet])
 				*to++ = (char)octet;
 			else
@@ -161,13 +187,12 @@ static struct slice variant_of(const struct request *request)
 		fields_find(ready ? &ready->fields : &request->response.fields, FIELD_ETAG);
 	if (!tag || !request->handled_by || strcmp(request->handled_by, "static") != 0)
 		return SLICE("");
-	const char *hyphen = memrchr(tag->value.ptr, '-', tag->value.len);
-	if (!hyphen)
-		return SLICE("");
-	struct slice end = slice_from(tag->value, (size_t)(hyphen - tag->value.ptr) + 1);
-	for (size_t i = 0; i < COUNT_OF(variants); i++)
-		if (end.len == variants[i].len + 1 && slice_starts(end, variants[i]))
+	for (size_t i = 0; i < COUNT_OF(variants); i++) {
+		size_t end = variants[i].len + 2; /* with hyphen and quote */
+		if (tag->value.len > end && tag->value.ptr[tag->value.len - end] == '-' &&
+			slice_starts(slice_from(tag->value, tag->value.len - end + 1), variants[i]))
 			return variants[i];
+	}
 	return SLICE("");
 }
 
@@ -216,8 +241,8 @@ static char *put_who(char *to, const struct request *request)
 	to = put(to, SLICE("{\"time\":"));
 	to = put_number(to, (uint64_t)clock->wall);
 	*to++ = '.';
-	for (uint32_t unit = 100000; unit; unit /= 10)
-		*to++ = (char)('0' + clock->wall_us / unit % 10);
+	bytes_decimal_fixed(to, clock->wall_us, 6);
+	to += 6;
 	to = put_client(put(to, SLICE(",\"client\":\"")), request->client);
 	if (request->client != request->peer->address)
 		to = put_client(put(to, SLICE("\",\"peer\":\"")), request->peer->address);

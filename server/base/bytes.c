@@ -35,28 +35,39 @@ int slice_number(struct slice s, uint64_t *number)
 	return 0;
 }
 
+static const char pairs[] = "0001020304050607080910111213141516171819"
+			    "2021222324252627282930313233343536373839"
+			    "4041424344454647484950515253545556575859"
+			    "6061626364656667686970717273747576777879"
+			    "8081828384858687888990919293949596979899";
+
+/* How many digits it has: by its bits, one too many at most. */
+static unsigned digits_of(uint64_t n)
+{
+	static const uint64_t powers[] = {0, 10, 100, 1000, 10000, 100000, 1000000, 10000000,
+		100000000, 1000000000, 10000000000, 100000000000, 1000000000000, 10000000000000,
+		100000000000000, 1000000000000000, 10000000000000000, 100000000000000000,
+		1000000000000000000, 10000000000000000000u};
+	unsigned bits = 64 - (unsigned)__builtin_clzll(n | 1);
+	unsigned digits = bits * 1233 >> 12; /* log10(2) */
+	return digits + (n >= powers[digits]);
+}
+
+void bytes_decimal_fixed(char *to, uint64_t n, unsigned digits)
+{
+	for (; digits >= 2; n /= 100) {
+		digits -= 2;
+		memcpy(to + digits, pairs + n % 100 * 2, 2);
+	}
+	if (digits)
+		to[0] = (char)('0' + n % 10);
+}
+
 size_t bytes_decimal(char *to, uint64_t n)
 {
-	static const char pairs[] = "0001020304050607080910111213141516171819"
-				    "2021222324252627282930313233343536373839"
-				    "4041424344454647484950515253545556575859"
-				    "6061626364656667686970717273747576777879"
-				    "8081828384858687888990919293949596979899";
-	char digits[20];
-	size_t at = sizeof(digits);
-	if (n < 10) {
-		to[0] = (char)('0' + n);
-		return 1;
-	}
-	for (; n >= 10; n /= 100) {
-		const char *pair = pairs + n % 100 * 2;
-		digits[--at] = pair[1];
-		digits[--at] = pair[0];
-	}
-	if (n)
-		digits[--at] = (char)('0' + n);
-	memcpy(to, digits + at, sizeof(digits) - at);
-	return sizeof(digits) - at;
+	unsigned digits = digits_of(n);
+	bytes_decimal_fixed(to, n, digits);
+	return digits;
 }
 
 size_t bytes_hex(char *to, uint64_t n)

@@ -60,6 +60,8 @@ int slice_number(struct slice s, uint64_t *number);
 
 /* Decimal digits of n at `to` (at least 20 bytes of room, no NUL). Returns how many. */
 size_t bytes_decimal(char *to, uint64_t n);
+/* The last so many decimal digits of n at `to`, with zeros before them. */
+void bytes_decimal_fixed(char *to, uint64_t n, unsigned digits);
 
 /* Lower-case hexadecimal digits of n at `to` (at least 16 bytes of room, no NUL). Returns how many. */
 size_t bytes_hex(char *to, uint64_t n);

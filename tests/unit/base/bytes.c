@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
+
 #include "base/bytes.h"
 
 static void trims_blanks_only(void **state)
@@ -43,6 +45,19 @@ static void writes_numbers(void **state)
 	assert_string_equal(text, "0");
 	assert_int_equal(bytes_decimal(text, UINT64_MAX), 20);
 	assert_string_equal(text, "18446744073709551615");
+	for (uint64_t power = 1, digits = 1; digits <= 20; digits++, power *= 10) {
+		for (uint64_t n = power - 2; n != power + 2; n++) {
+			char expected[21];
+			snprintf(expected, sizeof(expected), "%llu", (unsigned long long)n);
+			text[bytes_decimal(text, n)] = 0;
+			assert_string_equal(text, expected);
+		}
+	}
+	memset(text, 0, sizeof(text));
+	bytes_decimal_fixed(text, 42, 6);
+	assert_string_equal(text, "000042");
+	bytes_decimal_fixed(text, 1234567, 5);
+	assert_string_equal(text, "345672");
 	memset(text, 0, sizeof(text));
 	assert_int_equal(bytes_hex(text, 0xabc), 3);
 	assert_string_equal(text, "abc");

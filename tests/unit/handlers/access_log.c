@@ -280,6 +280,27 @@ static void cuts_texts_of_absurd_length(void **state)
 	assert_true(strlen(text) > 2 * 6 * 8192 && strlen(text) < 2 * 6 * 8192 + 1024);
 }
 
+/* Texts are looked at eight octets at a time: of each length, with each octet that is not plain at each place. */
+static void escapes_at_each_place(void **state)
+{
+	static const char odd[] = "\"\\\n\x7f\x80\xff\x01\x1f";
+	(void)state;
+	for (size_t length = 1; length <= 18; length++) {
+		for (size_t at = 0; at < length; at++) {
+			char expected[64],
+				*text = malloc(length); /* a run of its own: nobody reads beyond */
+			assert_non_null(text);
+			memset(text, ' ', length);
+			text[at] = odd[(length + at) % (sizeof odd - 1)];
+			request.target_text = (struct slice){text, length};
+			snprintf(expected, sizeof expected, "\"GET %*s\\x%02x%*s HTTP/1.1\"",
+				(int)at, "", (unsigned char)text[at], (int)(length - at - 1), "");
+			assert_non_null(strstr(line(ACCESS_COMMON), expected));
+			free(text);
+		}
+	}
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -293,6 +314,7 @@ int main(void)
 		CASE(no_octet_forges_a_line_or_a_field),
 		CASE(lets_nobody_forge_a_line),
 		CASE(cuts_texts_of_absurd_length),
+		CASE(escapes_at_each_place),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
