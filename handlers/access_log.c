@@ -239,7 +239,7 @@ static char *put_who(char *to, const struct request *request)
 {
 	const struct clock *clock = request->thread->clock;
 	to = put(to, SLICE("{\"time\":"));
-	to = put_number(to, (uint64_t)clock->wall);
+	to = stpcpy(to, clock->epoch);
 	*to++ = '.';
 	bytes_decimal_fixed(to, clock->wall_us, 6);
 	to += 6;
@@ -251,32 +251,49 @@ static char *put_who(char *to, const struct request *request)
 	return put_number_member(to, SLICE(",\"request\":"), request->number);
 }
 
+static char *put_tls(char *to, const struct peer *peer)
+{
+	if (!peer->tls)
+		return put(to, SLICE(",\"tls\":\"\",\"client_subject\":\"\""));
+	to = put_word(to, SLICE(",\"tls\":\""), slice_of(peer->transport));
+	return put_text_member(to, SLICE(",\"client_subject\":\""), peer->client_subject);
+}
+
 static char *put_json(char *to, const struct request *request)
 {
 	const struct backend_seen *backend = &request->backend;
 	to = put_who(to, request);
-	to = put_text_member(to, SLICE(",\"method\":\""), request->method_text);
+	if (request->method)
+		to = put_word(to, SLICE(",\"method\":\""), request->method_text);
+	else
+		to = put_text_member(to, SLICE(",\"method\":\""), request->method_text);
 	to = put_text_member(to, SLICE(",\"target\":\""), request->target_text);
 	to = put_word(to, SLICE(",\"protocol\":\""), version(request));
-	to = put_word(to, SLICE(",\"tls\":\""),
-		request->peer->tls ? slice_of(request->peer->transport) : SLICE(""));
-	to = put_text_member(to, SLICE(",\"client_subject\":\""), request->peer->client_subject);
+	to = put_tls(to, request->peer);
 	to = put_text_member(to, SLICE(",\"host\":\""), request->host);
 	to = put_number_member(to, SLICE(",\"status\":"), status_of(request));
 	to = put_word(to, SLICE(",\"reason\":\""), slice_of(end_row(request->end)->code));
 	to = put_number_member(to, SLICE(",\"bytes_in\":"), request->received);
 	to = put_number_member(to, SLICE(",\"bytes_out\":"), request->sent);
 	to = put_span_member(to, SLICE(",\"total_us\":"), request, now_us());
-	to = put_span_member(to, SLICE(",\"connect_us\":"), request, backend->connected_us);
-	to = put_span_member(to, SLICE(",\"answer_us\":"), request, backend->answered_us);
+	if (backend->server.len) {
+		to = put_span_member(to, SLICE(",\"connect_us\":"), request, backend->connected_us);
+		to = put_span_member(to, SLICE(",\"answer_us\":"), request, backend->answered_us);
+	} else {
+		to = put(to, SLICE(",\"connect_us\":null,\"answer_us\":null"));
+	}
 	to = put_text_member(
 		to, SLICE(",\"site\":\""), request->site ? request->site->name : SLICE(""));
 	to = put_text_member(to, SLICE(",\"route\":\""), request->route);
 	to = put_word(to, SLICE(",\"handler\":\""),
 		slice_of(request->handled_by ? request->handled_by : ""));
 	to = put_word(to, SLICE(",\"variant\":\""), variant_of(request));
-	to = put_text_member(to, SLICE(",\"upstream\":\""), backend->upstream);
-	to = put_text_member(to, SLICE(",\"server\":\""), backend->server);
+	if (backend->upstream.len || backend->server.len) {
+		to = put_text_member(to, SLICE(",\"upstream\":\""), backend->upstream);
+		to = put_text_member(to, SLICE(",\"server\":\""), backend->server);
+	} else {
+		to = put(to, SLICE(",\"upstream\":\"\",\"server\":\"\""));
+	}
 	to = put_text_member(to, SLICE(",\"referer\":\""), field_or_dash(request, FIELD_REFERER));
 	to = put_text_member(
 		to, SLICE(",\"user_agent\":\""), field_or_dash(request, FIELD_USER_AGENT));

@@ -65,6 +65,14 @@ void bytes_decimal_fixed(char *to, uint64_t n, unsigned digits)
 
 size_t bytes_decimal(char *to, uint64_t n)
 {
+	if (n < 10) { /* most are short */
+		to[0] = (char)('0' + n);
+		return 1;
+	}
+	if (n < 100) {
+		memcpy(to, pairs + n * 2, 2);
+		return 2;
+	}
 	unsigned digits = digits_of(n);
 	bytes_decimal_fixed(to, n, digits);
 	return digits;

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/check.h"
 
 static const char days[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
@@ -96,6 +97,7 @@ void clock_update(struct clock *clock)
 	if (now.tv_sec == clock->wall && clock->http_date[0])
 		return;
 	clock->wall = now.tv_sec;
+	clock->epoch[bytes_decimal(clock->epoch, (uint64_t)now.tv_sec)] = 0;
 	clock_http_date(clock->http_date, now.tv_sec);
 	log_time(clock->log_time, now.tv_sec);
 }

@@ -76,6 +76,7 @@ static int set_up(void **state)
 	arena_init(&request.arena, NULL, 0);
 	memcpy(wall_clock.log_time, "23/Nov/2026:22:51:27 +0000", 27);
 	wall_clock.wall = 1795474287;
+	memcpy(wall_clock.epoch, "1795474287", 11);
 	wall_clock.wall_us = 42;
 	wall_clock.monotonic_us = 5000;
 	thread = (struct exchange_thread){.clock = &wall_clock, .snapshot = &snapshot};
