@@ -212,6 +212,14 @@ static char *put_word(char *to, struct slice name, struct slice value)
 	return to;
 }
 
+static char *put_field_member(
+	char *to, struct slice name, const struct request *request, enum field_id id)
+{
+	const struct field *field = fields_find(&request->fields, id);
+	return field && field->value.len ? put_text_member(to, name, field->value)
+					 : put_word(to, name, SLICE("-"));
+}
+
 static char *put_number_member(char *to, struct slice name, uint64_t value)
 {
 	return put_number(put(to, name), value);
@@ -294,9 +302,8 @@ static char *put_json(char *to, const struct request *request)
 	} else {
 		to = put(to, SLICE(",\"upstream\":\"\",\"server\":\"\""));
 	}
-	to = put_text_member(to, SLICE(",\"referer\":\""), field_or_dash(request, FIELD_REFERER));
-	to = put_text_member(
-		to, SLICE(",\"user_agent\":\""), field_or_dash(request, FIELD_USER_AGENT));
+	to = put_field_member(to, SLICE(",\"referer\":\""), request, FIELD_REFERER);
+	to = put_field_member(to, SLICE(",\"user_agent\":\""), request, FIELD_USER_AGENT);
 	*to++ = '}';
 	return to;
 }

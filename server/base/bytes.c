@@ -63,9 +63,9 @@ void bytes_decimal_fixed(char *to, uint64_t n, unsigned digits)
 		to[0] = (char)('0' + n % 10);
 }
 
-size_t bytes_decimal(char *to, uint64_t n)
+static size_t up_to_three(char *to, unsigned n)
 {
-	if (n < 10) { /* most are short */
+	if (n < 10) {
 		to[0] = (char)('0' + n);
 		return 1;
 	}
@@ -73,6 +73,15 @@ size_t bytes_decimal(char *to, uint64_t n)
 		memcpy(to, pairs + n * 2, 2);
 		return 2;
 	}
+	to[0] = (char)('0' + n / 100);
+	memcpy(to + 1, pairs + n % 100 * 2, 2);
+	return 3;
+}
+
+size_t bytes_decimal(char *to, uint64_t n)
+{
+	if (n < 1000) /* most are */
+		return up_to_three(to, (unsigned)n);
 	unsigned digits = digits_of(n);
 	bytes_decimal_fixed(to, n, digits);
 	return digits;
