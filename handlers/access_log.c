@@ -247,7 +247,7 @@ static char *put_who(char *to, const struct request *request)
 {
 	const struct clock *clock = request->thread->clock;
 	to = put(to, SLICE("{\"time\":"));
-	to = stpcpy(to, clock->epoch);
+	to = put(to, slice_of(clock->epoch));
 	*to++ = '.';
 	bytes_decimal_fixed(to, clock->wall_us, 6);
 	to += 6;

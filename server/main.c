@@ -20,7 +20,7 @@
 #include "process/acme_helper.h"
 #include "process/acme_hook.h"
 #include "process/magic.h"
-#include "process/sandbox.h"
+#include "process/sandbox_filters.h"
 #include "process/signer.h"
 #include "process/worker.h"
 #include "settings/library.h"
@@ -161,14 +161,12 @@ static void help(FILE *to)
 
 static void version(void)
 {
-	char seccomp[32];
-	sandbox_library(seccomp);
 	printf("weir %s\n", PACKAGE_VERSION);
 	printf("libraries: libev %d.%d, c-ares %s, libfyaml %s, libmagic %d.%02d, libseccomp %s, "
 	       "GnuTLS %s, nghttp2 %s\n",
 		ev_version_major(), ev_version_minor(), resolve_library(), settings_library(),
-		magic_library() / 100, magic_library() % 100, seccomp, tls_library(),
-		h2_session_library());
+		magic_library() / 100, magic_library() % 100, sandbox_filter_library(),
+		tls_library(), h2_session_library());
 	printf("features: http1 static proxy logs explain tls acme h2 signer\n");
 }
 

@@ -30,7 +30,7 @@ enum channel_type {
 	CHANNEL_KEEP_SOCKETS,  /* the address's text; descriptors */
 	CHANNEL_WANT_KEEPSAKE, /* its name; answered by CHANNEL_KEEPSAKE */
 	CHANNEL_KEEP_KEEPSAKE, /* its name; one descriptor. Counts from READY on; afterwards KEEPSAKE_RENEWED alone */
-	CHANNEL_REGISTER, /* struct channel_register, path */
+	CHANNEL_REGISTER, /* struct channel_register, path; with an error log that is open already its descriptor */
 	CHANNEL_OPEN, /* struct channel_count: the number of a registered file; answered by CHANNEL_FILE. After READY: of FILE_CERTIFICATE only */
 	CHANNEL_READY, /* struct channel_ready, path of the pid file, what is served; a NUL behind each */
 	CHANNEL_RELOAD,      /* no payload: the worker asks for a reload */

@@ -184,13 +184,15 @@ static int take_sockets(struct supervisor *s, struct child *child, struct channe
 	return sockets_keep(&s->sockets, message->payload, fds, count, child->place);
 }
 
-static int take_file(struct child *child, const struct channel_message *message)
+static int take_file(struct supervisor *s, struct child *child, struct channel_message *message)
 {
 	struct channel_register entry;
 	if (channel_head(message, &entry, sizeof(entry)))
 		return -1;
 	if (entry.role == FILE_KEY || (entry.role == FILE_CERTIFICATE && entry.flags != O_RDONLY))
 		return -1; /* keys are the signer's */
+	if (entry.role == FILE_ERROR_LOG && message->fd_count == 1)
+		opening_take_log(s, child, channel_take(message, 0));
 	return registry_add(&child->files, &entry, message->payload + sizeof(entry));
 }
 
@@ -289,7 +291,7 @@ static int hear_starting(struct supervisor *s, struct child *child, struct chann
 	case CHANNEL_KEEP_KEEPSAKE:
 		return take_keepsake(child, message);
 	case CHANNEL_REGISTER:
-		return take_file(child, message);
+		return take_file(s, child, message);
 	case CHANNEL_WANT_HELPER:
 		return want_helper(s, child, message);
 	case CHANNEL_READY:

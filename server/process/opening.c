@@ -71,12 +71,11 @@ static void drop(struct supervisor *s, struct opening *opening)
 	free(opening);
 }
 
-/* The supervisor keeps the error log of a worker for itself as well. */
-static void take_log(struct supervisor *s, struct child *child, struct channel_message *message)
+void opening_take_log(struct supervisor *s, struct child *child, int log)
 {
 	if (child->log >= 0)
 		close(child->log);
-	child->log = channel_take(message, 0);
+	child->log = log;
 	supervisor_log_to(s, child);
 }
 
@@ -94,7 +93,7 @@ void opening_finish(struct supervisor *s, struct opening *opening)
 		answer(s, &asker, &file, message.fds, message.fd_count);
 		struct child *child = child_find(s, opening->asker);
 		if (child && message.fd_count == 1 && opening->role == FILE_ERROR_LOG)
-			take_log(s, child, &message);
+			opening_take_log(s, child, channel_take(&message, 0));
 	} else if (asked) { /* whoever should have opened it was killed */
 		refuse(s, &asker, opening->number, EIO);
 	}

@@ -7,22 +7,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <sched.h>
-#include <seccomp.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/check.h"
 #include "base/log.h"
-#include "process/sandbox_calls.h"
+#include "process/sandbox_filters.h"
 
 /* --- What is granted. --- */
 
@@ -204,57 +200,24 @@ int sandbox_writes(enum sandbox_mode mode, const char *const *paths)
 
 /* --- seccomp. --- */
 
-/* Allows a call where all these hold. One that the system does not know is no error. */
-static int allow(
-	scmp_filter_ctx filter, const char *name, const struct scmp_arg_cmp *only, unsigned count)
-{
-	int number = seccomp_syscall_resolve_name(name);
-	if (number < 0)
-		return 0;
-	return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, number, count, only) ? -1 : 0;
-}
-
-static int add_calls(scmp_filter_ctx filter, enum sandbox_kind kind, bool local)
-{
-	const struct scmp_arg_cmp local_stream[] = {
-		{0, SCMP_CMP_MASKED_EQ, UINT32_MAX, AF_UNIX},
-		{1, SCMP_CMP_MASKED_EQ, 0xf, SOCK_STREAM},
-	};
-	const struct scmp_arg_cmp own = {0, SCMP_CMP_MASKED_EQ, UINT32_MAX, (scmp_datum_t)getpid()};
-	int result = 0;
-	for (const char *const *call = sandbox_calls(kind); *call; call++)
-		result |= allow(filter, *call, NULL, 0);
-	for (const struct sandbox_narrow *narrow = sandbox_narrow(kind); narrow->name; narrow++) {
-		struct scmp_arg_cmp only = {
-			narrow->argument, SCMP_CMP_MASKED_EQ, narrow->mask, narrow->value};
-		result |= allow(filter, narrow->name, &only, 1);
-	}
-	/* The control socket and the service manager's are of other types. */
-	if (local)
-		result |= allow(filter, "socket", local_stream, COUNT_OF(local_stream));
-	result |= allow(filter, "tgkill", &own, 1);
-	/* Its flags stand in memory, where no filter sees them. This answer makes the library take clone. */
-	if (seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0))
-		result = -1;
-	return result;
-}
-
 /* TSYNC: threads that a library may have started already are bound as well. */
 static int seccomp_enter(enum sandbox_kind kind, bool local)
 {
-	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
-	if (!filter)
-		return -1;
-	seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
-	seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-	int result = add_calls(filter, kind, local);
-	if (result == 0) {
-		result = seccomp_load(filter);
-		if (result < 0)
-			errno = -result;
+	struct sock_filter list[BPF_MAXINSNS];
+	struct sandbox_filter made = sandbox_filter(kind, local);
+	struct sock_fprog program = {made.count, list};
+	check(made.count <= BPF_MAXINSNS);
+	memcpy(list, made.list, made.count * sizeof(*list));
+	for (unsigned i = 0; i < made.count; i++) {
+		if (list[i].k == SANDBOX_OWN_ID)
+			list[i].k = (uint32_t)getpid();
 	}
-	seccomp_release(filter);
-	return result;
+	long result =
+		syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program);
+	if (result <= 0)
+		return (int)result;
+	errno = ESRCH; /* a thread that has a filter of its own */
+	return -1;
 }
 
 /* --- Both. --- */
@@ -301,10 +264,4 @@ int sandbox_enter(enum sandbox_mode mode, enum sandbox_kind kind, const struct g
 	if (seccomp_enter(kind, grants->local) && lacking(mode, "seccomp", strerror(errno)))
 		return -1;
 	return 0;
-}
-
-void sandbox_library(char to[32])
-{
-	const struct scmp_version *version = seccomp_version();
-	snprintf(to, 32, "%u.%u.%u", version->major, version->minor, version->micro);
 }

@@ -34,7 +34,4 @@ int sandbox_enter(enum sandbox_mode mode, enum sandbox_kind kind, const struct g
  * listen nowhere, and signal nobody outside. Nothing is said; 0, or -1 with errno where SANDBOX_REQUIRE wants more than the kernel has. */
 int sandbox_writes(enum sandbox_mode mode, const char *const *paths);
 
-/* The version of libseccomp that runs. */
-void sandbox_library(char to[32]);
-
 #endif

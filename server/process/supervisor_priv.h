@@ -215,6 +215,8 @@ void helpers_due(struct supervisor *s, uint64_t now, uint64_t *next);
 void opening_start(struct supervisor *s, const struct asker *asker, unsigned number);
 /* The child that opens has answered, or died. */
 void opening_finish(struct supervisor *s, struct opening *opening);
+/* A worker has this error log, which the supervisor writes to as well from now on; it owns the descriptor. */
+void opening_take_log(struct supervisor *s, struct child *child, int log);
 /* It took too long: the worker keeps what it has. */
 void opening_give_up(struct supervisor *s, struct opening *opening);
 /* Opens all logs of all workers anew; those of a starting one once it is READY. */

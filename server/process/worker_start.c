@@ -18,6 +18,7 @@
 #include "io/watch.h"
 #include "process/keepsake.h"
 #include "process/magic.h"
+#include "process/registry.h"
 #include "process/roots.h"
 #include "process/worker_priv.h"
 
@@ -196,7 +197,7 @@ static int without_log(struct worker *w, unsigned number, const char *path, int 
 	return w->files[number] < 0 ? -1 : 0;
 }
 
-/* Through the supervisor, that can do so again when the worker has no rights any more. */
+/* Here, and once more by the supervisor whenever the log is to be opened anew, for the worker has no rights any more then. */
 static int open_log(struct worker *w, unsigned number, enum file_role role, const char *path)
 {
 	struct channel_register entry = {.number = number,
@@ -205,23 +206,18 @@ static int open_log(struct worker *w, unsigned number, enum file_role role, cons
 		.mode = 0640,
 		.uid = (uint32_t)-1,
 		.gid = (uint32_t)-1};
-	struct channel_count wanted = {number};
-	struct channel_file file;
 	w->files[number] = -1;
 	if (strcmp(path, "stdout") == 0 || strcmp(path, "stderr") == 0) {
 		w->files[number] = strcmp(path, "stdout") == 0 ? STDOUT_FILENO : STDERR_FILENO;
 		return 0;
 	}
-	if (worker_send(w, CHANNEL_REGISTER, &entry, sizeof(entry), path, NULL, 0) ||
-		worker_send(w, CHANNEL_OPEN, &wanted, sizeof(wanted), NULL, NULL, 0) ||
-		worker_answer(w, CHANNEL_FILE) || channel_head(&w->message, &file, sizeof(file)))
+	int log = registry_open_here(&entry, path);
+	int error = errno;
+	bool told = role == FILE_ERROR_LOG && log >= 0; /* it is the supervisor's as well */
+	w->files[number] = log;
+	if (worker_send(w, CHANNEL_REGISTER, &entry, sizeof(entry), path, &log, told))
 		return -1;
-	if (file.error != 0 || w->message.fd_count != 1) {
-		channel_drop(&w->message);
-		return without_log(w, number, path, file.error);
-	}
-	w->files[number] = channel_take(&w->message, 0);
-	return 0;
+	return log >= 0 ? 0 : without_log(w, number, path, error);
 }
 
 static int open_logs(struct worker *w)

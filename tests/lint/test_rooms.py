@@ -26,7 +26,8 @@ SHELF, ON_THE_SHELF = "file", {"static", "cache"}
 FOREIGN = {
     r"ev\.h": r"server/io/loop\.h",
     r"libfyaml\.h": r"server/settings/.*",
-    r"seccomp\.h|linux/(landlock|seccomp|filter)\.h": r"server/process/.*",
+    r"seccomp\.h": r"conf/filters\.c",
+    r"linux/(landlock|seccomp|filter)\.h": r"server/process/.*",
     r"gnutls/.*": r"server/(io|process)/.*",
     r"nghttp2/.*": r"server/http/h2_session(_\w+)?\..*",
     r"magic\.h": r"server/process/.*",

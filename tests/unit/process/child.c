@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -148,6 +150,37 @@ static void test_files_are_named_at_the_start(void **state)
 	assert_null(registry_find(&child.files, 2));
 }
 
+/* The error log that a worker has opened at its start becomes the supervisor's once the worker serves; no other file does. */
+static void test_the_log_is_taken_at_the_start(void **state)
+{
+	(void)state;
+	static const enum file_role roles[] = {FILE_ACCESS_LOG, FILE_ERROR_LOG};
+	child.state = WORKER_STARTING;
+	child.log = -1;
+	for (unsigned i = 0; i < 2; i++) {
+		struct stat sent, taken;
+		struct channel_register entry = {
+			.number = 2 + i, .role = roles[i], .flags = O_WRONLY | O_APPEND};
+		int log = memfd_create("log", MFD_CLOEXEC);
+		assert_int_equal(fstat(log, &sent), 0);
+		assert_int_equal(channel_send(worker_end, CHANNEL_REGISTER, &entry, sizeof(entry),
+					 path, strlen(path), &log, 1, false),
+			0);
+		close(log);
+		child_receive(&s, &child);
+		assert_true(lives());
+		assert_non_null(registry_find(&child.files, 2 + i));
+		if (roles[i] != FILE_ERROR_LOG) {
+			assert_int_equal(child.log, -1);
+			continue;
+		}
+		assert_int_equal(fstat(child.log, &taken), 0);
+		assert_int_equal(taken.st_ino, sent.st_ino);
+		close(child.log);
+		child.log = -1;
+	}
+}
+
 /* A file system that hangs: the worker serves on with the log that it has. */
 static void test_an_opening_that_hangs_costs_no_worker(void **state)
 {
@@ -243,6 +276,8 @@ int main(void)
 			tear_down),
 		cmocka_unit_test_setup_teardown(
 			test_files_are_named_at_the_start, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_the_log_is_taken_at_the_start, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			test_an_opening_that_hangs_costs_no_worker, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
