@@ -92,12 +92,14 @@ static bool is_within(const char *path, const char *folder)
 	return strncmp(path, folder, length) == 0 && (path[length] == '/' || path[length] == 0);
 }
 
+/* By names, and where these are not enough by where they lead. */
 static bool is_granted(const char *path, const struct grants *granted)
 {
+	if (grants_cover(granted, path))
+		return true;
 	for (unsigned i = 0; i < granted->count; i++) {
 		char real[PATH_MAX];
-		if (is_within(path, granted->list[i].path) ||
-			(realpath(granted->list[i].path, real) && is_within(path, real)))
+		if (realpath(granted->list[i].path, real) && is_within(path, real))
 			return true;
 	}
 	return false;

@@ -20,54 +20,6 @@
 #include "base/log.h"
 #include "process/sandbox_filters.h"
 
-/* --- What is granted. --- */
-
-static void grant(struct grants *grants, const char *path, bool writable)
-{
-	for (unsigned i = 0; i < grants->count; i++) {
-		if (strcmp(grants->list[i].path, path) == 0) {
-			grants->list[i].writable |= writable;
-			return;
-		}
-	}
-	if (grants->count == GRANTS_MAX) {
-		log_warn("sandbox: more than %d folders: %s is out of reach", GRANTS_MAX, path);
-		return;
-	}
-	grants->list[grants->count].path = must_strdup(path);
-	grants->list[grants->count++].writable = writable;
-}
-
-static void grant_folder_of(struct grants *grants, const char *path, bool writable)
-{
-	char *folder = must_strdup(path);
-	char *slash = strrchr(folder, '/');
-	bool top = !slash || slash == folder;
-	if (!top)
-		*slash = 0;
-	grant(grants, top ? path : folder, writable);
-	free(folder);
-}
-
-void grants_add(struct grants *grants, const char *path, bool writable)
-{
-	char target[PATH_MAX];
-	if (writable) {
-		grant(grants, path, true);
-		return;
-	}
-	grant_folder_of(grants, path, false);
-	if (realpath(path, target) && strcmp(target, path) != 0)
-		grant_folder_of(grants, target, false);
-}
-
-void grants_clear(struct grants *grants)
-{
-	for (unsigned i = 0; i < grants->count; i++)
-		free(grants->list[i].path);
-	grants->count = 0;
-}
-
 /* --- Landlock. --- */
 
 #define LANDLOCK_CREATE  444 /* the same on all architectures */

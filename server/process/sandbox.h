@@ -3,28 +3,11 @@
 #ifndef WEIR_PROCESS_SANDBOX_H
 #define WEIR_PROCESS_SANDBOX_H
 
-#include <stdbool.h>
-
+#include "process/grants.h"
 #include "settings/snapshot.h"
-
-#define GRANTS_MAX 512
 
 /* Who is locked in: each has a list of system calls of its own (sandbox_calls.c). */
 enum sandbox_kind { SANDBOX_WORKER, SANDBOX_SIGNER };
-
-/* What is left open to the process. All zero is nothing. */
-struct grants {
-	struct {
-		char *path;
-		bool writable;
-	} list[GRANTS_MAX];
-	unsigned count;
-	bool local; /* streams to Unix sockets that have a file */
-};
-
-/* Opens up the folder that holds the path's last link and the one that holds what it leads to; never "/": then the path itself. */
-void grants_add(struct grants *grants, const char *path, bool writable);
-void grants_clear(struct grants *grants);
 
 /* Before any thread is started, for Landlock binds only the caller and its children to come. What the kernel lacks (Landlock before
  * version 6 lacks something) is said in the log and, with SANDBOX_REQUIRE, an error. 0 or -1. */

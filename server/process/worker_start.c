@@ -237,10 +237,8 @@ static void add_grant(void *context, const char *path, enum grant grant)
 {
 	struct worker *w = context;
 	grants_add(&w->grants, path, grant == GRANT_WRITE);
-	if (grant == GRANT_ROOT && w->roots.count < GRANTS_MAX) {
-		w->roots.list[w->roots.count].path = must_strdup(path);
-		w->roots.list[w->roots.count++].writable = false;
-	}
+	if (grant == GRANT_ROOT)
+		grants_add_one(&w->roots, path);
 }
 
 static void collect_grants(struct worker *w)

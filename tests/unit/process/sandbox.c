@@ -503,8 +503,48 @@ static void test_the_top_folder_is_never_granted(void **state)
 	grants_add(&some, "/etc/passwd", false);
 	grants_add(&some, "/etc/group", false);
 	assert_int_equal(some.count, 2);
-	assert_string_equal(some.list[0].path, "/srv");
-	assert_string_equal(some.list[1].path, "/etc");
+	assert_string_equal(some.list[0].path, "/etc");
+	assert_string_equal(some.list[1].path, "/srv");
+	grants_clear(&some);
+}
+
+static void test_a_path_is_covered_by_a_folder_above_it(void **state)
+{
+	static const char *const in[] = {"/a/b", "/a/b/c", "/a/b/c/d.e", "/x"};
+	static const char *const out[] = {"/", "/a", "/a/bc", "/a/b.c", "/a/c", "/xy", "/w"};
+	struct grants some = {0};
+	(void)state;
+	assert_false(grants_cover(&some, "/a"));
+	grants_add_one(&some, "/x");
+	grants_add_one(&some, "/a/b");
+	grants_add_one(&some, "/a/b");
+	assert_int_equal(some.count, 2);
+	for (size_t i = 0; i < sizeof(in) / sizeof(in[0]); i++)
+		assert_true(grants_cover(&some, in[i]));
+	for (size_t i = 0; i < sizeof(out) / sizeof(out[0]); i++)
+		assert_false(grants_cover(&some, out[i]));
+	grants_add_one(&some, "/");
+	assert_true(grants_cover(&some, "/w"));
+	grants_clear(&some);
+}
+
+/* Each of many sites has a root of its own. */
+static void test_there_is_room_for_thousands(void **state)
+{
+	struct grants some = {0};
+	char path[32];
+	(void)state;
+	for (unsigned i = 0; i < 3000; i++) {
+		snprintf(path, sizeof(path), "/sites/%u/www", i * 7919 % 3000);
+		grants_add(&some, path, i % 2);
+		grants_add(&some, path, false);
+	}
+	assert_int_equal(
+		some.count, 4500); /* half of them twice: the folder, and what is written to */
+	for (unsigned i = 1; i < some.count; i++)
+		assert_true(strcmp(some.list[i - 1].path, some.list[i].path) < 0);
+	assert_true(grants_cover(&some, "/sites/2999/www/index.html"));
+	assert_false(grants_cover(&some, "/sites/3000/www"));
 	grants_clear(&some);
 }
 
@@ -524,6 +564,8 @@ int main(void)
 		cmocka_unit_test(test_a_signer_may_do_next_to_nothing),
 #endif
 		cmocka_unit_test(test_the_top_folder_is_never_granted),
+		cmocka_unit_test(test_a_path_is_covered_by_a_folder_above_it),
+		cmocka_unit_test(test_there_is_room_for_thousands),
 	};
 	(void)files_body, (void)test_files, (void)test_no_programs_and_no_rights,
 		(void)test_no_port_can_be_bound, (void)test_what_a_worker_does_still_works,
