@@ -136,7 +136,8 @@ void h2_body_take(struct h2_stream *s, const char *bytes, size_t length)
 	struct request *r = &s->request;
 	int64_t limit = r->thread->snapshot->core.limits.body_size;
 	r->received += length;
-	s->progress = conn_now_ms(s->h2->conn);
+	if (!s->finished) /* what is left behind an answer has its time, and no more */
+		s->progress = conn_now_ms(s->h2->conn);
 	s->rate_bytes += (uint32_t)length;
 	bool counted = s->begun && !r->upgrade.len && !s->raw;
 	if (counted && s->announced != LENGTH_UNKNOWN && r->received > s->announced) {

@@ -245,6 +245,25 @@ static void bodies_that_do_not_come(void **state)
 	h2_disconnect(c);
 }
 
+/* DESIGN 5, Body source: what is left of a request that was answered has two seconds, however often an octet of it comes. */
+static void bodies_that_nobody_waits_for(void **state)
+{
+	(void)state;
+	struct h2_client *c = h2_connect();
+	h2_say(c, "H1 POST /ready");
+	assert_string_equal(h2_hear(c), "H1 200; D1 hello$");
+	struct h2_conn *h2 = one_wire_newest()->state;
+	struct h2_stream *s = container_of(h2->streams.next, struct h2_stream, link);
+	for (int i = 0; i < 2; i++) {
+		h2_say(c, "D1 x");
+		assert_string_equal(h2_hear(c), "");
+		s->progress -= 1100; /* time goes by */
+	}
+	h2->sweep.expired(&h2->sweep);
+	assert_string_equal(h2_hear(c), "R1 0");
+	h2_disconnect(c);
+}
+
 static void heads_that_do_not_come(void **state)
 {
 	(void)state;
@@ -340,6 +359,7 @@ int main(void)
 		CASE(peers_that_do_not_read),
 		CASE(peers_that_read_too_slowly),
 		CASE(bodies_that_do_not_come),
+		CASE(bodies_that_nobody_waits_for),
 		CASE(heads_that_do_not_come),
 		CASE(idle_connections),
 		CASE(pings_and_halves_of_them_are_no_use),
