@@ -207,13 +207,15 @@ static bool between_requests(enum conn_wait wait)
 	return wait == CONN_WAIT_IDLE || wait == CONN_WAIT_HEAD;
 }
 
-/* What is said beside requests, or begun of one, does not begin the time anew in which the next one may come. */
-static void note_idle(struct conn *c, enum conn_wait wait)
+/* Was something under way since this was asked last? What is said beside requests, or begun of one, does not begin the time anew in which the
+ * next one may come. */
+static bool note_idle(struct conn *c, enum conn_wait wait)
 {
 	if (between_requests(wait) && between_requests(c->wait) && c->idle_after == c->requests)
-		return;
+		return false;
 	c->idle_after = c->requests;
 	c->idle_since = conn_now_ms(c);
+	return true;
 }
 
 static void wait_for_request(struct conn *c)
@@ -228,11 +230,11 @@ static void update_wait(struct conn *c)
 	enum conn_wait wait = c->lingering ? CONN_WAIT_LINGER
 			      : c->cold    ? CONN_WAIT_NONE /* for the disk */
 					   : c->protocol->wait(c);
-	note_idle(c, wait);
+	bool anew = note_idle(c, wait) && between_requests(wait);
 	bool goes_on = link_listed(&c->task.link) || (!c->blocked && (watched(c) & EV_WRITE));
 	if (wait == CONN_WAIT_NONE && c->wait == CONN_WAIT_SEND && goes_on)
 		return; /* others are next */
-	if (wait == c->wait && wait != CONN_WAIT_IDLE)
+	if (wait == c->wait && wait != CONN_WAIT_IDLE && !anew)
 		return;
 	c->wait = (uint8_t)wait;
 	if (wait == CONN_WAIT_NONE) {

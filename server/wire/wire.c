@@ -13,7 +13,7 @@
 #include "wire/wire_priv.h"
 
 #define SLAB_CONNS   64
-#define SCAN_MOST    128
+#define SCAN_MOST    1024 /* connections that are looked at for one that is idle */
 #define IDLE_LONG_MS 5000
 
 /* Connections come in slabs, without an allocator's own bytes between them. */
@@ -73,19 +73,20 @@ static void keep_peer(struct conn *c, const struct address *peer)
 		c->peer.sin6_family = AF_UNIX;
 }
 
-/* At the limit a connection that has been idle for some time makes room for a new one. True: there is room. */
+/* At the limit a connection that has been idle for some time makes room for a new one. Those that are in use go to the end of the list, so that
+ * the next look is at others. True: there is room. */
 static bool make_room(struct wire *wire)
 {
-	unsigned looked = 0;
-	list_each_safe (link, &wire->conns) {
-		struct conn *c = container_of(link, struct conn, link);
+	unsigned most = wire->open < SCAN_MOST ? wire->open : SCAN_MOST;
+	for (unsigned looked = 0; looked < most; looked++) {
+		struct conn *c = container_of(wire->conns.next, struct conn, link);
 		uint32_t idle = (uint32_t)wire->loop->clock.monotonic_ms - c->idle_since;
 		if (c->wait == CONN_WAIT_IDLE && idle >= IDLE_LONG_MS) {
 			conn_cut(c, END_SHUTDOWN);
 			return true;
 		}
-		if (++looked == SCAN_MOST)
-			break;
+		list_remove(&c->link);
+		list_append(&wire->conns, &c->link);
 	}
 	return false;
 }

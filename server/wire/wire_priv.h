@@ -14,7 +14,7 @@ struct wire {
 	struct wire_shared *shared;
 	void (*empty)(void *context);
 	void *context;
-	struct link conns; /* oldest first */
+	struct link conns;
 	unsigned open;
 	struct conn *free_conns; /* linked by `state` */
 	struct conn_slab *slabs;

@@ -372,6 +372,50 @@ static void leaves_a_tunnel_its_time_behind_a_slow_answer(void **state)
 	assert_int_equal(wire_open(world.wire), 0);
 }
 
+/* A head has all of its time also where it begins together with the end of the one before it. */
+static void gives_each_head_its_own_time(void **state)
+{
+	(void)state;
+	static const char begun[] = "GET /ready HTTP/1.1\r\nHos", rest[] = "t: a\r\n\r\nGET /re";
+	char got[4096];
+	int fd = connect_client();
+	talk(fd, begun, sizeof begun - 1, got, sizeof got);
+	struct conn *c = one_wire_newest();
+	assert_int_equal(c->wait, CONN_WAIT_HEAD);
+	uint64_t due = c->deadline.due;
+	c->deadline.due -= 20; /* five seconds go by */
+	talk(fd, "t", 1, got, sizeof got);
+	assert_int_equal(c->deadline.due, due - 20);
+	talk(fd, rest + 1, sizeof rest - 2, got, sizeof got);
+	assert_string_equal(got, HELLO);
+	assert_int_equal(c->wait, CONN_WAIT_HEAD);
+	assert_true(c->deadline.due >= due);
+	close(fd);
+}
+
+/* Where no more connections may be open one that is idle goes, however many older ones are in use. */
+static void makes_room_behind_many_that_are_busy(void **state)
+{
+	(void)state;
+	enum { BUSY = 200 };
+	int fds[BUSY + 2];
+	char got[4096];
+	world.snapshot.core.limits.connections = BUSY + 1;
+	for (int i = 0; i <= BUSY; i++)
+		fds[i] = connect_client();
+	talk(fds[BUSY], SMUGGLED, strlen(SMUGGLED), got, sizeof got);
+	struct conn *idle = one_wire_newest();
+	assert_int_equal(idle->wait, CONN_WAIT_IDLE);
+	idle->idle_since -= 6000;
+	fds[BUSY + 1] = connect_client();
+	assert_int_equal(wire_open(world.wire), BUSY + 1);
+	assert_true(is_closed(fds[BUSY]));
+	talk(fds[BUSY + 1], SMUGGLED, strlen(SMUGGLED), got, sizeof got);
+	assert_string_equal(got, HELLO);
+	for (int i = 0; i < BUSY + 2; i++)
+		close(fds[i]);
+}
+
 static unsigned offers;
 
 static void learn_to_send_files(struct transport *t)
@@ -467,6 +511,8 @@ int main(void)
 		CASE(says_close_while_draining),
 		CASE(says_close_when_worn),
 		CASE(leaves_a_tunnel_its_time_behind_a_slow_answer),
+		CASE(gives_each_head_its_own_time),
+		CASE(makes_room_behind_many_that_are_busy),
 		CASE(offers_long_files),
 		CASE(ends_where_a_file_is_written_while_it_is_read),
 	};
