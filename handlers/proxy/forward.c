@@ -334,8 +334,11 @@ void forward_response(
 
 void forward_interim(struct fields *fields)
 {
-	fields_remove(fields, FIELD_SERVER);
-	fields_remove(fields, FIELD_X_POWERED_BY);
+	unsigned kept = 0;
+	for (unsigned i = 0; i < fields->count; i++)
+		if (!tells_software(&fields->list[i]))
+			fields->list[kept++] = fields->list[i];
+	fields->count = kept;
 }
 
 void forward_trailers(struct fields *fields)

@@ -15,8 +15,9 @@ bool forward_ends_here(const struct request *request);
 /* Puts a backend's head into request->response. */
 void forward_response(
 	struct request *request, const struct upstream *upstream, const struct origin_response *in);
-/* Removes what may not stand in an interim answer or in trailers: what is about framing, routing, identity. */
+/* Removes what tells of a backend's software. */
 void forward_interim(struct fields *fields);
+/* Likewise, and what may not stand in trailers: what is about framing, routing, identity. */
 void forward_trailers(struct fields *fields);
 
 #endif

@@ -237,6 +237,7 @@ static void origin_info(void *owner, unsigned status, const struct fields *field
 	struct passage *p = owner;
 	struct fields passed = fields ? *fields : (struct fields){0};
 	forward_interim(&passed);
+	respond_strip(p->request->scope, &passed);
 	exchange_info(p->request, status, &passed);
 }
 

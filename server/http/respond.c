@@ -89,13 +89,13 @@ void respond_decorate(
 	}
 }
 
-void respond_strip(const struct scope *scope, struct fields *trailers)
+void respond_strip(const struct scope *scope, struct fields *beside)
 {
 	const struct header_rules *rules = &scope->core->headers;
 	for (size_t i = 0; i < rules->remove_count; i++)
-		fields_remove_named(trailers, rules->remove[i]);
+		fields_remove_named(beside, rules->remove[i]);
 	for (size_t i = 0; i < rules->set_count; i++)
-		fields_remove_named(trailers, rules->set[i].name);
+		fields_remove_named(beside, rules->set[i].name);
 }
 
 /* --- Statuses. --- */

@@ -34,7 +34,8 @@ struct source *respond_spans(
 /* Applies the scope's `headers` to a list of fields: exchange_respond does it for every answer, makers of ready answers call it. */
 void respond_decorate(
 	const struct scope *scope, struct fields *fields, struct arena *arena, bool encrypted);
-/* Takes out of somebody's trailers what the scope's `headers` remove, or say themselves. */
-void respond_strip(const struct scope *scope, struct fields *trailers);
+/* Takes out of what somebody says beside the answer's head, in trailers and interim answers, what the scope's `headers` remove, or say
+ * themselves. */
+void respond_strip(const struct scope *scope, struct fields *beside);
 
 #endif

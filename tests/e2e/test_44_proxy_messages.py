@@ -558,19 +558,21 @@ sites:
     assert (response.all("X-Frame-Options"), response.all("X-Own"), response.all("X-Gone"), response.all("X-Stays")) == (["DENY"], ["ours"], [], ["1"])
 
 
-def test_headers_of_the_site_in_trailers(weir, stage, proto):
+def test_headers_of_the_site_elsewhere(weir, stage, proto):
     """What it removes or says itself comes by no other way; nor what tells of software."""
     server = weir("""
 threads: 1
 sites:
   - { listen: "http://127.0.0.1:$port", proxy: "$origin", headers: { set: { X-Own: ours }, remove: [X-Gone] } }
 """, values={"origin": stage.origin.address}, secure=True)
-    target = say(stage, "headers-trailed", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n"
-                 b"x-own: theirs\r\nX-Gone: 1\r\nX-AspNet-Version: 4\r\nServer: evil\r\nX-Stays: 1\r\n\r\n", end="keep")
+    fields = b"x-own: theirs\r\nX-Gone: 1\r\nX-AspNet-Version: 4\r\nServer: evil\r\nX-Stays: 1\r\n\r\n"
+    target = say(stage, "headers-elsewhere", b"HTTP/1.1 103 Early Hints\r\n" + fields
+                 + b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n" + fields, end="keep")
     with connect(server.port) as connection:
         response = connection.get(target)
-    trailers = [(name.lower(), value) for name, value in response.trailers]
-    assert (response.body, response.all("X-Own"), trailers) == (b"ok", ["ours"], [("x-stays", "1")])
+    early, = response.interim
+    told = [[(name.lower(), value) for name, value in some] for some in (early.fields, response.trailers)]
+    assert (response.body, response.all("X-Own"), told) == (b"ok", ["ours"], [[("x-stays", "1")]] * 2)
 
 
 # --- Heads that come slowly. ---
