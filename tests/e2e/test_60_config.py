@@ -54,6 +54,12 @@ def places(text):
     return found, plain
 
 
+def addresses(scheme, rest):
+    """A site at one address more than there may be."""
+    listed = "".join(f'      - "{scheme}://:{1000 + i}"\n' for i in range(1024))
+    return f'sites:\n  - {rest}\n    listen:\n{listed}      - «"{scheme}://:2024"»\n'
+
+
 def site(*lines):
     return GOOD + "".join(f"    {line}\n" for line in lines)
 
@@ -97,6 +103,8 @@ BROKEN = [
     ("listen-port-word", "sites:\n  - { listen: «\"http://:http\"», root: www }\n", ["port|http"]),
     ("listen-address", "sites:\n  - { listen: «\"http://300.1.2.3:80\"», root: www }\n", []),
     ("listen-path", "sites:\n  - { listen: «\"http://:80/x\"», root: www }\n", []),
+    ("listen-many", addresses("http", "root: www"), ["1024"]),
+    ("listen-many-tls", addresses("https", "tls: { acme: { email: \"a@b.example\" } }\n    host: a.example\n    root: www"), ["1024"]),
     ("root-missing", "sites:\n  - { listen: \"http://127.0.0.1:8080\", root: «wwww» }\n", ["wwww", "no such"]),
     ("root-a-file", "sites:\n  - { listen: \"http://127.0.0.1:8080\", root: «www/index.html» }\n",
     ["directory|folder"]),
