@@ -9,7 +9,8 @@
 #include "base/bytes.h"
 #include "base/list.h"
 
-#define SOCKETS_ADDRESSES_MAX 1024
+/* LISTENERS_MAX of each worker: one serves, one starts, others drain. */
+#define SOCKETS_ADDRESSES_MAX 4096
 #define SOCKETS_EACH_MAX      256 /* descriptors of one address */
 
 struct kept_socket {
