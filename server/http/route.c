@@ -3,6 +3,7 @@
 #include "http/route.h"
 
 #include "base/check.h"
+#include "http/route_index.h"
 
 const struct site *route_site(
 	const struct listener_settings *listener, struct slice host, struct slice *found)
@@ -10,6 +11,10 @@ const struct site *route_site(
 	*found = (struct slice){NULL, 0};
 	if (listener->site_count == 1 && listener->fallback)
 		return listener->fallback;
+	if (listener->index) {
+		const struct site *site = host_index_find(listener->index, host, found);
+		return site ? site : listener->fallback;
+	}
 	const struct site *best = listener->fallback;
 	size_t best_length = 0;
 	for (size_t i = 0; i < listener->site_count; i++) {
@@ -48,6 +53,14 @@ static size_t read_octet(struct slice path, size_t at, char *octet)
 	while (*octet == '/' && end < path.len && path.ptr[end] == '/')
 		end++;
 	return end - at;
+}
+
+size_t route_octets(struct slice path, char *to, size_t room)
+{
+	size_t count = 0;
+	for (size_t at = 0; at < path.len && count < room; count++)
+		at += read_octet(path, at, to + count);
+	return count;
 }
 
 static size_t octet_count(struct slice path)
@@ -95,7 +108,7 @@ static bool is_plain(struct slice path)
 	return true;
 }
 
-static bool route_fits(const struct route *route, struct slice path, bool plain)
+bool route_fits(const struct route *route, struct slice path, bool plain)
 {
 	size_t length;
 	plain = plain && !memchr(route->pattern.ptr, '%', route->pattern.len);
@@ -112,17 +125,23 @@ static bool route_fits(const struct route *route, struct slice path, bool plain)
 	return false;
 }
 
-const struct scope *route_scope(const struct site *site, struct slice path, struct slice *pattern)
+static const struct route *find_route(const struct site *site, struct slice path)
 {
 	bool plain = site->route_count == 0 || is_plain(path);
+	if (site->index)
+		return route_index_find(site->index, path, plain);
 	for (size_t i = 0; i < site->route_count; i++) {
-		if (route_fits(&site->routes[i], path, plain)) {
-			*pattern = site->routes[i].pattern;
-			return &site->routes[i].scope;
-		}
+		if (route_fits(&site->routes[i], path, plain))
+			return &site->routes[i];
 	}
-	*pattern = SLICE("");
-	return &site->scope;
+	return NULL;
+}
+
+const struct scope *route_scope(const struct site *site, struct slice path, struct slice *pattern)
+{
+	const struct route *route = find_route(site, path);
+	*pattern = route ? route->pattern : SLICE("");
+	return route ? &route->scope : &site->scope;
 }
 
 void route_option_sets(const struct handler *const *table, const struct option_set **sets)
@@ -171,6 +190,12 @@ int route_prepare(struct load *load, struct snapshot *snapshot, void *context)
 {
 	const struct handler *const *table = context;
 	int result = 0;
+	/* before the handlers, which look for routes as requests do */
+	for (size_t i = 0; i < snapshot->site_count; i++)
+		snapshot->sites[i].index = route_index_make(&snapshot->arena, &snapshot->sites[i]);
+	for (size_t i = 0; i < snapshot->listener_count; i++)
+		snapshot->listeners[i].index =
+			host_index_make(&snapshot->arena, &snapshot->listeners[i]);
 	for (size_t i = 0; i < snapshot->site_count; i++) {
 		struct site *site = &snapshot->sites[i];
 		if (prepare_scope(load, snapshot, &site->scope, table))

@@ -13,6 +13,10 @@ const struct site *route_site(
  * backends may take for the same are the same here: percent-encoded octets are compared as what they stand for (%2F apart), a run of slashes as one,
  * so that no spelling leads around a route's policy. */
 const struct scope *route_scope(const struct site *site, struct slice path, struct slice *pattern);
+/* Writes the octets that the path stands for in that comparison, at most `room`. Returns how many. */
+size_t route_octets(struct slice path, char *to, size_t room);
+/* Does the route hold for the path, whatever others do? `plain`: the path can be read in one way only. */
+bool route_fits(const struct route *route, struct slice path, bool plain);
 /* Does the path begin with the prefix, compared in that way? *length: how many of its octets that is. */
 bool route_prefix(struct slice path, struct slice prefix, size_t *length);
 /* The option sets of a handler table, for snapshot_load: `sets` has room for 2 * HANDLERS_MAX + 1 pointers. */

@@ -142,6 +142,8 @@ static const char *pattern_fault(struct load *load, struct slice text)
 	if (strstr(pattern, "/../") || strstr(pattern, "/./") || slice_ends(text, SLICE("/..")) ||
 		slice_ends(text, SLICE("/.")))
 		return "dot segments are removed from every request's path, so this is never met";
+	if (strstr(pattern, "//"))
+		return "slashes in a row are taken as one in every request's path: write one";
 	for (size_t i = 0; i < text.len; i++) {
 		unsigned char c = (unsigned char)pattern[i];
 		if (c <= ' ' || c >= 0x7f || c == '\\' || c == '"')
@@ -170,15 +172,33 @@ static int pattern_read(struct load *load, const struct node *key, struct route 
 	return 0;
 }
 
+/* Octets that the pattern stands for: an encoded one is one, but for a slash, which stays encoded (http/route.h). */
+static size_t octet_count(struct slice pattern)
+{
+	size_t count = pattern.len;
+	for (size_t i = 0; i + 2 < pattern.len; i++) {
+		int high = bytes_hex_digit((unsigned char)pattern.ptr[i + 1]);
+		int low = bytes_hex_digit((unsigned char)pattern.ptr[i + 2]);
+		if (pattern.ptr[i] == '%' && high >= 0 && low >= 0 && high * 16 + low != '/') {
+			count -= 2;
+			i += 2;
+		}
+	}
+	return count;
+}
+
 /* In the order of lookup: exact paths, then prefixes, then extensions, the longest first. */
 static int route_order(const void *left, const void *right)
 {
 	static const int rank[] = {[ROUTE_EXACT] = 0, [ROUTE_PREFIX] = 1, [ROUTE_EXTENSION] = 2};
 	const struct route *a = left, *b = right;
+	size_t a_count = octet_count(a->pattern), b_count = octet_count(b->pattern);
 	if (rank[a->kind] != rank[b->kind])
 		return rank[a->kind] - rank[b->kind];
+	if (a_count != b_count)
+		return a_count > b_count ? -1 : 1;
 	if (a->pattern.len != b->pattern.len)
-		return a->pattern.len > b->pattern.len ? -1 : 1;
+		return a->pattern.len < b->pattern.len ? -1 : 1;
 	return memcmp(a->pattern.ptr, b->pattern.ptr, a->pattern.len);
 }
 

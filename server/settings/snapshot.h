@@ -109,6 +109,8 @@ struct site {
 	struct route *
 		routes; /* longest pattern first within a kind: exact, then prefix, then extension */
 	size_t route_count;
+	const struct route_index
+		*index; /* of the routes (http/route_index.h), where they are many */
 };
 
 /* One address to listen on, with the sites that named it. */
@@ -122,6 +124,8 @@ struct listener_settings {
 	const struct site **sites;
 	size_t site_count;
 	const struct site *fallback; /* the site without host, or NULL */
+	const struct host_index
+		*index; /* of the sites' hosts (http/route_index.h), where they are many */
 };
 
 struct snapshot {

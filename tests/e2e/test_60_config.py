@@ -120,6 +120,7 @@ BROKEN = [
     "root: www\n    host: a.example\n  - listen: \"http://127.0.0.1:8080\"\n    root: www\n    host: «a.example»"), ["a.example"]),
     ("default-twice", GOOD + "  - «listen»: \"http://127.0.0.1:8080\"\n    root: www\n", []),
     ("route-pattern", site("routes:", "  «api/»: { root: off }"), ["/"]),
+    ("route-slashes", site("routes:", "  «/a//b/»: { root: off }"), ["slashes", "one"]),
     ("route-scalar", site("routes:", "  /x/: «www»"), []),
     ("redirect-status", site("routes:", "  /x/: { redirect: /y/, status: «200» }"), ["200", "30"]),
     ("redirect-crlf", site("routes:", "  /x/: { redirect: «\"/y\\r\\nSet-Cookie: a=b\"» }"), []),

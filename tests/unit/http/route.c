@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* http/route: which route a path belongs to (DESIGN 2, routes; DESIGN 3: one path, judged once). */
 #include "http/route.h"
+#include "http/route_index.h"
 
 #include "http_test.h"
 
@@ -106,6 +107,151 @@ static void a_host_finds_its_site(void **state)
 	expect_site(&l, "a.example", &none, NULL);
 }
 
+/* --- Where they are many. --- */
+
+#define MANY 400
+
+static uint32_t seed = 1;
+
+static unsigned any(unsigned below)
+{
+	seed = seed * 1664525 + 1013904223;
+	return (seed >> 8) % below;
+}
+
+/* A path of few letters, so that many of them meet; some octets encoded, some slashes more than once. */
+static struct slice any_path(struct arena *arena, unsigned parts, bool odd)
+{
+	static const char *const letters[] = {"a", "b", ".php", "%61", "%2F", "%2e", "%", "ab"};
+	struct buffer text = {0};
+	for (unsigned i = 0; i < parts; i++) {
+		buffer_format(&text, "%s", odd && any(4) == 0 ? "//" : "/");
+		for (unsigned k = any(3); k > 0; k--)
+			buffer_format(&text, "%s", letters[any(odd ? 8 : 6)]);
+		buffer_format(&text, "%s", letters[any(3)]);
+	}
+	if (any(2))
+		buffer_format(&text, "/");
+	struct slice path = arena_slice(arena, (struct slice){text.ptr, text.len});
+	buffer_free(&text);
+	return path;
+}
+
+static size_t stands_for(struct slice pattern)
+{
+	char octets[256];
+	return route_octets(pattern, octets, sizeof octets);
+}
+
+static int in_order(const void *left, const void *right)
+{
+	static const int rank[] = {[ROUTE_EXACT] = 0, [ROUTE_PREFIX] = 1, [ROUTE_EXTENSION] = 2};
+	const struct route *a = left, *b = right;
+	size_t x = stands_for(a->pattern), y = stands_for(b->pattern);
+	if (a->kind != b->kind)
+		return rank[a->kind] - rank[b->kind];
+	return x == y ? (a > b) - (a < b) : x > y ? -1 : 1;
+}
+
+static void many_routes_are_found_as_few_are(void **state)
+{
+	static struct route many[MANY];
+	struct site one = {.routes = many, .route_count = MANY};
+	struct arena arena;
+	unsigned hits = 0;
+	(void)state;
+	arena_init(&arena, NULL, 0);
+	for (unsigned i = 0; i < MANY; i++) {
+		many[i].pattern = any_path(&arena, 1 + any(3), false);
+		many[i].kind = slice_ends(many[i].pattern, SLICE("/")) ? ROUTE_PREFIX : ROUTE_EXACT;
+	}
+	many[7] = (struct route){.kind = ROUTE_EXTENSION, .pattern = SLICE(".php")};
+	many[8] = (struct route){.kind = ROUTE_EXTENSION, .pattern = SLICE(".p%68p")};
+	qsort(many, MANY, sizeof many[0], in_order);
+	const struct route_index *index = route_index_make(&arena, &one);
+	assert_non_null(index);
+	for (unsigned i = 0; i < 20000; i++) {
+		struct slice path = any_path(&arena, 1 + any(4), true), with, without;
+		one.index = index;
+		const struct scope *found = route_scope(&one, path, &with);
+		one.index = NULL;
+		if (route_scope(&one, path, &without) != found && !slice_equal(with, without))
+			fail_msg("%.*s: \"%.*s\" among many, \"%.*s\" among few", (int)path.len,
+				path.ptr, (int)with.len, with.ptr, (int)without.len, without.ptr);
+		hits += found != &one.scope;
+	}
+	assert_true(hits > 2000 && hits < 19900);
+	one.route_count = 4;
+	assert_null(route_index_make(&arena, &one));
+	arena_reset(&arena);
+}
+
+static void a_long_path_finds_its_prefix(void **state)
+{
+	static struct route many[20];
+	struct site one = {.routes = many, .route_count = 20};
+	struct arena arena;
+	char text[8000];
+	struct slice pattern;
+	(void)state;
+	arena_init(&arena, NULL, 0);
+	for (unsigned i = 0; i < 20; i++)
+		many[i] = (struct route){.kind = i < 10 ? ROUTE_EXACT : ROUTE_PREFIX,
+			.pattern = arena_format(&arena, i < 10 ? "/%u" : "/%u/", i)};
+	one.index = route_index_make(&arena, &one);
+	memset(text, 'a', sizeof text);
+	memcpy(text, "/12/", 4);
+	assert_ptr_equal(
+		route_scope(&one, (struct slice){text, sizeof text}, &pattern), &many[12].scope);
+	memcpy(text, "/1/2", 4);
+	assert_ptr_equal(
+		route_scope(&one, (struct slice){text, sizeof text}, &pattern), &one.scope);
+	many[3].pattern = (struct slice){text, 2000};
+	assert_null(route_index_make(&arena, &one)); /* what is not looked at whole */
+	arena_reset(&arena);
+}
+
+static void many_hosts_are_found_as_few_are(void **state)
+{
+	static const char *const labels[] = {"a", "b", "cd", "example", "org"};
+	static struct site sites[MANY];
+	static const struct site *list[MANY];
+	static struct slice hosts[MANY];
+	struct listener_settings l = {.sites = list, .site_count = MANY};
+	struct arena arena;
+	unsigned hits = 0;
+	(void)state;
+	arena_init(&arena, NULL, 0);
+	for (unsigned i = 0; i < MANY; i++) {
+		hosts[i] = arena_format(&arena, "%s%s.%s.%s", any(2) ? "*." : "", labels[any(5)],
+			labels[any(5)], labels[any(5)]);
+		for (unsigned k = 0; k < i; k++)
+			if (slice_equal(hosts[k], hosts[i])) /* settings do not allow that */
+				hosts[i] = arena_format(&arena, "x%u.org", i);
+		sites[i] = (struct site){.hosts = &hosts[i], .host_count = 1};
+		list[i] = &sites[i];
+	}
+	const struct host_index *index = host_index_make(&arena, &l);
+	assert_non_null(index);
+	for (unsigned i = 0; i < 20000; i++) {
+		struct slice with, without, host = {"", 0};
+		for (unsigned k = any(5); k > 0; k--)
+			host = arena_format(&arena, "%.*s%s%s", (int)host.len, host.ptr,
+				host.len ? "." : "", labels[any(5)]);
+		l.fallback = any(2) ? &site : NULL;
+		l.index = index;
+		const struct site *found = route_site(&l, host, &with);
+		l.index = NULL;
+		assert_ptr_equal(route_site(&l, host, &without), found);
+		assert_true(slice_equal(with, without));
+		hits += found && found != &site;
+	}
+	assert_true(hits > 2000 && hits < 19900);
+	l.site_count = 4;
+	assert_null(host_index_make(&arena, &l));
+	arena_reset(&arena);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -114,6 +260,9 @@ int main(void)
 		cmocka_unit_test(no_spelling_leads_around_a_route),
 		cmocka_unit_test(an_encoded_slash_separates_nothing),
 		cmocka_unit_test(a_prefix_is_measured_in_the_paths_own_octets),
+		cmocka_unit_test(many_routes_are_found_as_few_are),
+		cmocka_unit_test(a_long_path_finds_its_prefix),
+		cmocka_unit_test(many_hosts_are_found_as_few_are),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
