@@ -47,6 +47,15 @@ void child_kill(struct child *child)
 	kill(child->pid, SIGKILL);
 }
 
+void child_unheard(struct child *child)
+{
+	if (errno == EPIPE ||
+		errno == ECONNRESET) /* it has ended, or is about to: SIGCHLD tells how */
+		return;
+	log_error("worker %d does not listen any more: it is killed", (int)child->pid);
+	child_kill(child);
+}
+
 /* --- Start. --- */
 
 /* The channel and the birth file go to fixed numbers; all else is close-on-exec. Signals stay blocked until the worker ignores them:
@@ -370,12 +379,9 @@ void child_drain(
 		order.all = 1;
 		removed.len = 0;
 	}
-	if (child->channel >= 0 &&
-		channel_send(child->channel, CHANNEL_DRAIN, &order, sizeof(order), removed.ptr,
-			removed.len, NULL, 0, false)) {
-		log_error("worker %d does not listen any more: it is killed", (int)child->pid);
-		child_kill(child);
-	}
+	if (child->channel >= 0 && channel_send(child->channel, CHANNEL_DRAIN, &order,
+					   sizeof(order), removed.ptr, removed.len, NULL, 0, false))
+		child_unheard(child);
 }
 
 /* What follows the end of a worker, however it is known. */

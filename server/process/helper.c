@@ -112,10 +112,8 @@ static void give_ends(struct helper *helper)
 {
 	struct child *worker = helper->worker;
 	if (worker->channel >= 0 &&
-		send_ends(worker->channel, CHANNEL_HELPER, &helper->want, helper->ends)) {
-		log_error("worker %d does not listen any more: it is killed", (int)worker->pid);
-		child_kill(worker);
-	}
+		send_ends(worker->channel, CHANNEL_HELPER, &helper->want, helper->ends))
+		child_unheard(worker);
 	close_ends(helper->ends, helper->want.ends);
 }
 

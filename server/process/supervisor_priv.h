@@ -169,6 +169,8 @@ void child_drain(
 	struct supervisor *s, struct child *child, uint64_t ms, bool all, struct slice removed);
 /* Nothing happens to one that has ended. */
 void child_kill(struct child *child);
+/* A message could not be sent to it (errno): one that does not read is killed, one that has ended needs nothing more. */
+void child_unheard(struct child *child);
 struct child *child_find(struct supervisor *s, pid_t pid);
 /* Bits of the places of all that live. */
 uint32_t child_places(const struct supervisor *s);

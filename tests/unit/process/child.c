@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -240,6 +241,25 @@ static void test_what_has_ended_is_not_killed(void **state)
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
 
+/* One that ends by itself just when it is told to drain is no fault; one that does not read its messages is. */
+static void test_an_order_to_one_that_ends_kills_nobody(void **state)
+{
+	(void)state;
+	const struct slice none = {NULL, 0};
+	assert_int_equal(shutdown(worker_end, SHUT_RDWR), 0);
+	child_drain(&s, &child, 1000, true, none);
+	assert_true(lives());
+	close(child.channel);
+	close(worker_end);
+	int ends[2];
+	assert_int_equal(channel_pair(ends), 0);
+	child.channel = ends[0];
+	worker_end = ends[1];
+	for (int i = 0; i < 100000 && lives(); i++)
+		child_drain(&s, &child, 1000, true, none);
+	assert_false(lives());
+}
+
 /* Nor by the last words of the dead, which are heard after its pid was given back. */
 static void test_the_last_words_of_a_worker_kill_nobody(void **state)
 {
@@ -288,6 +308,8 @@ int main(void)
 			test_what_has_ended_is_not_killed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			test_the_last_words_of_a_worker_kill_nobody, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_an_order_to_one_that_ends_kills_nobody, set_up, tear_down),
 	};
 	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	log_open(null, LOG_LEVEL_ERROR, NULL);
