@@ -158,6 +158,9 @@ static void put_text(const struct status *status)
 		c[COUNTER_STATUS_3XX], c[COUNTER_STATUS_4XX], c[COUNTER_STATUS_5XX]);
 	printf("bytes          %" PRIu64 " in, %" PRIu64 " out\n", c[COUNTER_BYTES_IN],
 		c[COUNTER_BYTES_OUT]);
+	if (c[COUNTER_LOG_LINES_LOST] > 0)
+		printf("access log     %" PRIu64 " lines lost: see the error log\n",
+			c[COUNTER_LOG_LINES_LOST]);
 	for (uint32_t i = 0; i < state->workers; i++) {
 		printf("worker %-7" PRId64 " %s for ", status->workers[i].pid,
 			state_word(status->workers[i].state));

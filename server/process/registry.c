@@ -75,7 +75,9 @@ static int make_parent(const char *path)
 	char parent[PATH_MAX];
 	if (parent_of(path, parent))
 		return -1;
-	return mkdir(parent, 0750);
+	return mkdir(parent, 0750) == 0 || errno == EEXIST
+		       ? 0
+		       : -1; /* both logs may be opened at once */
 }
 
 static bool is_ours(const struct stat *st)

@@ -167,6 +167,7 @@ def test_dev_full(weir):
     wait_for(lambda: "access log: No space left on device" in server.log(), what="the full disk is told")
     assert command("reload", "-c", server.file).returncode == 0
     wait_for(lambda: lost_lines(server) == 50, 10, "the counter, once the old worker is gone")
+    assert re.search(r"^access log +50 lines lost", command("status", "-c", server.file).stdout, re.MULTILINE)
     server.expect_restart()
     assert server.stop() == 0
     told = sum(int(number) for number in re.findall(r"; (\d+) lines are lost", server.log()))

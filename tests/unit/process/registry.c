@@ -82,6 +82,41 @@ static void test_a_log_is_made_and_appended_to(void **state)
 	registry_clear(&registry);
 }
 
+/* USR1 has both logs opened at once, and their folder may be gone: each of the two may be the one that makes it. */
+static void test_two_at_once_in_a_folder_that_is_missing(void **state)
+{
+	enum { TIMES = 300 };
+	static struct channel_message message;
+	struct registry registry = {0};
+	struct channel_file file;
+	char parent[128], paths[2][160];
+	int results[2], status;
+	pid_t pids[2];
+	(void)state;
+	snprintf(parent, sizeof(parent), "%s/logs", folder);
+	for (unsigned k = 0; k < 2; k++) {
+		struct channel_register entry = log_entry;
+		entry.number = k;
+		snprintf(paths[k], sizeof(paths[k]), "%s/%u.log", parent, k);
+		assert_int_equal(registry_add(&registry, &entry, paths[k]), 0);
+	}
+	for (int i = 0; i < TIMES; i++) {
+		for (unsigned k = 0; k < 2; k++)
+			assert_true((pids[k] = registry_open(&registry, k, &results[k])) > 0);
+		for (unsigned k = 0; k < 2; k++) {
+			assert_int_equal(channel_receive(results[k], &message, true), 1);
+			assert_int_equal(channel_head(&message, &file, sizeof(file)), 0);
+			channel_drop(&message);
+			assert_int_equal(waitpid(pids[k], &status, 0), pids[k]);
+			close(results[k]);
+			assert_int_equal(file.error, 0);
+			assert_int_equal(unlink(paths[k]), 0);
+		}
+		assert_int_equal(rmdir(parent), 0);
+	}
+	registry_clear(&registry);
+}
+
 static void test_a_file_gets_its_owner(void **state)
 {
 	struct channel_register entry = log_entry;
@@ -302,6 +337,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_log_is_made_and_appended_to),
+		cmocka_unit_test(test_two_at_once_in_a_folder_that_is_missing),
 		cmocka_unit_test(test_a_file_gets_its_owner),
 		cmocka_unit_test(test_what_cannot_be_opened_says_why),
 		cmocka_unit_test(test_a_fifo_without_a_reader_is_no_wait),
