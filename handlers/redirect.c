@@ -57,9 +57,11 @@ static const struct route *route_of(const struct scope *scope)
 static bool target_is_sound(struct slice target)
 {
 	bool path = target.len && target.ptr[0] == '/' && !slice_starts(target, SLICE("//"));
-	if (!path && !slice_starts(target, SLICE("http://")) &&
-		!slice_starts(target, SLICE("https://")))
-		return false;
+	size_t scheme = slice_starts(target, SLICE("http://"))    ? 7
+			: slice_starts(target, SLICE("https://")) ? 8
+								  : 0;
+	if (!path && (scheme == 0 || scheme == target.len || strchr("/?#:@", target.ptr[scheme])))
+		return false; /* neither, or a URL without a host */
 	for (size_t i = 0; i < target.len; i++)
 		if (target.ptr[i] <= ' ' || target.ptr[i] > '~' ||
 			strchr("\"<>\\^`{|}", target.ptr[i]))

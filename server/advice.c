@@ -187,6 +187,25 @@ static void advise_circle(
 
 /* --- Pages. --- */
 
+/* A file beneath the root, or a folder with an index. */
+static bool is_file(const struct file_root *root, struct slice path)
+{
+	static const struct slice none = {"", 0};
+	bool folder = slice_ends(path, SLICE("/"));
+	size_t count = folder ? root->index.count : 1;
+	char name[PATH_MAX];
+	struct stat s;
+	for (size_t i = 0; i < count; i++) {
+		struct slice index = folder ? root->index.items[i] : none;
+		int length = snprintf(name, sizeof name, "%s%.*s%.*s", root->path.ptr,
+			(int)path.len, path.ptr, (int)index.len, index.ptr);
+		if (length > 0 && (size_t)length < sizeof name && stat(name, &s) == 0 &&
+			S_ISREG(s.st_mode))
+			return true;
+	}
+	return false;
+}
+
 /* Is a path of the site's a file, or may a backend have it? */
 static bool page_is_there(
 	const struct snapshot *snapshot, const struct site *site, struct slice path)
@@ -196,16 +215,10 @@ static bool page_is_there(
 	const struct static_settings *files =
 		handler_scope_settings(snapshot, scope, &static_handler);
 	struct arena arena;
-	struct stat s;
-	char name[PATH_MAX];
 	bool there = has_proxy(scope);
 	arena_init(&arena, NULL, 0);
-	if (!there && files->root.path.ptr && target_decode(path, &arena, &decoded) == 0) {
-		int length = snprintf(name, sizeof name, "%s%.*s", files->root.path.ptr,
-			(int)decoded.len, decoded.ptr);
-		there = length > 0 && (size_t)length < sizeof name && stat(name, &s) == 0 &&
-			S_ISREG(s.st_mode);
-	}
+	if (!there && files->root.path.ptr && target_decode(path, &arena, &decoded) == 0)
+		there = is_file(&files->root, decoded);
 	arena_reset(&arena);
 	return there;
 }
@@ -213,8 +226,11 @@ static bool page_is_there(
 static void advise_page(struct load *load, const struct snapshot *snapshot, const struct site *site,
 	const struct node *node, struct slice path)
 {
-	if (path.len == 0 || path.ptr[0] != '/' || page_is_there(snapshot, site, path))
-		return;
+	const char *query = path.len > 0 ? memchr(path.ptr, '?', path.len) : NULL;
+	if (query)
+		path.len = (size_t)(query - path.ptr);
+	if (value_page_fault(path) || page_is_there(snapshot, site, path))
+		return; /* a fault is told as an error */
 	load_warn(load, node,
 		"there is no page %.*s: neither a file beneath the root, nor a backend",
 		(int)path.len, path.ptr);
@@ -255,6 +271,44 @@ static void advise_limits(struct load *load, const struct snapshot *snapshot)
 		load_warn(load, linger,
 			"\"linger\" is shorter than \"drain\": what is under way would be cut sooner by a "
 			"reload than by a stop");
+}
+
+/* --- Logs. --- */
+
+/* Can it be opened by who starts weir? The folder of a log is made where it is missing, those above it are not. */
+static void advise_log(struct load *load, const char *name, struct slice path)
+{
+	const struct node *root = load_root(load);
+	const struct node *logs = root ? node_member(root, "log") : NULL;
+	const struct node *log = logs ? node_member(logs, name) : NULL;
+	const struct node *node = log ? node_member(log, "path") : NULL;
+	char above[PATH_MAX];
+	struct stat s;
+	if (!node || path.len >= sizeof above || path.ptr[0] != '/')
+		return;
+	if (stat(path.ptr, &s) == 0) {
+		if (S_ISDIR(s.st_mode))
+			load_warn(load, node, "%s is a folder: name a file in it", path.ptr);
+		return;
+	}
+	memcpy(above, path.ptr, path.len + 1);
+	for (int i = 0; i < 2; i++) {
+		char *slash = strrchr(above, '/');
+		if (!slash || slash == above)
+			return;
+		*slash = 0;
+	}
+	if (stat(above, &s) || !S_ISDIR(s.st_mode))
+		load_warn(
+			load, node, "there is no folder %s: the last folder alone is made", above);
+}
+
+static void advise_logs(struct load *load, const struct snapshot *snapshot)
+{
+	const struct core_settings *core = &snapshot->core;
+	advise_log(load, "error", core->error_log.path);
+	if (core->access_log.on)
+		advise_log(load, "access", core->access_log.path);
 }
 
 /* --- Roots. --- */
@@ -355,5 +409,6 @@ void advise(struct load *load, const struct snapshot *snapshot)
 		}
 	}
 	advise_limits(load, snapshot);
+	advise_logs(load, snapshot);
 	advise_roots(load, snapshot);
 }

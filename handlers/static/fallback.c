@@ -118,12 +118,22 @@ static int fallback_configure(
 	(void)snapshot;
 	if (!s->path.ptr)
 		return 0;
-	if (s->path.len && s->path.ptr[0] == '/')
+	if (!node) /* inherited: told where it is written */
 		return 1;
-	return node ? load_error(load, node,
-			      "\"fallback\" is the path of a page as a request names it: write /%.*s",
-			      (int)s->path.len, s->path.ptr)
-		    : 1;
+	if (s->path.len == 0 || s->path.ptr[0] != '/')
+		return load_error(load, node,
+			"\"fallback\" is the path of a page as a request names it: write /%.*s",
+			(int)s->path.len, s->path.ptr);
+	const char *query = memchr(s->path.ptr, '?', s->path.len);
+	size_t length = query ? (size_t)(query - s->path.ptr) : s->path.len;
+	const char *fault = value_page_fault((struct slice){s->path.ptr, length});
+	for (size_t i = length; !fault && i < s->path.len; i++)
+		if (s->path.ptr[i] <= ' ' || s->path.ptr[i] > '~' || s->path.ptr[i] == '#')
+			fault = "spaces, other characters than ASCII and # are written %XX in it";
+	if (fault)
+		return load_error(load, node, "\"%.*s\" is no path of a page: %s", (int)s->path.len,
+			s->path.ptr, fault);
+	return 1;
 }
 
 static const struct option rows[] = {

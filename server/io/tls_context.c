@@ -220,7 +220,13 @@ int tls_priorities(
 	buffer_format(&text, ":-VERS-TLS1.1:-VERS-TLS1.0:-VERS-DTLS-ALL");
 	buffer_append(&text, "", 1);
 	int result = gnutls_priority_init(priorities, text.ptr, &at);
-	if (result)
+	if (result == GNUTLS_E_NO_PRIORITIES_WERE_SET)
+		buffer_format(fault,
+			"\"%s\" leaves nothing that can be spoken%s: write default, or modern",
+			own.ptr ? own.ptr : text.ptr,
+			tls_newest_only(settings) ? " beside min_version 1.3"
+						  : ", for weir knows TLS 1.2 and 1.3 alone");
+	else if (result)
 		buffer_format(fault,
 			"\"%s\" is no priority string of GnuTLS, that does not know \"%.*s\": write "
 			"default, modern, or one that gnutls-cli --list --priority takes",

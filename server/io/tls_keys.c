@@ -31,13 +31,21 @@ static const char *key_fault(struct slice text)
 	return "holds no private key: a line -----BEGIN PRIVATE KEY----- is missing";
 }
 
-int tls_file_read(const char *path, struct buffer *to)
+/* 0: bytes can be read from it, and it is no pipe to wait at. */
+static int look_at(int fd)
 {
 	struct stat st;
+	if (fstat(fd, &st))
+		return errno;
+	return S_ISREG(st.st_mode) ? 0 : S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
+}
+
+int tls_file_read(const char *path, struct buffer *to)
+{
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0)
 		return errno;
-	int error = fstat(fd, &st) ? errno : S_ISREG(st.st_mode) ? 0 : EINVAL;
+	int error = look_at(fd);
 	if (!error)
 		error = whole_read(fd, to, FILE_MAX);
 	close(fd);
@@ -46,8 +54,7 @@ int tls_file_read(const char *path, struct buffer *to)
 
 int tls_key_read(int fd, struct buffer *to)
 {
-	struct stat st;
-	int error = fstat(fd, &st) ? errno : S_ISREG(st.st_mode) ? 0 : EINVAL;
+	int error = look_at(fd);
 	buffer_reserve(to, KEY_FILE_MAX + 1); /* at once: what grows leaves copies behind */
 	return error ? error : whole_read(fd, to, KEY_FILE_MAX);
 }

@@ -2,6 +2,8 @@
 /* The sockets of a starting worker: those that the supervisor holds, and new ones for addresses that it does not know. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -48,10 +50,26 @@ static int inherit(struct worker *w, const struct listener_settings *settings, c
 	return had;
 }
 
+/* What stands in the way of a Unix socket. */
+static void explain_local(const char *path, int error)
+{
+	struct stat st;
+	if (error == EADDRINUSE && lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode))
+		log_error("cannot listen on unix:%s: a %s stands there", path,
+			S_ISDIR(st.st_mode) ? "folder" : "file that is no socket");
+	else
+		log_error("cannot listen on unix:%s: %s", path,
+			error == EADDRINUSE ? "address already in use" : strerror(error));
+}
+
 static void explain(const struct listener_settings *settings)
 {
 	int error = errno;
 	char text[128], owner[128] = "";
+	if (settings->address.any.sa_family == AF_UNIX) {
+		explain_local(settings->address.local.sun_path, error);
+		return;
+	}
 	address_text(&settings->address, text);
 	const char *shown = settings->wildcard ? strrchr(text, ':') : text;
 	switch (error) {

@@ -20,6 +20,13 @@ int core_log_path(struct load *load, const struct node *node, void *target)
 		return load_error(load, node,
 			"a file's path, stderr or stdout belongs here; for example path: "
 			"/var/log/weir/error.log");
+	bool on;
+	const char *expected;
+	if (value_bool(node->text, &on, &expected) == 0)
+		return load_error(load, node,
+			"\"%s\" is no file: write access: off for no access log, level: error for few "
+			"lines in the error log, or ./%s for a file of that name",
+			node->text.ptr, node->text.ptr);
 	if (slice_equal(node->text, SLICE("stderr")) || slice_equal(node->text, SLICE("stdout")))
 		*path = arena_slice(load_arena(load), node->text);
 	else
@@ -290,19 +297,11 @@ static int error_page(struct load *load, const struct node *key, const struct no
 		return load_error(load, value,
 			"the path of a page of this site belongs here; for example %s: /%s.html",
 			key->text.ptr, key->text.ptr);
-	if (value->text.ptr[0] != '/')
-		return load_error(load, value,
-			"\"%s\" is no path of a page: it begins with a slash, as clients would ask "
-			"for it; write /%s",
-			value->text.ptr, value->text.ptr);
-	for (size_t i = 0; i < value->text.len; i++) {
-		unsigned char c = (unsigned char)value->text.ptr[i];
-		if (c <= ' ' || c >= 0x7f || c == '?' || c == '#' || c == '\\')
-			return load_error(load, value,
-				"\"%s\" is no path of a page: spaces, other characters than ASCII "
-				"and ? # \\ are written %%XX in it",
-				value->text.ptr);
-	}
+	const char *fault = value_page_fault(value->text);
+	if (fault)
+		return load_error(load, value, "\"%s\" is no path of a page: %s%s%s",
+			value->text.ptr, fault, value->text.ptr[0] == '/' ? "" : "; write /",
+			value->text.ptr[0] == '/' ? "" : value->text.ptr);
 	page->path = arena_slice(load_arena(load), value->text);
 	return 0;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Reads the addresses that sites listen at, joins those that share one, and tells what cannot be told apart. */
+#include <arpa/inet.h>
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -116,6 +117,14 @@ static int address_read(struct sites *sites, const struct node *node, size_t sit
 		return listen_localhost(sites, node, entry, slice_from(text, 10));
 	if (value_address(text, &entry.address, &entry.wildcard, &expected))
 		return address_fault(load, node, entry.scheme, text, expected);
+	if (entry.address.any.sa_family == AF_INET6 &&
+		IN6_IS_ADDR_V4MAPPED(&entry.address.v6.sin6_addr)) {
+		char v4[INET_ADDRSTRLEN];
+		inet_ntop(AF_INET, &entry.address.v6.sin6_addr.s6_addr[12], v4, sizeof(v4));
+		return load_error(load, node, "\"%s\" is an address of IPv4: write %s://%s:%d",
+			node->text.ptr, scheme_text(entry.scheme), v4,
+			ntohs(entry.address.v6.sin6_port));
+	}
 	return listen_add(sites, node, &entry, text);
 }
 

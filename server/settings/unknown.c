@@ -95,7 +95,8 @@ static struct slice belongs(struct load *load, const char *name)
 	struct buffer path = {0};
 	const char *place = NULL;
 	if (find_in(core_site_rows, name, &path))
-		place = "a site, not in a route";
+		place = path.len > 0 ? "the file or a site"
+				     : "a site, not in a route"; /* below tls */
 	else if (find_in(core_scope_rows, name, &path) ||
 		 find_in_sets(load, OPTION_SITE, name, &path))
 		place = "a site or route";

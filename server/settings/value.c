@@ -134,6 +134,29 @@ static int read_ip(int family, struct slice text, void *to)
 	return inet_pton(family, copy, to) == 1 ? 0 : -1;
 }
 
+static bool is_hex(char c)
+{
+	return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
+}
+
+const char *value_page_fault(struct slice path)
+{
+	if (path.len == 0 || path.ptr[0] != '/')
+		return "it begins with a slash, as clients would ask for it";
+	for (size_t i = 0; i < path.len; i++) {
+		unsigned char c = (unsigned char)path.ptr[i];
+		struct slice rest = slice_from(path, i);
+		if (c <= ' ' || c >= 0x7f || c == '?' || c == '#' || c == '\\')
+			return "spaces, other characters than ASCII and ? # \\ are written %XX in it";
+		if (c == '%' && (rest.len < 3 || !is_hex(rest.ptr[1]) || !is_hex(rest.ptr[2])))
+			return "a % is written %25 in it";
+		if (slice_starts(rest, SLICE("/./")) || slice_starts(rest, SLICE("/../")) ||
+			slice_equal(rest, SLICE("/.")) || slice_equal(rest, SLICE("/..")))
+			return "there are no dot segments in it";
+	}
+	return NULL;
+}
+
 int value_address(struct slice text, struct address *address, bool *wildcard, const char **expected)
 {
 	*expected = "an address such as 127.0.0.1:80, [::1]:80, :80 or unix:/path";

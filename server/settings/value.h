@@ -52,6 +52,9 @@ int value_network(struct slice text, struct network *network, const char **expec
 /* Is the address among them? Never one of a Unix socket. */
 bool network_holds(const struct network *network, const struct address *address);
 
+/* What is wrong with the path of a page as a request names it, "/404.html"; NULL: nothing. */
+const char *value_page_fault(struct slice path);
+
 /* A host pattern: "example.com", "*.example.com" (any depth of labels, at least one). Lower-cases into `to` (256 bytes with the NUL). */
 int value_host(struct slice text, char to[256], const char **expected);
 /* Does a host (lower case, no port, no final dot) fit a pattern? */

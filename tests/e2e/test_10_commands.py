@@ -141,6 +141,18 @@ def test_an_address_in_use_is_named_with_its_owner(folder):
     assert f"process {os.getpid()}" in run.stderr
 
 
+@pytest.mark.parametrize("name, said", [("www", "a folder stands there"), ("other.yaml", "a file that is no socket stands there"),
+                                        ("none/x.sock", "No such file or directory")])
+def test_what_stands_in_the_way_of_a_unix_socket_is_told(folder, name, said):
+    file = folder / "weir.yaml"
+    (folder / "other.yaml").write_text("somebody's work")
+    file.write_text(f'pid_file: off\nlog: {{ access: off }}\nsites:\n  - {{ listen: "http://unix:{name}", root: www }}\n')
+    run = start(file)
+    assert run.returncode == 1
+    assert f"cannot listen on unix:{folder}/{name}: {said}" in run.stderr
+    assert (folder / "other.yaml").read_text() == "somebody's work"
+
+
 def test_a_log_that_cannot_be_opened_is_named(folder):
     port = free_port()
     file = folder / "weir.yaml"

@@ -40,6 +40,10 @@ def check(folder, text, head=""):
     ("    routes: { /a/: { redirect: /b/, proxy: \"127.0.0.1:1\" } }\n", "127", '"proxy" has no effect beside "redirect"'),
     ("    proxy: \"127.0.0.1:1\"\n    fallback: /there.html\n", "/there", '"fallback" has no effect beside "proxy"'),
     ("    fallback: /missing.html\n", "/missing", "there is no page /missing.html"),
+    ("    fallback: /folder/\n", "/folder/", "there is no page /folder/"),
+    ("    fallback: /missing.html?x\n", "/missing", "there is no page /missing.html"),
+    ("log: { access: { path: www } }\n", "www", "www is a folder"),
+    ("log: { error: { path: none/deeper/e.log }, access: off }\n", "none", "/none: the last folder alone is made"),
     ("    errors: { 404: /missing.html }\n", "/missing", "there is no page /missing.html"),
     ("    routes: { /a/: { root: off, errors: { 404: /a/there.html } } }\n", "/a/there", "there is no page /a/there.html"),
     ("    hsts: 365d\n", "365d", '"hsts" is said over https alone, and this site has no address with it'),
@@ -61,6 +65,10 @@ def test_told(folder, text, place, said):
 
 @pytest.mark.parametrize("text", [
     "    errors: { 404: /there.html }\n    fallback: /there.html\n",
+    "    errors: { 404: / }\n    fallback: /\n    index: [none.html, there.html]\n",
+    "    fallback: /there.html?x=/y\n",
+    "log: { error: { path: logs/e.log }, access: { path: stdout } }\n",
+    "log: { error: { path: e.log }, access: { path: a.log } }\n",
     "    hsts: off\n",
     "    hsts: 1d\nclients: { trusted_proxies: 10.0.0.0/8 }\n",
     "    proxy: \"127.0.0.1:1\"\n    errors: { 404: /from-the-backend }\n",

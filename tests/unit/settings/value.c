@@ -211,6 +211,19 @@ static void patterns_of_hosts(void **state)
 	assert_false(host_matches(SLICE("*.example.com"), SLICE("")));
 }
 
+static void paths_of_pages(void **state)
+{
+	static const char *const good[] = {
+		"/", "/a.html", "/a%20b/", "/.a", "/..a/b", "/a./b..", "/%c3%A4"};
+	static const char *const bad[] = {"", "a", "/a b", "/\xc3\xa4", "/a?b", "/a#b", "/a\\b",
+		"/%", "/%a", "/%zz", "/%a/", "/.", "/..", "/a/..", "/a/./b", "/../a"};
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(good); i++)
+		assert_null(value_page_fault(slice_of(good[i])));
+	for (size_t i = 0; i < COUNT_OF(bad); i++)
+		assert_non_null(value_page_fault(slice_of(bad[i])));
+}
+
 static void near_words(void **state)
 {
 	static const char *const words[] = {
@@ -241,6 +254,7 @@ int main(void)
 		cmocka_unit_test(networks),
 		cmocka_unit_test(hosts),
 		cmocka_unit_test(patterns_of_hosts),
+		cmocka_unit_test(paths_of_pages),
 		cmocka_unit_test(near_words),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
