@@ -48,7 +48,10 @@ static void shelve(struct file_cache *cache, struct file_entry *entry)
 		for (unsigned v = VARIANT_SELF + 1; v < VARIANT_COUNT; v++)
 			count_version(entry, entry->variants->file[v]);
 	}
-	entry->shelf = !entry->file ? SHELF_MISSES : entry->descriptors ? SHELF_OPEN : SHELF_SMALL;
+	entry->shelf = !entry->file         ? SHELF_MISSES
+		       : entry->listing     ? SHELF_LISTINGS
+		       : entry->descriptors ? SHELF_OPEN
+					    : SHELF_SMALL;
 	struct file_shelf_state *shelf = &cache->shelves[entry->shelf];
 	list_append(&shelf->entries, &entry->link);
 	shelf->count += places(entry);

@@ -525,6 +525,28 @@ static void bounds_are_kept(void **state)
 	assert_true(open_descriptors() <= before + 11);
 }
 
+/* However many pages of folders are asked for, the files stay. */
+static void listings_drive_out_no_files(void **state)
+{
+	(void)state;
+	char name[64];
+	site_write("www/page.html", "here", 4);
+	for (int i = 0; i < 6; i++) {
+		snprintf(name, sizeof name, "www/%d", i);
+		site_folder(name);
+	}
+	site_start("root: www\n    listing: on", true);
+	cache()->shelves[SHELF_SMALL].count_max = 2;
+	cache()->shelves[SHELF_LISTINGS].count_max = 3;
+	site_get("/page.html", 200, "here");
+	for (int i = 0; i < 6; i++) {
+		snprintf(name, sizeof name, "/%d/", i);
+		site_get(name, 200, NULL);
+	}
+	assert_true(at_once("/page.html"));
+	assert_int_equal(known(SHELF_LISTINGS), 3);
+}
+
 /* What is asked for again and again stays. */
 static void used_entries_stay(void **state)
 {
@@ -568,6 +590,7 @@ int main(void)
 		SITE_TEST(client_goes_while_sent),
 		SITE_TEST(cold_pages_are_read_ahead),
 		SITE_TEST(bounds_are_kept),
+		SITE_TEST(listings_drive_out_no_files),
 		SITE_TEST(used_entries_stay),
 	};
 	return cmocka_run_group_tests_name("handlers/file_cache", tests, NULL, NULL);
