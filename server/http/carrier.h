@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a version of HTTP offers an exchange: h1, h2, errands and the tests' loopback. */
+/* What a version of HTTP offers an exchange: h1, h2, what explains, and the tests' loopback. */
 #ifndef WEIR_HTTP_CARRIER_H
 #define WEIR_HTTP_CARRIER_H
 

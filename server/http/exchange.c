@@ -98,7 +98,6 @@ static void prepare(struct request *request)
 	request->end = END_COMPLETE;
 	request->method_text = request->method_name;
 	client_identify(request);
-	chunks_init(&request->x.pending);
 	counter_add(request->thread->counters, COUNTER_REQUESTS, 1);
 	counter_add(request->thread->counters, COUNTER_REQUESTS_OPEN, 1);
 }
@@ -185,7 +184,6 @@ static void drop_body(struct request *request)
 {
 	source_cancel(&request->x.source);
 	stage_cancel_all(request);
-	chunks_clear(&request->x.pending);
 }
 
 static void break_off(struct request *request, enum exchange_end why)

@@ -32,7 +32,6 @@ struct chunked {
 	uint8_t digits;
 	uint16_t extension;  /* octets of extension seen in this chunk head */
 	uint32_t extensions; /* octets of extension in the whole body */
-	uint32_t trailer;    /* the caller's: how far it has searched the trailer section */
 	uint64_t left;       /* of the chunk under way */
 };
 enum chunked_event {

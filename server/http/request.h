@@ -117,7 +117,6 @@ struct request {
 		void *state;                             /* likewise: see request_state */
 		struct source *source;                   /* of the answer's body */
 		struct stage *stages;                    /* in the order of their ranks */
-		struct chunks pending; /* behind the stages, before the carrier has room */
 		struct ready *
 			ready; /* the answer, when it stood ready: its fields are there; held until the end */
 		unsigned reroutes;
