@@ -302,7 +302,6 @@ void exchange_respond(struct request *request, struct source *body)
 	if (request->scope)
 		respond_decorate(request->scope, &response->fields, &request->arena,
 			client_scheme(request) == SCHEME_HTTPS);
-	request->sent_head_us = request->thread->clock->monotonic_us;
 	if (response->status != 101 && has_body(request) && request->thread->stages[0])
 		stage_begin_all(request);
 	bool end = !has_body(request) || (response->length == 0 && !request->x.stages);
@@ -354,7 +353,6 @@ void exchange_ready(struct request *request, struct ready *ready)
 	request->response.status = ready->status;
 	request->response.length = ready->length;
 	request->sent = head_only ? 0 : ready->body_length;
-	request->sent_head_us = request->thread->clock->monotonic_us;
 	request->output = OUTPUT_DONE;
 	request->carrier->send_ready(request, ready, head_only);
 	ref_get(&ready->ref); /* not before: a block that others hold gets no new date */

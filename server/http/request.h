@@ -106,7 +106,6 @@ struct request {
 	enum exchange_end end;
 	uint64_t sent;          /* octets of body handed to the carrier */
 	uint64_t received;      /* octets of the request's body, or of a tunnel, that were read */
-	uint64_t sent_head_us;  /* when the head was handed over */
 	const char *handled_by; /* name of the handler that answered: for logs */
 	struct backend_seen backend;
 

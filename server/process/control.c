@@ -342,7 +342,6 @@ void control_hear(struct supervisor *s, struct control_client *client)
 		return;
 	case CONTROL_STOP:
 		done(client, 0, SLICE("stopping"));
-		client->waits_for_stop = true;
 		supervisor_stop(s, false);
 		return;
 	case CONTROL_STATUS:

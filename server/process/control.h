@@ -14,8 +14,7 @@
 struct supervisor;
 
 struct control_client {
-	int fd; /* -1: free */
-	bool waits_for_stop;
+	int fd;            /* -1: free */
 	unsigned reload;   /* the number of the reload that it waits for; 0: none */
 	uint64_t deadline; /* ms, until it has asked; 0: it has */
 };
