@@ -202,6 +202,13 @@ static void job_free(struct file_look_job *job)
 	free(job);
 }
 
+/* An entry of which nothing is known, and that nobody looks at, is no use. */
+static void drop_unknown(struct file_cache *cache, struct file_entry *entry)
+{
+	if (!entry->job && !entry->shelved && !entry->pins)
+		entry_free(cache, entry);
+}
+
 static bool look_start(struct file_cache *cache, struct file_entry *entry,
 	const struct scope *scope, const struct file_question *question);
 
@@ -225,18 +232,16 @@ static void look_again(
 	struct file_cache *cache, struct file_entry *entry, const struct scope *scope)
 {
 	list_move(&entry->waiting, &entry->late);
-	if (list_empty(&entry->waiting)) {
-		if (!entry->shelved && !entry->pins)
-			entry_free(cache, entry);
-		return;
+	if (!list_empty(&entry->waiting)) {
+		struct waiter *first = container_of(entry->waiting.next, struct waiter, link);
+		if (look_start(cache, entry, scope, &first->question))
+			return;
+		uint8_t kind = entry->kind;
+		entry->kind = FILE_FAILED;
+		answer(entry, &entry->waiting);
+		entry->kind = kind;
 	}
-	struct waiter *first = container_of(entry->waiting.next, struct waiter, link);
-	if (look_start(cache, entry, scope, &first->question))
-		return;
-	uint8_t kind = entry->kind;
-	entry->kind = FILE_FAILED;
-	answer(entry, &entry->waiting);
-	entry->kind = kind;
+	drop_unknown(cache, entry);
 }
 
 /* A failed look is told. Where it failed for want of descriptors half of those that are kept open are given back. */
@@ -403,8 +408,7 @@ void file_cache_look(struct file_cache *cache, struct request *request,
 		return;
 	}
 	/* too much to do, or the disk hangs: nothing can be said in time */
-	if (!begun && !entry->shelved && !entry->pins)
-		entry_free(cache, entry);
+	drop_unknown(cache, entry);
 	respond_status(request, 503);
 }
 

@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "handlers/file/file_cache.h"
+#include "handlers/file/file_cache_priv.h"
 #include "handlers/static/static.h"
 
 static struct file_cache *cache(void)
@@ -298,6 +298,45 @@ static void stuck_done(struct disk_job *job)
 	container_of(job, struct stuck_job, job)->done = true;
 }
 
+enum { STUCK = 2 }; /* as many as one lane may have */
+
+static void stick(struct stuck_job stuck[STUCK], unsigned lane)
+{
+	for (int i = 0; i < STUCK; i++) {
+		assert_int_equal(pipe(stuck[i].wait), 0);
+		stuck[i].job.work = stuck_work;
+		stuck[i].job.done = stuck_done;
+		stuck[i].job.lane = lane;
+		assert_true(disk_submit(
+			site.loopback->thread.disk, &site.loopback->loop, &stuck[i].job));
+	}
+}
+
+static void unstick(const struct stuck_job stuck[STUCK])
+{
+	for (int i = 0; i < STUCK; i++)
+		assert_int_equal(write(stuck[i].wait[1], "x", 1), 1);
+}
+
+static void stuck_end(struct stuck_job stuck[STUCK])
+{
+	while (!list_empty(&cache()->jobs) || !stuck[0].done || !stuck[1].done)
+		loopback_turn(site.loopback);
+	for (int i = 0; i < STUCK; i++) {
+		close(stuck[i].wait[0]);
+		close(stuck[i].wait[1]);
+	}
+}
+
+/* Is its answer there, and not taken yet? */
+static bool has_arrived(const struct file_look_job *job)
+{
+	const struct message *message = atomic_load(&site.loopback->loop.inbox.newest);
+	while (message && message != &job->job.message)
+		message = message->next;
+	return message != NULL;
+}
+
 /* A disk that hangs answers 503 within a bounded time, and the look is not lost. */
 static void hung_disk(void **state)
 {
@@ -306,15 +345,8 @@ static void hung_disk(void **state)
 	site_start("root: www", true);
 	const struct static_settings *settings = handler_scope_settings(
 		site.loopback->snapshot, &site.loopback->snapshot->sites[0].scope, &static_handler);
-	struct stuck_job stuck[2] = {0};
-	for (int i = 0; i < 2; i++) {
-		assert_int_equal(pipe(stuck[i].wait), 0);
-		stuck[i].job.work = stuck_work;
-		stuck[i].job.done = stuck_done;
-		stuck[i].job.lane = settings->root.lane;
-		assert_true(disk_submit(
-			site.loopback->thread.disk, &site.loopback->loop, &stuck[i].job));
-	}
+	struct stuck_job stuck[STUCK] = {0};
+	stick(stuck, settings->root.lane);
 	cache()->late_ms = 300;
 	struct exchange_seen *waiting = loopback_begin(site.loopback, "GET", "/page.html", NULL);
 	struct exchange_seen *late = loopback_begin(site.loopback, "GET", "/page.html", NULL);
@@ -326,19 +358,43 @@ static void hung_disk(void **state)
 	loopback_free(waiting);
 	loopback_free(late);
 	assert_true(at_once("/page.html")); /* 503 again, without a wait */
-	for (int i = 0; i < 2; i++)
-		assert_int_equal(write(stuck[i].wait[1], "x", 1), 1);
-	while (!list_empty(&cache()->jobs) || !stuck[0].done || !stuck[1].done)
-		loopback_turn(site.loopback);
+	unstick(stuck);
+	stuck_end(stuck);
 	assert_true(at_once("/page.html"));
 	site_get("/page.html", 200, "at last");
-	for (int i = 0; i < 2; i++) {
-		close(stuck[i].wait[0]);
-		close(stuck[i].wait[1]);
-	}
 }
 
 /* Out of descriptors: 503, and half of what is kept open is given back. */
+/* A look that nobody waited for any more was not begun; somebody comes just then, and there is too much to do: nothing is left behind. */
+static void given_up_and_asked_again(void **state)
+{
+	(void)state;
+	site_folder("www/d");
+	site_start("root: www\n    listing: on", true);
+	site_get("/d/", 200, NULL);
+	const struct static_settings *settings = handler_scope_settings(
+		site.loopback->snapshot, &site.loopback->snapshot->sites[0].scope, &static_handler);
+	size_t before = cache()->table.count;
+	struct stuck_job stuck[STUCK] = {0};
+	stick(stuck, ~settings->root.lane);
+	struct exchange_seen *first = loopback_begin(site.loopback, "GET", "/d/?order=desc", NULL);
+	assert_int_equal(cache()->table.count, before + 1);
+	struct file_look_job *job = container_of(cache()->jobs.next, struct file_look_job, link);
+	loopback_gone(first);
+	unstick(stuck);
+	while (!has_arrived(job))
+		sleep_ms(1);
+	struct exchange_seen *second = loopback_begin(site.loopback, "GET", "/d/?order=desc", NULL);
+	cache()->listings = 100;
+	loopback_await(second);
+	cache()->listings = 0;
+	assert_int_equal(second->request.response.status, 503);
+	assert_int_equal(cache()->table.count, before);
+	loopback_free(first);
+	loopback_free(second);
+	stuck_end(stuck);
+}
+
 static void out_of_descriptors(void **state)
 {
 	(void)state;
@@ -583,6 +639,7 @@ int main(void)
 		SITE_TEST(late_requests_see_the_newer),
 		SITE_TEST(stopped_while_looking),
 		SITE_TEST(hung_disk),
+		SITE_TEST(given_up_and_asked_again),
 		SITE_TEST(out_of_descriptors),
 		SITE_TEST(replaced_while_sent),
 		SITE_TEST(written_while_sent),
