@@ -306,18 +306,7 @@ size_t chunked_head(char *to, uint64_t size)
 
 static bool is_of_one_hop(enum field_id id)
 {
-	switch (id) {
-	case FIELD_CONNECTION:
-	case FIELD_HTTP2_SETTINGS:
-	case FIELD_KEEP_ALIVE:
-	case FIELD_PROXY_CONNECTION:
-	case FIELD_TE:
-	case FIELD_TRANSFER_ENCODING:
-	case FIELD_UPGRADE:
-		return true;
-	default:
-		return false;
-	}
+	return field_of_connection(id) || id == FIELD_HTTP2_SETTINGS || id == FIELD_TE;
 }
 
 /* Marks what one option names; a mark is a name of no length, which no field has. */
