@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/log.h"
 #include "settings/value.h"
 
 #define LISTEN_FDS_START 3
@@ -115,6 +116,18 @@ void sockets_close_unused(struct sockets *set, uint32_t places, struct buffer *r
 		buffer_append(removed, address->text, strlen(address->text) + 1);
 		if (!address->system)
 			drop(set, address);
+	}
+}
+
+void sockets_tell_idle(const struct sockets *set, unsigned place)
+{
+	list_each (link, &set->addresses) {
+		const struct kept_address *address = container_of(link, struct kept_address, link);
+		if (address->system && !(address->users & UINT32_C(1) << place))
+			log_warn(
+				"the service manager listens at %s, where no site does: who connects "
+				"there is not answered",
+				address->text);
 	}
 }
 

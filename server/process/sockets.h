@@ -45,6 +45,8 @@ void sockets_commit(struct sockets *set, unsigned place);
 void sockets_forget(struct sockets *set, unsigned place);
 /* Closes what none of the places (bits) uses; appends each such address to `removed`, a NUL behind it. */
 void sockets_close_unused(struct sockets *set, uint32_t places, struct buffer *removed);
+/* Warns of those of the service manager that the worker at this place does not use: who connects there waits for nobody. */
+void sockets_tell_idle(const struct sockets *set, unsigned place);
 /* Closes all, those of the service manager too. */
 void sockets_close(struct sockets *set);
 

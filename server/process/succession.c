@@ -282,6 +282,7 @@ void supervisor_child_ready(struct supervisor *s, struct child *child)
 	write_pid_file(s, child->pid_file);
 	s->restart_at = 0;
 	log_info("worker %d serves %s", (int)child->pid, child->serving);
+	sockets_tell_idle(&s->sockets, child->place);
 	if (!s->served) {
 		s->served = true;
 		notify_send(&s->notify, "READY=1\nMAINPID=%d\nSTATUS=%s\n", (int)getpid(),

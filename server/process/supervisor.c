@@ -323,7 +323,8 @@ int supervisor_run(const struct supervisor_options *options)
 		s.failed = true;
 	} else {
 		if (adopted > 0)
-			log_info("%u sockets come from the service manager", adopted);
+			log_info("%u socket%s from the service manager", adopted,
+				adopted == 1 ? " comes" : "s come");
 		s.failed = !child_start(&s, START_FRESH);
 	}
 	while (!is_over(&s))

@@ -527,10 +527,13 @@ def test_sockets_of_the_service_manager_are_taken_by_their_address(mortal):
         assert command("reload", "-c", server.file).returncode == 0
         assert fetch(server.port) == (200, b"hello\n")
     finally:
+        unnamed = "127.0.0.1:%d" % other.getsockname()[1]
         os.killpg(process.pid, signal.SIGTERM)
-        process.communicate(timeout=10)
+        told = process.communicate(timeout=10)[1].decode()
         other.close()
     assert process.returncode == 0
+    assert f"the service manager listens at {unnamed}, where no site does" in told
+    assert f"listens at 127.0.0.1:{server.port}," not in told
 
 
 def test_many_threads_share_few_sockets_and_few_threads_take_many(mortal):
