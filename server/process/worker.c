@@ -127,6 +127,16 @@ static void look_at_roots(struct worker *w)
 		log_error("the supervisor does not listen: %m");
 }
 
+/* The time to drain is over, or there was none. Idle connections are nobody's loss. */
+static void tell_cut(const struct worker *w)
+{
+	uint64_t cut =
+		tally_sum(w->crew.tally, COUNTER_REQUESTS_OPEN, UINT32_C(1) << w->crew.place);
+	if (cut > 0)
+		log_warn("the time to drain is over: %llu request%s cut", (unsigned long long)cut,
+			cut == 1 ? " is" : "s are");
+}
+
 static void serve(struct worker *w)
 {
 	struct life life = {0};
@@ -139,8 +149,12 @@ static void serve(struct worker *w)
 		int timeout = LOOK_MS;
 		if (life.draining) {
 			uint64_t now = worker_now();
-			if (crew_empty(&w->crew) || now >= life.deadline)
+			if (crew_empty(&w->crew))
 				break;
+			if (now >= life.deadline) {
+				tell_cut(w);
+				break;
+			}
 			if (life.deadline - now < LOOK_MS)
 				timeout = (int)(life.deadline - now);
 		}

@@ -315,6 +315,7 @@ def test_a_stop_ends_within_drain(mortal):
         server.process.terminate()
         assert server.process.wait(10) == 0
         assert 0.9 < time.monotonic() - begun < 3.5
+    assert f"the time to drain is over: {len(PROTOCOLS)} requests are cut" in server.log()
 
 
 def test_a_stopped_worker_that_hangs_is_killed(mortal):
