@@ -7,33 +7,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-
-#include "handlers/file/file_cache_priv.h"
-#include "handlers/static/static.h"
-
-static struct file_cache *cache(void)
-{
-	return handler_state(&site.loopback->thread, &static_handler);
-}
-
-static unsigned known(enum file_shelf shelf)
-{
-	return cache()->shelves[shelf].count;
-}
-
-/* Is the answer there before anything was waited for? */
-static bool at_once(const char *target)
-{
-	watch_drain(site.loopback->thread.watch);
-	struct exchange_seen *seen = loopback_begin(site.loopback, "GET", target, NULL);
-	bool ended = seen->ended;
-	loopback_free(seen);
-	return ended;
-}
 
 /* --- Fresh. --- */
 
@@ -46,14 +22,14 @@ static void known_is_at_once(void **state)
 	struct timespec old[2] = {{1000000000, 0}, {1000000000, 0}};
 	assert_int_equal(utimensat(AT_FDCWD, site_path("www/page.html"), old, 0), 0);
 	site_start("root: www", true);
-	assert_false(at_once("/page.html"));
+	assert_false(site_at_once("/page.html"));
 	site_get("/page.html", 200, "one");
 	site_get("/missing", 404, NULL);
 	site_get("/docs", 308, NULL);
-	assert_true(at_once("/page.html"));
-	assert_true(at_once("/missing"));
-	assert_true(at_once("/docs"));
-	assert_true(at_once("/.hidden"));
+	assert_true(site_at_once("/page.html"));
+	assert_true(site_at_once("/missing"));
+	assert_true(site_at_once("/docs"));
+	assert_true(site_at_once("/.hidden"));
 }
 
 /* A file is replaced, written, removed and made again: each is seen by the very next request. */
@@ -184,12 +160,6 @@ static void links_are_switched(void **state)
 	site_get("/latest/app.js", 200, "2.1");
 }
 
-static void sleep_ms(long ms)
-{
-	struct timespec time = {ms / 1000, ms % 1000 * 1000000};
-	nanosleep(&time, NULL);
-}
-
 /* DESIGN 4: without inotify entries are checked again after a second. */
 static void by_time(void **state)
 {
@@ -198,9 +168,9 @@ static void by_time(void **state)
 	site_start("root: www", false);
 	site_get("/page.html", 200, "one");
 	site_write("www/page.html", "two!", 4);
-	assert_true(at_once("/page.html"));
-	sleep_ms(1100);
-	assert_false(at_once("/page.html"));
+	assert_true(site_at_once("/page.html"));
+	site_sleep(1100);
+	assert_false(site_at_once("/page.html"));
 	site_get("/page.html", 200, "two!");
 }
 
@@ -210,222 +180,15 @@ static void unchanged_is_kept(void **state)
 	(void)state;
 	site_write("www/page.html", "one", 3);
 	site_start("root: www", true);
-	sleep_ms(100); /* older than a tick of the file system's clock */
+	site_sleep(100); /* older than a tick of the file system's clock */
 	site_get("/page.html", 200, "one");
-	struct file_entry *entry =
-		container_of(cache()->shelves[SHELF_SMALL].entries.next, struct file_entry, link);
+	struct file_entry *entry = container_of(
+		site_cache()->shelves[SHELF_SMALL].entries.next, struct file_entry, link);
 	struct file *before = entry->file;
 	site_write("www/neighbour", "x", 1);
-	assert_false(at_once("/page.html"));
+	assert_false(site_at_once("/page.html"));
 	site_get("/page.html", 200, "one");
 	assert_ptr_equal(entry->file, before);
-}
-
-/* --- One look for many. --- */
-
-static void requests_share_a_look(void **state)
-{
-	(void)state;
-	struct exchange_seen *seen[20];
-	site_write("www/page.html", "shared", 6);
-	site_start("root: www", true);
-	for (int i = 0; i < 20; i++)
-		seen[i] = loopback_begin(site.loopback, "GET", "/page.html", NULL);
-	assert_false(list_empty(&cache()->jobs));
-	assert_ptr_equal(cache()->jobs.next, cache()->jobs.prev);
-	loopback_gone(seen[0]); /* the one that began it */
-	loopback_gone(seen[7]);
-	for (int i = 0; i < 20; i++) {
-		if (i == 0 || i == 7)
-			continue;
-		loopback_await(seen[i]);
-		assert_int_equal(seen[i]->request.response.status, 200);
-		assert_memory_equal(seen[i]->body.ptr, "shared", 6);
-	}
-	for (int i = 0; i < 20; i++)
-		loopback_free(seen[i]);
-}
-
-/* A request that comes while a look is under way sees what was changed before it came. */
-static void late_requests_see_the_newer(void **state)
-{
-	(void)state;
-	site_write("www/page.html", "0", 1);
-	site_start("root: www", true);
-	for (int i = 0; i < 100; i++) {
-		char content[8];
-		struct exchange_seen *first =
-			loopback_begin(site.loopback, "GET", "/page.html", NULL);
-		int length = snprintf(content, sizeof content, "%d", i);
-		site_write("www/page.html", content, (size_t)length);
-		watch_drain(site.loopback->thread.watch);
-		struct exchange_seen *second =
-			loopback_begin(site.loopback, "GET", "/page.html", NULL);
-		loopback_await(second);
-		assert_int_equal(second->body.len, length);
-		assert_memory_equal(second->body.ptr, content, (size_t)length);
-		loopback_await(first);
-		loopback_free(first);
-		loopback_free(second);
-	}
-}
-
-static void stopped_while_looking(void **state)
-{
-	(void)state;
-	site_write("www/page.html", "x", 1);
-	site_start("root: www", true);
-	struct exchange_seen *seen = loopback_begin(site.loopback, "GET", "/page.html", NULL);
-	loopback_free(seen);
-}
-
-/* A job that ends when the test says so. */
-struct stuck_job {
-	struct disk_job job;
-	int wait[2];
-	bool done;
-};
-
-static void stuck_work(struct disk_job *job)
-{
-	char octet;
-	ssize_t n = read(container_of(job, struct stuck_job, job)->wait[0], &octet, 1);
-	(void)n;
-}
-
-static void stuck_done(struct disk_job *job)
-{
-	container_of(job, struct stuck_job, job)->done = true;
-}
-
-enum { STUCK = 2 }; /* as many as one lane may have */
-
-static void stick(struct stuck_job stuck[STUCK], unsigned lane)
-{
-	for (int i = 0; i < STUCK; i++) {
-		assert_int_equal(pipe(stuck[i].wait), 0);
-		stuck[i].job.work = stuck_work;
-		stuck[i].job.done = stuck_done;
-		stuck[i].job.lane = lane;
-		assert_true(disk_submit(
-			site.loopback->thread.disk, &site.loopback->loop, &stuck[i].job));
-	}
-}
-
-static void unstick(const struct stuck_job stuck[STUCK])
-{
-	for (int i = 0; i < STUCK; i++)
-		assert_int_equal(write(stuck[i].wait[1], "x", 1), 1);
-}
-
-static void stuck_end(struct stuck_job stuck[STUCK])
-{
-	while (!list_empty(&cache()->jobs) || !stuck[0].done || !stuck[1].done)
-		loopback_turn(site.loopback);
-	for (int i = 0; i < STUCK; i++) {
-		close(stuck[i].wait[0]);
-		close(stuck[i].wait[1]);
-	}
-}
-
-/* Is its answer there, and not taken yet? */
-static bool has_arrived(const struct file_look_job *job)
-{
-	const struct message *message = atomic_load(&site.loopback->loop.inbox.newest);
-	while (message && message != &job->job.message)
-		message = message->next;
-	return message != NULL;
-}
-
-/* A disk that hangs answers 503 within a bounded time, and the look is not lost. */
-static void hung_disk(void **state)
-{
-	(void)state;
-	site_write("www/page.html", "at last", 7);
-	site_start("root: www", true);
-	const struct static_settings *settings = handler_scope_settings(
-		site.loopback->snapshot, &site.loopback->snapshot->sites[0].scope, &static_handler);
-	struct stuck_job stuck[STUCK] = {0};
-	stick(stuck, settings->root.lane);
-	cache()->late_ms = 300;
-	struct exchange_seen *waiting = loopback_begin(site.loopback, "GET", "/page.html", NULL);
-	struct exchange_seen *late = loopback_begin(site.loopback, "GET", "/page.html", NULL);
-	site_get("/page.html", 503, NULL);
-	loopback_await(waiting);
-	loopback_await(late);
-	assert_int_equal(waiting->request.response.status, 503);
-	assert_int_equal(late->request.response.status, 503);
-	loopback_free(waiting);
-	loopback_free(late);
-	assert_true(at_once("/page.html")); /* 503 again, without a wait */
-	unstick(stuck);
-	stuck_end(stuck);
-	assert_true(at_once("/page.html"));
-	site_get("/page.html", 200, "at last");
-}
-
-/* Out of descriptors: 503, and half of what is kept open is given back. */
-/* A look that nobody waited for any more was not begun; somebody comes just then, and there is too much to do: nothing is left behind. */
-static void given_up_and_asked_again(void **state)
-{
-	(void)state;
-	site_folder("www/d");
-	site_start("root: www\n    listing: on", true);
-	site_get("/d/", 200, NULL);
-	const struct static_settings *settings = handler_scope_settings(
-		site.loopback->snapshot, &site.loopback->snapshot->sites[0].scope, &static_handler);
-	size_t before = cache()->table.count;
-	struct stuck_job stuck[STUCK] = {0};
-	stick(stuck, ~settings->root.lane);
-	struct exchange_seen *first = loopback_begin(site.loopback, "GET", "/d/?order=desc", NULL);
-	assert_int_equal(cache()->table.count, before + 1);
-	struct file_look_job *job = container_of(cache()->jobs.next, struct file_look_job, link);
-	loopback_gone(first);
-	unstick(stuck);
-	while (!has_arrived(job))
-		sleep_ms(1);
-	struct exchange_seen *second = loopback_begin(site.loopback, "GET", "/d/?order=desc", NULL);
-	cache()->listings = 100;
-	loopback_await(second);
-	cache()->listings = 0;
-	assert_int_equal(second->request.response.status, 503);
-	assert_int_equal(cache()->table.count, before);
-	loopback_free(first);
-	loopback_free(second);
-	stuck_end(stuck);
-}
-
-static void out_of_descriptors(void **state)
-{
-	(void)state;
-	char name[64];
-	char *content = test_calloc(1, 40000);
-	for (int i = 0; i < 12; i++) {
-		snprintf(name, sizeof name, "www/%d.bin", i);
-		site_write(name, content, 40000);
-	}
-	test_free(content);
-	site_start("root: www", true);
-	for (int i = 0; i < 10; i++) {
-		snprintf(name, sizeof name, "/%d.bin", i);
-		site_get(name, 200, NULL);
-	}
-	assert_int_equal(known(SHELF_OPEN), 10);
-	int taken[2000], count = 0;
-	struct rlimit before, limit;
-	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
-	limit = before;
-	limit.rlim_cur = 100;
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
-	while (count < 2000 && (taken[count] = dup(2)) >= 0)
-		count++;
-	site_get("/10.bin", 503, NULL);
-	assert_true(known(SHELF_OPEN) <= 5);
-	site_get("/10.bin", 200, NULL);
-	site_get("/11.bin", 200, NULL);
-	while (count > 0)
-		close(taken[--count]);
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
 /* --- Versions. --- */
@@ -563,9 +326,9 @@ static void bounds_are_kept(void **state)
 	}
 	site_start("root: www", true);
 	unsigned before = open_descriptors();
-	cache()->shelves[SHELF_OPEN].count_max = 10;
-	cache()->shelves[SHELF_SMALL].bytes_max = 20000;
-	cache()->shelves[SHELF_MISSES].count_max = 7;
+	site_cache()->shelves[SHELF_OPEN].count_max = 10;
+	site_cache()->shelves[SHELF_SMALL].bytes_max = 20000;
+	site_cache()->shelves[SHELF_MISSES].count_max = 7;
 	for (int i = 0; i < 60; i++) {
 		snprintf(name, sizeof name, "/%d.bin", i);
 		site_get(name, 200, NULL);
@@ -573,11 +336,11 @@ static void bounds_are_kept(void **state)
 		site_get(name, 200, "small");
 		snprintf(name, sizeof name, "/%d.none", i);
 		site_get(name, 404, NULL);
-		assert_true(known(SHELF_OPEN) <= 10);
-		assert_true(known(SHELF_MISSES) <= 7);
-		assert_true(cache()->shelves[SHELF_SMALL].bytes <= 20000);
+		assert_true(site_known(SHELF_OPEN) <= 10);
+		assert_true(site_known(SHELF_MISSES) <= 7);
+		assert_true(site_cache()->shelves[SHELF_SMALL].bytes <= 20000);
 	}
-	assert_true(known(SHELF_SMALL) > 5);
+	assert_true(site_known(SHELF_SMALL) > 5);
 	assert_true(open_descriptors() <= before + 11);
 }
 
@@ -592,15 +355,15 @@ static void listings_drive_out_no_files(void **state)
 		site_folder(name);
 	}
 	site_start("root: www\n    listing: on", true);
-	cache()->shelves[SHELF_SMALL].count_max = 2;
-	cache()->shelves[SHELF_LISTINGS].count_max = 3;
+	site_cache()->shelves[SHELF_SMALL].count_max = 2;
+	site_cache()->shelves[SHELF_LISTINGS].count_max = 3;
 	site_get("/page.html", 200, "here");
 	for (int i = 0; i < 6; i++) {
 		snprintf(name, sizeof name, "/%d/", i);
 		site_get(name, 200, NULL);
 	}
-	assert_true(at_once("/page.html"));
-	assert_int_equal(known(SHELF_LISTINGS), 3);
+	assert_true(site_at_once("/page.html"));
+	assert_int_equal(site_known(SHELF_LISTINGS), 3);
 }
 
 /* What is asked for again and again stays. */
@@ -609,7 +372,7 @@ static void used_entries_stay(void **state)
 	(void)state;
 	site_write("www/page.html", "popular", 7);
 	site_start("root: www", true);
-	cache()->shelves[SHELF_SMALL].count_max = 4;
+	site_cache()->shelves[SHELF_SMALL].count_max = 4;
 	char name[64];
 	for (int i = 0; i < 30; i++) {
 		snprintf(name, sizeof name, "www/%d.txt", i);
@@ -618,7 +381,7 @@ static void used_entries_stay(void **state)
 	site_get("/page.html", 200, "popular");
 	for (int i = 0; i < 30; i++) {
 		snprintf(name, sizeof name, "/%d.txt", i);
-		assert_true(at_once("/page.html"));
+		assert_true(site_at_once("/page.html"));
 		site_get(name, 200, "x");
 	}
 }
@@ -635,12 +398,6 @@ int main(void)
 		SITE_TEST(links_are_switched),
 		SITE_TEST(by_time),
 		SITE_TEST(unchanged_is_kept),
-		SITE_TEST(requests_share_a_look),
-		SITE_TEST(late_requests_see_the_newer),
-		SITE_TEST(stopped_while_looking),
-		SITE_TEST(hung_disk),
-		SITE_TEST(given_up_and_asked_again),
-		SITE_TEST(out_of_descriptors),
 		SITE_TEST(replaced_while_sent),
 		SITE_TEST(written_while_sent),
 		SITE_TEST(written_while_sent_and_not_told_of),

@@ -139,3 +139,28 @@ void site_assert_field(struct exchange_seen *seen, const char *name, const char 
 	if (value && (!found || strcmp(found, value) != 0))
 		fail_msg("%s is \"%s\", not \"%s\"", name, found ? found : "(none)", value);
 }
+
+struct file_cache *site_cache(void)
+{
+	return handler_state(&site.loopback->thread, &static_handler);
+}
+
+unsigned site_known(enum file_shelf shelf)
+{
+	return site_cache()->shelves[shelf].count;
+}
+
+bool site_at_once(const char *target)
+{
+	watch_drain(site.loopback->thread.watch);
+	struct exchange_seen *seen = loopback_begin(site.loopback, "GET", target, NULL);
+	bool ended = seen->ended;
+	loopback_free(seen);
+	return ended;
+}
+
+void site_sleep(long ms)
+{
+	struct timespec time = {ms / 1000, ms % 1000 * 1000000};
+	nanosleep(&time, NULL);
+}

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "../loopback.h"
+#include "handlers/file/file_cache_priv.h"
 
 struct site_folder {
 	char path[64];             /* holds www/, the root of the sites in the tests */
@@ -40,6 +41,13 @@ struct exchange_seen *site_ask(const char *method, const char *target, const cha
 /* GET, with what must come. content NULL: not looked at. */
 struct exchange_seen *site_get(const char *target, unsigned status, const char *content);
 void site_assert_field(struct exchange_seen *seen, const char *name, const char *value);
+
+/* What the thread knows of files, and how many of a shelf's places are taken. */
+struct file_cache *site_cache(void);
+unsigned site_known(enum file_shelf shelf);
+/* GET: is the answer there before anything was waited for? */
+bool site_at_once(const char *target);
+void site_sleep(long ms);
 
 #define SITE_TEST(function) cmocka_unit_test_setup_teardown(function, site_set_up, site_tear_down)
 
