@@ -167,7 +167,8 @@ static void on_framed(struct h2_part *part, uint64_t length)
 	}
 	if (part->sent) {
 		if (!link_listed(&s->whole)) {
-			s->whole_at = UINT64_MAX;
+			s->whole_at = h2->queued + h2->conn->out.length - h2->standing;
+			s->progress = now_ms(h2);
 			list_append(&h2->whole, &s->whole);
 		}
 	} else if (!part->out_end && !link_listed(&s->hungry) &&
@@ -268,17 +269,6 @@ static void finish_sent(struct h2_conn *h2)
 	}
 }
 
-static void note_whole(struct h2_conn *h2)
-{
-	for (struct link *at = h2->whole.prev; at != &h2->whole; at = at->prev) {
-		struct h2_stream *s = container_of(at, struct h2_stream, whole);
-		if (s->whole_at != UINT64_MAX)
-			return;
-		s->whole_at = h2->queued;
-		s->progress = now_ms(h2);
-	}
-}
-
 static void feed(struct h2_conn *h2)
 {
 	struct link hungry;
@@ -296,10 +286,10 @@ static void feed(struct h2_conn *h2)
 static bool give_out(struct h2_conn *h2)
 {
 	struct conn *c = h2->conn;
-	uint64_t before = c->out.length;
+	h2->standing = c->out.length;
 	if (!h2_session_send(h2->session, &c->out, CONN_HIGH_WATER, H2_FILES_HIGH))
 		return false;
-	h2->queued += c->out.length - before;
+	h2->queued += c->out.length - h2->standing;
 	return true;
 }
 
@@ -314,7 +304,6 @@ static bool h2_settle(struct conn *c)
 	do {
 		feed(h2);
 		again = give_out(h2);
-		note_whole(h2);
 		sent = sent || again;
 	} while (again && conn_room(c) > 0);
 	if (!sent)
@@ -466,6 +455,7 @@ static void h2_drain(struct conn *c)
 static void h2_gone(struct conn *c, enum exchange_end why)
 {
 	struct h2_conn *h2 = c->state;
+	finish_sent(h2); /* what left since then did so whole */
 	list_each_safe (link, &h2->streams) {
 		struct h2_stream *s = container_of(link, struct h2_stream, link);
 		s->closed = true;

@@ -32,7 +32,9 @@ struct h2_conn {
 	struct link hungry;  /* those whose queue has room again */
 	struct link
 		whole; /* those whose last octet stands in the connection's queue: in this order */
-	uint64_t queued;       /* octets that were ever put into the connection's queue */
+	uint64_t queued; /* octets that were ever put into the connection's queue */
+	uint64_t
+		standing; /* octets in that queue before the present frames, which `queued` does not count yet */
 	uint64_t waiting;      /* octets of memory in the queues of streams */
 	struct deadline sweep; /* looks at streams that wait for the peer, each for itself */
 	struct h2_guard guard;

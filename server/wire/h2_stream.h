@@ -23,7 +23,7 @@ struct h2_stream {
 	struct chunks in; /* of it: what has come and was not pulled */
 	struct fields trailers;
 	size_t list_size;  /* of the header section, RFC 9113, 10.5.1 */
-	uint64_t whole_at; /* h2->queued when its last octet was there */
+	uint64_t whole_at; /* h2->queued, behind its last octet */
 	uint64_t waiting;  /* octets of memory in part.out, as h2->waiting counts them */
 	uint32_t progress; /* when octets moved last, in ms */
 	uint64_t

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from client import PROTOCOLS, Ended, connect, curl
-from h2client import PADDED
+from h2client import INITIAL_WINDOW_SIZE, PADDED
 from h2client import head as h2_head
 from origin import Origin, answer, hang, websocket
 from server import SOURCE, Server, wait_for
@@ -402,6 +402,18 @@ def test_a_client_that_leaves_a_stream(stage, target, proto_h2):
         line = stage.line()
         assert (line["status"], line["reason"]) == (499 if target == "/app/hang" else 200, "client-gone")
         assert connection.alive()
+
+
+def test_a_client_that_leaves_behind_a_whole_answer(stage, proto_h2):
+    """What was handed to the kernel to its last octet is whole, also where other streams' octets wait behind it."""
+    for _ in range(3):
+        with connect(stage.weir.port, proto_h2, narrow=4096, options={INITIAL_WINDOW_SIZE: 1 << 30}) as connection:
+            connection.update(0, 1 << 30)
+            connection.begin("/large.bin", host="files.example")
+            connection.get("/a.txt", host="files.example", fields={"Priority": "u=0"})
+            connection.reset()
+        found = {line["target"]: line["reason"] for line in stage.lines(2)}
+        assert found == {"/large.bin": "client-gone", "/a.txt": "-"}
 
 
 @pytest.mark.parametrize("proto", ["h1", "h2", "h2c"], indirect=True)
