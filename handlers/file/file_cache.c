@@ -10,8 +10,9 @@
 #include "http/respond.h"
 
 #define LATE_MS      10000 /* a look that takes longer: its waiters get 503 */
-#define SCAN_MAX     32    /* entries that one eviction may spare because they were used */
-#define LISTINGS_MAX 8 /* pages of directories that a thread has made at a time: they cost much */
+#define SWEEP_S      10 /* after so many seconds a file that was deleted is closed, at the latest */
+#define SCAN_MAX     32 /* entries that one eviction may spare because they were used */
+#define LISTINGS_MAX 8  /* pages of directories that a thread has made at a time: they cost much */
 
 /* A request that waits for a look; in its arena. */
 struct waiter {
@@ -57,6 +58,10 @@ static void shelve(struct file_cache *cache, struct file_entry *entry)
 	shelf->count += places(entry);
 	shelf->bytes += entry->bytes;
 	entry->shelved = true;
+	if (entry->shelf == SHELF_OPEN && !ev_is_active(&cache->sweep)) {
+		ev_timer_set(&cache->sweep, cache->sweep_s, cache->sweep_s);
+		ev_timer_start(cache->thread->loop->ev, &cache->sweep);
+	}
 }
 
 static void unshelve(struct file_cache *cache, struct file_entry *entry)
@@ -100,6 +105,21 @@ static void evict(struct file_cache *cache, enum file_shelf which)
 		}
 		entry_free(cache, entry);
 	}
+}
+
+/* What was deleted or replaced is closed though nobody asks for it any more: until then its octets stay on the disk. */
+static void sweep(struct ev_loop *ev, ev_timer *timer, int events)
+{
+	(void)events;
+	struct file_cache *cache = container_of(timer, struct file_cache, sweep);
+	list_each_safe (link, &cache->shelves[SHELF_OPEN].entries) {
+		struct file_entry *entry = container_of(link, struct file_entry, link);
+		if (!entry->job && !entry->pins && !file_entry_fresh(cache, entry) &&
+			versions_deleted(cache, entry))
+			entry_free(cache, entry);
+	}
+	if (list_empty(&cache->shelves[SHELF_OPEN].entries))
+		ev_timer_stop(ev, timer);
 }
 
 /* --- Lookup. --- */
@@ -439,6 +459,8 @@ struct file_cache *file_cache_new(struct exchange_thread *thread, file_ready_fn 
 	cache->thread = thread;
 	cache->make_ready = make_ready;
 	cache->late_ms = LATE_MS;
+	cache->sweep_s = SWEEP_S;
+	ev_timer_init(&cache->sweep, sweep, 0., 0.);
 	table_init(&cache->table, 1024);
 	list_init(&cache->jobs);
 	for (int i = 0; i < SHELF_COUNT; i++) {
@@ -464,6 +486,7 @@ void file_cache_free(struct file_cache *cache)
 		job->cache = NULL;
 		job->entry = NULL;
 	}
+	ev_timer_stop(cache->thread->loop->ev, &cache->sweep);
 	table_each(&cache->table, visit_free, cache);
 	table_done(&cache->table);
 	free(cache);

@@ -9,6 +9,7 @@
 #include "handlers/file/file.h"
 #include "http/exchange.h"
 #include "http/ready.h"
+#include "io/loop.h"
 
 struct file_look_job;
 
@@ -74,6 +75,8 @@ struct file_cache {
 	struct link jobs;  /* looks under way */
 	unsigned listings; /* looks under way that make pages of directories */
 	uint64_t late_ms;  /* how long requests wait for a look */
+	ev_timer sweep;    /* while there are open files: looks for those that are deleted */
+	double sweep_s;    /* how often */
 };
 
 struct file_cache *file_cache_new(struct exchange_thread *thread, file_ready_fn *make_ready);

@@ -117,6 +117,25 @@ void versions_drop(struct file_entry *entry)
 	entry->file = NULL;
 }
 
+static bool file_deleted(const struct file *file, bool unasked)
+{
+	struct stat s;
+	if (!file || file->fd < 0)
+		return false;
+	return file->guarded ? unasked : fstat(file->fd, &s) == 0 && s.st_nlink == 0;
+}
+
+bool versions_deleted(const struct file_cache *cache, const struct file_entry *entry)
+{
+	bool unasked = cache->thread->clock->monotonic_ms - entry->checked_ms > TTL_WATCHED_MS;
+	if (file_deleted(entry->file, unasked))
+		return true;
+	for (unsigned v = VARIANT_SELF + 1; entry->variants && v < VARIANT_COUNT; v++)
+		if (file_deleted(entry->variants->file[v], unasked))
+			return true;
+	return false;
+}
+
 static void file_depend(struct file *file, struct depend_shared *depend)
 {
 	if (file->depend)

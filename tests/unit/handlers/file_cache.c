@@ -386,6 +386,31 @@ static void used_entries_stay(void **state)
 	}
 }
 
+/* What nobody asks for any more does not stay on the disk because it is open: deleted, replaced, or a variant of what stays. */
+static void deleted_files_are_closed(void **state)
+{
+	(void)state;
+	fill("www/removed.css", 40000, 'a');
+	fill("www/replaced.css", 40000, 'a');
+	fill("www/variant.css", 40000, 'a');
+	fill("www/variant.css.gz", 40000, 'z');
+	site_start("root: www", true);
+	cache()->sweep_s = 0.02;
+	unsigned before = open_descriptors();
+	site_get("/removed.css", 200, NULL);
+	site_get("/replaced.css", 200, NULL);
+	site_get("/variant.css", 200, NULL);
+	site_remove("www/removed.css");
+	site_rename("www/variant.css.gz", "www/replaced.css");
+	assert_int_equal(open_descriptors(), before + 4);
+	while (known(SHELF_OPEN) > 2) /* the variant has another name now */
+		loopback_turn(site.loopback);
+	site_remove("www/replaced.css");
+	while (ev_is_active(&cache()->sweep))
+		loopback_turn(site.loopback);
+	assert_int_equal(open_descriptors(), before);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -406,6 +431,7 @@ int main(void)
 		SITE_TEST(bounds_are_kept),
 		SITE_TEST(listings_drive_out_no_files),
 		SITE_TEST(used_entries_stay),
+		SITE_TEST(deleted_files_are_closed),
 	};
 	return cmocka_run_group_tests_name("handlers/file_cache", tests, NULL, NULL);
 }
