@@ -395,7 +395,7 @@ static void deleted_files_are_closed(void **state)
 	fill("www/variant.css", 40000, 'a');
 	fill("www/variant.css.gz", 40000, 'z');
 	site_start("root: www", true);
-	cache()->sweep_s = 0.02;
+	site_cache()->sweep_s = 0.02;
 	unsigned before = open_descriptors();
 	site_get("/removed.css", 200, NULL);
 	site_get("/replaced.css", 200, NULL);
@@ -403,10 +403,10 @@ static void deleted_files_are_closed(void **state)
 	site_remove("www/removed.css");
 	site_rename("www/variant.css.gz", "www/replaced.css");
 	assert_int_equal(open_descriptors(), before + 4);
-	while (known(SHELF_OPEN) > 2) /* the variant has another name now */
+	while (site_known(SHELF_OPEN) > 2) /* the variant has another name now */
 		loopback_turn(site.loopback);
 	site_remove("www/replaced.css");
-	while (ev_is_active(&cache()->sweep))
+	while (ev_is_active(&site_cache()->sweep))
 		loopback_turn(site.loopback);
 	assert_int_equal(open_descriptors(), before);
 }
