@@ -46,12 +46,12 @@ struct making {
 struct slice tls_local_folder(struct arena *arena, bool unprivileged)
 {
 	const char *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
-	if (!unprivileged)
-		return SLICE(WEIR_LOCALSTATEDIR "/lib/weir/local");
-	if (data && data[0] == '/')
+	if (unprivileged && data && data[0] == '/')
 		return arena_format(arena, "%s/weir/local", data);
-	return arena_format(
-		arena, "%s/.local/share/weir/local", home && home[0] == '/' ? home : "/tmp");
+	if (unprivileged && home && home[0] == '/')
+		return arena_format(arena, "%s/.local/share/weir/local", home);
+	/* never below /tmp, where anybody may have put an authority of their own */
+	return SLICE(WEIR_LOCALSTATEDIR "/lib/weir/local");
 }
 
 static int fail(struct making *m, const char *what, const char *why)

@@ -201,13 +201,12 @@ void tls_preset(struct load *load, struct tls_settings *tls)
 	const char *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
 	struct arena *arena = load_arena(load);
 	tls->priorities = (struct slice){NULL, 0};
-	if (!load->unprivileged)
-		tls->acme.path = SLICE(WEIR_LOCALSTATEDIR "/lib/weir/acme");
-	else if (data && data[0] == '/')
+	if (load->unprivileged && data && data[0] == '/')
 		tls->acme.path = arena_format(arena, "%s/weir/acme", data);
-	else
-		tls->acme.path = arena_format(
-			arena, "%s/.local/share/weir/acme", home && home[0] == '/' ? home : "/tmp");
+	else if (load->unprivileged && home && home[0] == '/')
+		tls->acme.path = arena_format(arena, "%s/.local/share/weir/acme", home);
+	else /* never below /tmp, where anybody may have been before */
+		tls->acme.path = SLICE(WEIR_LOCALSTATEDIR "/lib/weir/acme");
 }
 
 static int check_client_auth(

@@ -218,6 +218,10 @@ static void folders(void **state)
 	assert_string_equal(tls_local_folder(&arena, true).ptr, "/data/weir/local");
 	assert_string_equal(
 		tls_local_folder(&arena, false).ptr, WEIR_LOCALSTATEDIR "/lib/weir/local");
+	unsetenv("XDG_DATA_HOME"); /* never in /tmp, where others may have been before */
+	unsetenv("HOME");
+	assert_string_equal(
+		tls_local_folder(&arena, true).ptr, WEIR_LOCALSTATEDIR "/lib/weir/local");
 	arena_reset(&arena);
 }
 

@@ -99,6 +99,11 @@ static void state_of_another_than_root(void **state)
 	snapshot = load("sites: [ { listen: \"http://:80\" } ]\n", true, &told);
 	assert_string_equal(snapshot->tls->acme.path.ptr, "/data/weir/acme");
 	snapshot_free(snapshot);
+	unsetenv("XDG_DATA_HOME"); /* never in /tmp, where others may have been before */
+	unsetenv("HOME");
+	snapshot = load("sites: [ { listen: \"http://:80\" } ]\n", true, &told);
+	assert_string_equal(snapshot->tls->acme.path.ptr, WEIR_LOCALSTATEDIR "/lib/weir/acme");
+	snapshot_free(snapshot);
 	buffer_free(&told);
 }
 
