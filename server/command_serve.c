@@ -269,7 +269,7 @@ static int read_arguments(const struct command *command, int argc, char **argv, 
 	if (serve->listen_count == 0 || (serve->tls && !encrypted))
 		failed |= add_text(serve->listen, &serve->listen_count,
 			serve->tls ? "https://localhost:8443" : "http://localhost:8080");
-	if (failed || argc - optind > 1)
+	if (failed || argc - optind > 1 || (optind < argc && argv[optind][0] == 0))
 		return command_usage(command);
 	serve->folder = control_absolute(optind < argc ? argv[optind] : ".");
 	return -1;

@@ -27,9 +27,40 @@ void supervisor_log_to(struct supervisor *s, struct child *child)
 		close(old);
 }
 
+/* What a file holds, at most 31 octets and a NUL; "": there is none. */
+static void read_short(const char *path, char to[32])
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	ssize_t n = fd < 0 ? 0 : read(fd, to, 31);
+	to[n > 0 ? n : 0] = 0;
+	if (fd >= 0)
+		close(fd);
+}
+
+/* The number in a pid file; 0: it is none. */
+static long pid_in(const char *path)
+{
+	char text[32];
+	read_short(path, text);
+	return strtol(text, NULL, 10);
+}
+
+/* Every configuration has the same pid file unless it says otherwise. */
+static void tell_other_pid(const char *path)
+{
+	long other = pid_in(path);
+	char comm[64], name[32];
+	snprintf(comm, sizeof(comm), "/proc/%ld/comm", other);
+	read_short(comm, name);
+	if (other > 0 && other != getpid() && strncmp(name, "weir", 4) == 0)
+		log_warn("pid file %s: it was that of process %ld, a weir that runs as well; give "
+			 "each a `pid_file` of its own",
+			path, other);
+}
+
 void supervisor_remove_pid_file(struct supervisor *s)
 {
-	if (s->pid_file)
+	if (s->pid_file && pid_in(s->pid_file) == getpid()) /* another may have overwritten it */
 		unlink(s->pid_file);
 	free(s->pid_file);
 	s->pid_file = NULL;
@@ -45,6 +76,7 @@ static void write_pid_file(struct supervisor *s, const char *path)
 	if (!path ||
 		(size_t)snprintf(temporary, sizeof(temporary), "%s.new", path) >= sizeof(temporary))
 		return;
+	tell_other_pid(path);
 	unlink(temporary);
 	int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
 	if (fd < 0 || dprintf(fd, "%d\n", (int)getpid()) < 0 || rename(temporary, path)) {

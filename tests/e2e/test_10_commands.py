@@ -60,7 +60,7 @@ def test_each_command_has_help(name):
 
 @pytest.mark.parametrize("arguments", [
     [], ["frobnicate"], ["upgrade"], ["purge"], ["run", "--frobnicate"], ["run", "extra"], ["run", "-c"],
-    ["check", "--json"], ["serve", "a", "b"], ["worker"],
+    ["check", "--json"], ["serve", "a", "b"], ["serve", ""], ["worker"],
 ], ids=lambda words: " ".join(words) or "none")
 def test_bad_usage_is_2(arguments):
     """Commands of later milestones are not known yet."""

@@ -52,6 +52,20 @@ def replaced(server):
     assert wait_for(lambda: get(server.port), seconds=10) == (200, b"hello\n")
 
 
+# --- The pid file ---
+
+def test_two_with_one_pid_file_do_not_take_it_from_each_other(mortal):
+    """It is the same for all configurations by default: who comes second is told, and who stops leaves the other's number alone."""
+    first = mortal(CONFIG)
+    file = first.folder / "weir.pid"
+    second = mortal(f"pid_file: {file}\n" + CONFIG)
+    assert f"it was that of process {first.pid}, a weir that runs as well" in second.log()
+    assert first.stop() == 0
+    assert file.read_text() == f"{second.pid}\n"
+    assert second.stop() == 0
+    assert not file.exists()
+
+
 # --- Standard error ---
 
 class FullPipe:
