@@ -112,6 +112,7 @@ static void on_field(struct h2_part *part, struct slice name, struct slice value
 static void refuse(struct h2_stream *s)
 {
 	s->begun = true;
+	s->announced = LENGTH_UNKNOWN; /* whatever comes of its body: the answer stands */
 	exchange_refuse(&s->request, s->status ? s->status : 400);
 }
 
