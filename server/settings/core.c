@@ -123,8 +123,9 @@ static const struct option limit_rows[] = {
 		.offset = AT(limits.body_size),
 		.preset = "1G",
 		.example = "1G",
-		.prose = "The most octets that a request's body may have; beyond it 413 is "
-			 "answered."},
+		.prose =
+			"The most octets that a request's body may have; beyond it 413 is answered. "
+			"0: as many as it likes."},
 	{.name = "timeouts",
 		.type = OPTION_GROUP,
 		.rows = timeout_rows,

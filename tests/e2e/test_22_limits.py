@@ -144,6 +144,19 @@ def test_announced_body_over_its_limit(sizes, recorder, proto):
     assert not recorder.take()
 
 
+def test_bodies_without_limit(weir, recorder, proto):
+    server = weir(SIZES.replace("body_size: 64k", "body_size: 0"), values={"backend": recorder.port}, secure=True)
+    for length in (None, 100000):
+        with connect(server.ports["port2"]) as connection:
+            body = b"z" * 100000
+            post(connection, "/x", length)
+            if is_h2(connection):
+                connection.upload(connection.waiting[-1], body)
+            else:
+                connection.send(b"186a0\r\n" + body + b"\r\n0\r\n\r\n" if length is None else body)
+            assert connection.read().status == 200
+
+
 def test_unannounced_body_over_its_limit(sizes, recorder, proto):
     recorder.take()
     with connect(sizes.ports["port2"]) as connection:
