@@ -13,11 +13,13 @@
 #include "base/log.h"
 #include "process/channel.h"
 
-/* The supervisor speaks by the channel. Signals to the whole group (Ctrl-C) are its business; until here they were blocked. */
+/* The supervisor speaks by the channel. Signals to the whole group (Ctrl-C) are its business; until here they were blocked. What may
+ * not be written, to a pipe without a reader or beyond the limit of files, is an error and no death. */
 static void ignore_signals(void)
 {
 	sigset_t none;
-	static const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGPIPE};
+	static const int ignored[] = {
+		SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGPIPE, SIGXFSZ};
 	for (size_t i = 0; i < COUNT_OF(ignored); i++)
 		signal(ignored[i], SIG_IGN);
 	signal(SIGCHLD, SIG_DFL);

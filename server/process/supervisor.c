@@ -282,6 +282,7 @@ static int open_signals(const struct supervisor_options *options)
 		sigaddset(&set, taken[i]);
 	}
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a log that may not grow costs its lines alone */
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }

@@ -8,11 +8,12 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
-from server import ROOT, WEIR, children, command, status, wait_for
+from server import ROOT, WEIR, children, command, new_folder, status, wait_for
 
 CONFIG = """
 sites:
@@ -143,6 +144,31 @@ def test_a_log_that_cannot_be_opened_after_a_crash_costs_no_service(mortal):
     folder.write_text("no folder")
     run = command("reload", "-c", server.file)
     assert run.returncode == 1 and "cannot open the log" in run.stderr
+
+
+def test_logs_at_the_limit_of_files_cost_their_lines_alone(mortal):
+    """ulimit -f: whoever writes beyond it would die by a signal, again and again."""
+    most = 64 << 30  # counters in shared memory are files too, large but hollow
+    folder = new_folder()
+    try:
+        (folder / "logs").mkdir()
+        logs = [folder / "logs" / name for name in ("access.log", "error.log")]
+        for log in logs:
+            log.touch()
+            os.truncate(log, most - 40)
+        limited = (f"import os,resource,signal,sys\nresource.setrlimit(resource.RLIMIT_FSIZE,({most},{most}))\n"
+                   "signal.signal(signal.SIGXFSZ,signal.SIG_DFL)\nos.execv(sys.argv[1],sys.argv[1:])")
+        server = mortal(LOGS.replace("path: stderr", "path: $folder/logs/error.log") + CONFIG, folder=folder,
+                        command=[sys.executable, "-c", limited, WEIR, "run", "-c", str(folder / "weir.yaml")])
+        for _ in range(10):
+            assert get(server.port) == (200, b"hello\n")
+        assert command("reload", "-c", server.file).returncode == 0
+        assert get(server.port) == (200, b"hello\n")
+        assert status(server)["restarts"] == 0
+        assert server.stop() == 0
+        assert all(log.stat().st_size <= most for log in logs)
+    finally:
+        shutil.rmtree(folder)
 
 
 @pytest.mark.skipif(not ROOT, reason="only root opens what the worker's account may not")
