@@ -4,6 +4,7 @@
 #include "handlers/static/fallback.h"
 
 #include "handlers/static/static.h"
+#include "http/accept.h"
 #include "http/exchange.h"
 #include "http/explain.h"
 #include "http/respond.h"
@@ -44,17 +45,11 @@ static bool is_page_destination(struct slice destination)
 /* Does a member of Accept name a type of pages, with whatever parameters, as something that is wanted? */
 static bool names_page(struct slice member)
 {
-	const char *semicolon = memchr(member.ptr, ';', member.len);
-	size_t length = semicolon ? (size_t)(semicolon - member.ptr) : member.len;
-	struct slice type = slice_trim((struct slice){member.ptr, length}), name, value;
-	struct slice parameters = slice_from(member, length);
-	if (!slice_equal_nocase(type, SLICE("text/html")) &&
-		!slice_equal_nocase(type, SLICE("application/xhtml+xml")))
-		return false;
-	while (parameter_next(&parameters, &name, &value))
-		if (slice_equal_nocase(name, SLICE("q")))
-			return strspn(value.ptr, "0.") < value.len;
-	return true;
+	struct slice type;
+	bool plain;
+	return accept_member(member, &type, &plain) > 0 &&
+	       (slice_equal_nocase(type, SLICE("text/html")) ||
+		       slice_equal_nocase(type, SLICE("application/xhtml+xml")));
 }
 
 /* By Accept. Who takes anything and says nothing more, as curl does, is known by the name alone: programs that want data, and browsers

@@ -8,22 +8,21 @@ enum { QUALITY_MAX = 1000, QUALITY_LEAST = 1, QUALITY_NONE = -1 };
 
 /* A qvalue: "0" or "1" with at most three decimals. In thousandths; what is malformed is not
  * acceptable: 0. */
-static int read_quality(struct slice text)
+static unsigned read_quality(struct slice text)
 {
 	if (text.len == 0 || text.len > 5 || (text.ptr[0] != '0' && text.ptr[0] != '1') ||
 		(text.len > 1 && text.ptr[1] != '.'))
 		return 0;
-	int quality = (text.ptr[0] - '0') * 1000, unit = 100;
+	unsigned quality = (unsigned)(text.ptr[0] - '0') * 1000, unit = 100;
 	for (size_t i = 2; i < text.len; i++, unit /= 10) {
 		if (text.ptr[i] < '0' || text.ptr[i] > '9')
 			return 0;
-		quality += (text.ptr[i] - '0') * unit;
+		quality += (unsigned)(text.ptr[i] - '0') * unit;
 	}
 	return quality <= QUALITY_MAX ? quality : 0;
 }
 
-/* A member's name and its weight. *plain: no parameters stand before the weight. */
-static int member_quality(struct slice member, struct slice *name, bool *plain)
+unsigned accept_member(struct slice member, struct slice *name, bool *plain)
 {
 	const char *semicolon = memchr(member.ptr, ';', member.len);
 	size_t n = semicolon ? (size_t)(semicolon - member.ptr) : member.len;
@@ -57,7 +56,7 @@ unsigned accept_encoding_quality(struct slice value, struct slice coding)
 	int named = QUALITY_NONE, any = QUALITY_NONE;
 	struct slice member, name;
 	while (list_next(&value, &member)) {
-		int quality = member_quality(member, &name, &plain);
+		int quality = (int)accept_member(member, &name, &plain);
 		some = true;
 		if (same_coding(name, coding))
 			named = lower(named, quality);
@@ -96,7 +95,7 @@ unsigned accept_quality(struct slice value, struct slice type, bool wildcard)
 	if (!value.ptr)
 		return wildcard ? QUALITY_MAX : 0;
 	while (list_next(&value, &member)) {
-		int quality = member_quality(member, &name, &plain);
+		int quality = (int)accept_member(member, &name, &plain);
 		int narrowness = plain ? range_narrowness(name, type) : 0;
 		if (narrowness == 0 || (narrowness < 3 && !wildcard))
 			continue;

@@ -5,6 +5,9 @@
 
 #include "base/bytes.h"
 
+/* The weight of one member of such a list, in thousandths, and the name before it; *plain: no parameters stand between the two. A malformed weight
+ * is 0, "not acceptable". */
+unsigned accept_member(struct slice member, struct slice *name, bool *plain);
 /* The quality, in thousandths, that an Accept-Encoding value (all lines joined; ptr NULL: there is none) gives a coding such as
  * "gzip" or "identity": 0 is "not acceptable". Without the field, or with an empty one, 1000 for identity and 0 for the rest. Identity that is not
  * spoken of is acceptable, and the last choice: 1. A coding named twice has the lower quality; a malformed weight is 0. */

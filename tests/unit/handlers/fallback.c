@@ -29,6 +29,8 @@ static void only_pages(void **state)
 		{"/app/users", "Accept: text/html;charset=utf-8\n", 200},
 		{"/app/users", "Accept: text/html;level=1;q=0.0\n", 404},
 		{"/app/users", "Accept: text/html;q=0, */*\n", 404},
+		{"/app/users", "Accept: text/html;q=0.5\n", 200},
+		{"/app/users", "Accept: text/html;q=yes\n", 404}, /* malformed: see http/accept.h */
 		{"/app/main.js", NULL, 404},
 		{"/app/main.js", "Accept: */*\n", 404},
 		{"/app/main.js", BROWSER, 404},
