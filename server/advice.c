@@ -273,42 +273,76 @@ static void advise_limits(struct load *load, const struct snapshot *snapshot)
 			"reload than by a stop");
 }
 
-/* --- Logs. --- */
+/* --- Files that are made. --- */
 
-/* Can it be opened by who starts weir? The folder of a log is made where it is missing, those above it are not. */
-static void advise_log(struct load *load, const char *name, struct slice path)
+/* Can it be made by who starts weir? `last_too`: so is the folder that it stands in, but never those above. */
+static void advise_file(
+	struct load *load, const struct node *node, struct slice path, bool socket, bool last_too)
 {
-	const struct node *root = load_root(load);
-	const struct node *logs = root ? node_member(root, "log") : NULL;
-	const struct node *log = logs ? node_member(logs, name) : NULL;
-	const struct node *node = log ? node_member(log, "path") : NULL;
 	char above[PATH_MAX];
 	struct stat s;
-	if (!node || path.len >= sizeof above || path.ptr[0] != '/')
+	if (!node || !path.ptr || path.len >= sizeof above || path.ptr[0] != '/')
 		return;
-	if (stat(path.ptr, &s) == 0) {
+	if (lstat(path.ptr, &s) == 0) {
 		if (S_ISDIR(s.st_mode))
 			load_warn(load, node, "%s is a folder: name a file in it", path.ptr);
+		else if (socket && !S_ISSOCK(s.st_mode))
+			load_warn(load, node, "%s is a file that is no socket", path.ptr);
 		return;
 	}
 	memcpy(above, path.ptr, path.len + 1);
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 1 + last_too; i++) {
 		char *slash = strrchr(above, '/');
 		if (!slash || slash == above)
 			return;
 		*slash = 0;
 	}
 	if (stat(above, &s) || !S_ISDIR(s.st_mode))
-		load_warn(
-			load, node, "there is no folder %s: the last folder alone is made", above);
+		load_warn(load, node, "there is no folder %s%s", above,
+			last_too ? ": the last folder alone is made" : "");
 }
 
-static void advise_logs(struct load *load, const struct snapshot *snapshot)
+static const struct node *log_node(const struct node *root, const char *name)
+{
+	const struct node *logs = root ? node_member(root, "log") : NULL;
+	const struct node *log = logs ? node_member(logs, name) : NULL;
+	return log ? node_member(log, "path") : NULL;
+}
+
+/* Where a site names the path of a Unix socket. */
+static const struct node *socket_node(const struct site *site, struct slice path)
+{
+	const struct node *listen = node_member(site->scope.node, "listen");
+	for (size_t i = 0; listen && node_kind(listen) == NODE_LIST && i < node_count(listen);
+		i++) {
+		const struct node *item = node_item(listen, i);
+		const struct node *address =
+			node_kind(item) == NODE_MAPPING ? node_member(item, "address") : item;
+		const char *written = address && node_kind(address) == NODE_SCALAR
+					      ? strstr(node_text(address).ptr, "://unix:")
+					      : NULL;
+		if (written && slice_ends(path, slice_of(written + strlen("://unix:"))))
+			return address;
+	}
+	return listen;
+}
+
+static void advise_files(struct load *load, const struct snapshot *snapshot)
 {
 	const struct core_settings *core = &snapshot->core;
-	advise_log(load, "error", core->error_log.path);
+	const struct node *root = load_root(load);
+	advise_file(load, log_node(root, "error"), core->error_log.path, false, true);
 	if (core->access_log.on)
-		advise_log(load, "access", core->access_log.path);
+		advise_file(load, log_node(root, "access"), core->access_log.path, false, true);
+	advise_file(
+		load, root ? node_member(root, "pid_file") : NULL, core->pid_file, false, false);
+	for (size_t i = 0; i < snapshot->listener_count; i++) {
+		const struct listener_settings *l = &snapshot->listeners[i];
+		if (l->address.any.sa_family != AF_UNIX || l->site_count == 0)
+			continue;
+		struct slice path = slice_of(l->address.local.sun_path);
+		advise_file(load, socket_node(l->sites[0], path), path, true, false);
+	}
 }
 
 /* --- Roots. --- */
@@ -409,6 +443,6 @@ void advise(struct load *load, const struct snapshot *snapshot)
 		}
 	}
 	advise_limits(load, snapshot);
-	advise_logs(load, snapshot);
+	advise_files(load, snapshot);
 	advise_roots(load, snapshot);
 }

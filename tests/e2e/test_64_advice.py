@@ -42,6 +42,9 @@ def check(folder, text, head=""):
     ("    fallback: /missing.html\n", "/missing", "there is no page /missing.html"),
     ("    fallback: /folder/\n", "/folder/", "there is no page /folder/"),
     ("    fallback: /missing.html?x\n", "/missing", "there is no page /missing.html"),
+    ("  - { listen: [\"http://:8081\", \"http://unix:none/a.sock\"], root: . }\n", '"http://unix', "there is no folder"),
+    ("  - { listen: \"http://unix:www\", root: . }\n", '"http://unix', "www is a folder"),
+    ("  - { listen: \"http://unix:www/there.html\", root: . }\n", '"http://unix', "a file that is no socket"),
     ("log: { access: { path: www } }\n", "www", "www is a folder"),
     ("log: { error: { path: none/deeper/e.log }, access: off }\n", "none", "/none: the last folder alone is made"),
     ("    errors: { 404: /missing.html }\n", "/missing", "there is no page /missing.html"),
@@ -67,6 +70,7 @@ def test_told(folder, text, place, said):
     "    errors: { 404: /there.html }\n    fallback: /there.html\n",
     "    errors: { 404: / }\n    fallback: /\n    index: [none.html, there.html]\n",
     "    fallback: /there.html?x=/y\n",
+    "  - { listen: \"http://unix:a.sock\", root: . }\n",
     "log: { error: { path: logs/e.log }, access: { path: stdout } }\n",
     "log: { error: { path: e.log }, access: { path: a.log } }\n",
     "    hsts: off\n",
@@ -79,6 +83,13 @@ def test_told(folder, text, place, said):
 def test_not_told(folder, text):
     """What may come to something is nobody's business."""
     assert check(folder, text) == []
+
+
+def test_a_pid_file_that_cannot_be_made(folder):
+    path = folder / "weir.yaml"
+    path.write_text(SITE.format(folder=folder).replace("pid_file: off", "pid_file: none/weir.pid"))
+    told = command("check", "-c", path)
+    assert told.returncode == 0 and f"{path}:3:11: warning: there is no folder {folder}/none\n" in told.stderr
 
 
 def test_more_connections_than_descriptors(folder):
