@@ -41,10 +41,15 @@ static struct kept_address *add(struct sockets *set, const char *text)
 }
 
 /* A Unix socket's file goes with it: whoever connects is to see that nobody is there. */
-static void drop(struct sockets *set, struct kept_address *address)
+static void remove_file(const struct kept_address *address)
 {
 	if (!address->system && strncmp(address->text, "unix:", 5) == 0)
 		unlink(address->text + 5);
+}
+
+static void drop(struct sockets *set, struct kept_address *address)
+{
+	remove_file(address);
 	for (unsigned i = 0; i < address->count; i++)
 		close(address->sockets[i].fd);
 	list_remove(&address->link);
@@ -95,10 +100,12 @@ void sockets_forget(struct sockets *set, unsigned place)
 		struct kept_address *address = container_of(link, struct kept_address, link);
 		unsigned left = 0;
 		for (unsigned i = 0; i < address->count; i++) {
-			if (address->sockets[i].owner == (int)place)
-				close(address->sockets[i].fd);
-			else
+			if (address->sockets[i].owner != (int)place) {
 				address->sockets[left++] = address->sockets[i];
+				continue;
+			}
+			close(address->sockets[i].fd);
+			remove_file(address);
 		}
 		address->count = left;
 		address->users &= ~(UINT32_C(1) << place);

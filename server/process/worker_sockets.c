@@ -118,6 +118,14 @@ static int bind_new(struct worker *w, const struct listener_settings *settings, 
 	return 0;
 }
 
+/* Somebody has removed the file of a Unix socket: what was inherited is open, but nobody finds it any more. */
+static bool is_out_of_reach(const struct listener_settings *settings)
+{
+	struct stat st;
+	return settings->address.any.sa_family == AF_UNIX &&
+	       lstat(settings->address.local.sun_path, &st) && errno == ENOENT;
+}
+
 int worker_sockets(struct worker *w)
 {
 	int result = 0;
@@ -128,7 +136,7 @@ int worker_sockets(struct worker *w)
 		int had = inherit(w, settings, text);
 		if (had < 0)
 			return -1;
-		if (had == 0 && bind_new(w, settings, text))
+		if ((had == 0 || is_out_of_reach(settings)) && bind_new(w, settings, text))
 			result = -1;
 	}
 	return result;

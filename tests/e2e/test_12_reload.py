@@ -367,6 +367,31 @@ def test_a_unix_socket_survives_reloads(reloaded):
     assert not (server.folder / "tmp/weir.sock").exists()
 
 
+def test_a_unix_socket_whose_file_was_removed_is_made_again(reloaded):
+    """By a reload, and by a worker that replaces a dead one; a reload that fails leaves none behind."""
+    config = CONFIG.replace('"http://127.0.0.1:$port"', '"http://unix:$folder/tmp/weir.sock"')
+    server = reloaded(config)
+    path = server.folder / "tmp/weir.sock"
+
+    def answered():
+        try:
+            with Connection(str(path)) as client:
+                return client.get().status == 200
+        except OSError:
+            return False
+
+    path.unlink()
+    server.write("log: { access: { path: $folder/none/deeper/access.log } }\n" + config)
+    assert reload(server).returncode == 1 and not path.exists()
+    server.write(config)
+    assert reload(server).returncode == 0 and answered()
+    path.unlink()
+    os.kill(server.worker(), signal.SIGKILL)
+    wait_for(answered, seconds=10)
+    assert command("stop", "-c", server.file).returncode == 0
+    assert not path.exists()
+
+
 def test_logs_of_a_reload(reloaded):
     """The new configuration's logs are used from then on."""
     server = reloaded(CONFIG)
