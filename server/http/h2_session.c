@@ -333,6 +333,11 @@ bool h2_session_window_fits(const struct h2_session *s, const struct h2_part *pa
 	return window - initial + size <= H2_WINDOW_MOST;
 }
 
+bool h2_session_window_open(const struct h2_session *s, const struct h2_part *part)
+{
+	return nghttp2_session_get_stream_remote_window_size(s->ng, part->id) > 0;
+}
+
 void h2_session_resume(struct h2_session *s, struct h2_part *part)
 {
 	if (!part->idle)

@@ -150,6 +150,8 @@ void h2_session_prioritize(struct h2_session *session, struct h2_part *part,
 /* Would its window stay within what windows may have, if INITIAL_WINDOW_SIZE were `size`? */
 bool h2_session_window_fits(
 	const struct h2_session *session, const struct h2_part *part, uint32_t size);
+/* May octets of its body be sent, as far as its own window goes? */
+bool h2_session_window_open(const struct h2_session *session, const struct h2_part *part);
 /* There is something in part->out, or it is whole. */
 void h2_session_resume(struct h2_session *session, struct h2_part *part);
 /* `closed` is told by h2_session_send. */

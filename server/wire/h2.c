@@ -164,6 +164,7 @@ static void on_framed(struct h2_part *part, uint64_t length)
 		s->waiting = part->out.memory;
 		s->progress = now_ms(h2);
 		s->rate_bytes += (uint32_t)length;
+		h2->moved += length;
 		h2_guard_sent(&h2->guard, length, part->out.length > 0);
 	}
 	if (part->sent) {
@@ -353,12 +354,18 @@ static void h2_expired(struct conn *c, enum conn_wait wait)
 	}
 }
 
+/* Its own window is open, and the peer takes from the connection: others are served first (RFC 9218, 10), and it waits for these. */
+static bool is_behind_others(const struct h2_stream *s)
+{
+	return s->h2->flows && h2_session_window_open(s->h2->session, &s->part);
+}
+
 /* What this stream waits for. */
 static enum conn_wait stream_wait(const struct h2_stream *s)
 {
 	if (!s->begun || s->finished || s->raw)
 		return CONN_WAIT_NONE;
-	if (s->part.out.length && !conn_unsent(s->h2->conn))
+	if (s->part.out.length && !conn_unsent(s->h2->conn) && !is_behind_others(s))
 		return CONN_WAIT_SEND; /* no window: there would be room */
 	return s->body_wanted ? CONN_WAIT_BODY : CONN_WAIT_NONE;
 }
@@ -426,6 +433,9 @@ static void sweep(struct deadline *deadline)
 	struct h2_conn *h2 = container_of(deadline, struct h2_conn, sweep);
 	struct conn *c = h2->conn;
 	uint32_t now = now_ms(h2);
+	uint64_t least = (uint64_t)c->wire->thread->snapshot->core.limits.min_rate;
+	h2->flows = h2->moved > 0 && h2->moved >= least * SWEEP_MS / 1000;
+	h2->moved = 0;
 	list_each_safe (link, &h2->streams)
 		sweep_stream(container_of(link, struct h2_stream, link), now);
 	if (head_expired(h2, now))

@@ -234,6 +234,41 @@ static void peers_that_read_too_slowly(void **state)
 	fail_msg("it may go on for ever");
 }
 
+/* A sweep after a span of time in which the least rate is judged. */
+static void sweep_later(struct h2_conn *h2)
+{
+	list_each (link, &h2->streams)
+		container_of(link, struct h2_stream, link)->window -= 11000;
+	h2->sweep.expired(&h2->sweep);
+}
+
+/* The connection's window goes to the first of two answers: the other one waits for that, not for the peer. */
+static void answers_behind_others(void **state)
+{
+	(void)state;
+	struct h2_client *c = h2_connect();
+	h2_say(c, "S 4=1000000; H1$ GET /large600000; H3$ GET /large600000");
+	assert_null(strstr(h2_hear(c), "D3"));
+	struct h2_conn *h2 = one_wire_newest()->state;
+	for (int i = 0; i < 5; i++) {
+		h2_say(c, "W0 20000");
+		const char *heard = h2_hear(c);
+		assert_non_null(strstr(heard, "D1"));
+		assert_null(strstr(heard, "D3"));
+		sweep_later(h2);
+		assert_string_equal(h2_hear(c), "");
+	}
+	/* an octet now and then is no reading, whatever the streams' own windows are */
+	for (int i = 0; i < 2; i++) {
+		h2_say(c, "W0 1");
+		assert_non_null(strstr(h2_hear(c), "D1"));
+		sweep_later(h2);
+	}
+	assert_string_equal(h2_hear(c), "R1 8; R3 8");
+	assert_int_equal(stage.end, END_CLIENT_RATE);
+	h2_disconnect(c);
+}
+
 static void bodies_that_do_not_come(void **state)
 {
 	(void)state;
@@ -358,6 +393,7 @@ int main(void)
 		CASE(cookies_in_many_crumbs_are_one_field),
 		CASE(peers_that_do_not_read),
 		CASE(peers_that_read_too_slowly),
+		CASE(answers_behind_others),
 		CASE(bodies_that_do_not_come),
 		CASE(bodies_that_nobody_waits_for),
 		CASE(heads_that_do_not_come),
