@@ -197,7 +197,23 @@ static int without_log(struct worker *w, unsigned number, const char *path, int 
 	return w->files[number] < 0 ? -1 : 0;
 }
 
-/* Here, and once more by the supervisor whenever the log is to be opened anew, for the worker has no rights any more then. */
+/* By the supervisor, which waits for no disk for ever: a worker that hangs in place of a dead one would serve nobody. */
+static int open_registered(struct worker *w, unsigned number)
+{
+	struct channel_count wanted = {number};
+	struct channel_file file;
+	if (worker_send(w, CHANNEL_OPEN, &wanted, sizeof(wanted), NULL, NULL, 0) ||
+		worker_answer(w, CHANNEL_FILE) || channel_head(&w->message, &file, sizeof(file)))
+		return -2;
+	if (file.error == 0 && w->message.fd_count == 1)
+		return channel_take(&w->message, 0);
+	channel_drop(&w->message);
+	errno = file.error;
+	return -1;
+}
+
+/* The first worker does it itself, for that is quicker. Whenever the log is to be opened anew the supervisor does, for the worker has no
+ * rights any more then. */
 static int open_log(struct worker *w, unsigned number, enum file_role role, const char *path)
 {
 	struct channel_register entry = {.number = number,
@@ -211,13 +227,18 @@ static int open_log(struct worker *w, unsigned number, enum file_role role, cons
 		w->files[number] = strcmp(path, "stdout") == 0 ? STDOUT_FILENO : STDERR_FILENO;
 		return 0;
 	}
-	int log = registry_open_here(&entry, path);
+	bool first = w->hello.kind == START_FRESH;
+	int log = first ? registry_open_here(&entry, path) : -1;
 	int error = errno;
 	bool told = role == FILE_ERROR_LOG && log >= 0; /* it is the supervisor's as well */
-	w->files[number] = log;
 	if (worker_send(w, CHANNEL_REGISTER, &entry, sizeof(entry), path, &log, told))
 		return -1;
-	return log >= 0 ? 0 : without_log(w, number, path, error);
+	if (!first) {
+		log = open_registered(w, number);
+		error = errno;
+	}
+	w->files[number] = log >= 0 ? log : -1;
+	return log >= 0 ? 0 : log == -1 ? without_log(w, number, path, error) : -1;
 }
 
 static int open_logs(struct worker *w)

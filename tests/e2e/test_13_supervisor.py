@@ -13,7 +13,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from server import ROOT, WEIR, children, command, new_folder, status, wait_for
+from server import ROOT, WEIR, children, command, family, is_lasting, new_folder, status, wait_for
+from slow_disk import Missing, SlowDisk
 
 CONFIG = """
 sites:
@@ -144,6 +145,31 @@ def test_a_log_that_cannot_be_opened_after_a_crash_costs_no_service(mortal):
     folder.write_text("no folder")
     run = command("reload", "-c", server.file)
     assert run.returncode == 1 and "cannot open the log" in run.stderr
+
+
+def test_a_log_on_a_disk_that_hangs_is_not_the_next_workers_business(mortal):
+    """In place of a dead worker: the log is opened by a child of the supervisor, which is given up when that takes too long."""
+    server = mortal("log: { error: { path: stderr }, access: { path: $folder/logs/access.log } }\n" + CONFIG)
+    logs = server.folder / "logs"
+    (server.folder / "disk_of").mkdir()
+    try:
+        disk = SlowDisk(server.folder / "disk_of")
+    except Missing as missing:
+        pytest.skip(str(missing))
+    with disk:
+        disk.put("/access.log", "a", 10)
+        shutil.rmtree(logs)
+        logs.symlink_to(disk.path)
+        disk.hold(["*"])
+        worker = server.worker()
+        os.kill(worker, signal.SIGKILL)
+        wait_for(disk.held, what="somebody looks for the log")
+        opening = [one for one in family(server.pid) if not is_lasting(one)]
+        assert len(opening) == 1 and len(children(server.pid)) == 1
+        os.kill(opening[0], signal.SIGKILL)  # sooner than the supervisor would
+        disk.heal()
+        assert wait_for(lambda: get(server.port), seconds=10) == (200, b"hello\n")
+        assert "cannot open the log" in server.log()
 
 
 def test_logs_at_the_limit_of_files_cost_their_lines_alone(mortal):
