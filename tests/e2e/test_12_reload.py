@@ -386,7 +386,7 @@ def test_a_unix_socket_whose_file_was_removed_is_made_again(reloaded):
     server.write(config)
     assert reload(server).returncode == 0 and answered()
     path.unlink()
-    os.kill(server.worker(), signal.SIGKILL)
+    os.kill([w["pid"] for w in status(server)["workers"] if w["state"] == "serving"][0], signal.SIGKILL)
     wait_for(answered, seconds=10)
     assert command("stop", "-c", server.file).returncode == 0
     assert not path.exists()
