@@ -59,7 +59,15 @@ static void advise_routes(struct load *load, const struct site *site)
 
 /* --- Keys. --- */
 
-/* Keys of one mapping of which the first one answers all, so that the others are not obeyed. */
+static bool has_handler(const struct scope *scope, const char *name)
+{
+	for (const struct handler *const *h = scope->chain; *h; h++)
+		if (strcmp((*h)->name, name) == 0)
+			return true;
+	return false;
+}
+
+/* Keys of which the first one answers all, here or by inheritance, so that the other is not obeyed where it is written. */
 static void advise_keys(struct load *load, const struct scope *scope)
 {
 	static const struct {
@@ -71,21 +79,19 @@ static void advise_keys(struct load *load, const struct scope *scope)
 		{"proxy", "fallback"},
 	};
 	for (size_t i = 0; i < COUNT_OF(rows); i++) {
-		const struct node *answers = node_member(scope->node, rows[i].answers);
 		const struct node *behind = node_member(scope->node, rows[i].behind);
-		bool off = true;
+		const char *whose = node_member(scope->node, rows[i].answers) ? "" : "the site's ";
+		bool on = true;
 		const char *expected;
-		if (!answers || !behind)
-			continue;
-		if (node_kind(answers) == NODE_SCALAR &&
-			value_bool(node_text(answers), &off, &expected) == 0 && !off)
+		if (!behind || !has_handler(scope, rows[i].answers))
 			continue;
 		if (node_kind(behind) == NODE_SCALAR &&
-			value_bool(node_text(behind), &off, &expected) == 0 && !off)
+			value_bool(node_text(behind), &on, &expected) == 0 && !on)
 			continue;
 		load_warn(load, behind,
-			"\"%s\" has no effect beside \"%s\", which answers every request",
-			rows[i].behind, rows[i].answers);
+			"\"%s\" has no effect beside %s\"%s\", which answers every request%s%s%s",
+			rows[i].behind, whose, rows[i].answers, *whose ? ": write " : "",
+			*whose ? rows[i].answers : "", *whose ? ": off here" : "");
 	}
 }
 
@@ -105,14 +111,6 @@ static void advise_hsts(
 }
 
 /* --- Who answers at all. --- */
-
-static bool has_handler(const struct scope *scope, const char *name)
-{
-	for (const struct handler *const *h = scope->chain; *h; h++)
-		if (strcmp((*h)->name, name) == 0)
-			return true;
-	return false;
-}
 
 static bool has_proxy(const struct scope *scope)
 {

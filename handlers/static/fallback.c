@@ -138,7 +138,7 @@ static const struct option rows[] = {
 		.offset = offsetof(struct fallback_settings, path),
 		.example = "/index.html",
 		.prose =
-			"The page that answers, with 200, where nobody else did: for applications that "
+			"The page that answers, with 200, where nobody else did, as `proxy` always does: for applications that "
 			"run in the browser and name their pages themselves. Only for GET and HEAD that "
 			"ask for a page, by Sec-Fetch-Dest, Accept and the extension of the name: a "
 			"script or picture that is missing stays a 404."},
