@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/table.h"
 #include "handlers/static/static.h"
+#include "io/disk.h"
 
 #define AT(member)     offsetof(struct static_settings, member)
 #define MAX_AGE_MOST   (10ll * 366 * 86400) /* seconds */
@@ -174,12 +175,12 @@ static const struct mime *shared_mime(struct snapshot *snapshot)
 	return first->root.mime ? first->root.mime : mime_system(&snapshot->arena);
 }
 
-/* Roots on one disk hang together: they share the threads that one disk may have. */
+/* Roots on one disk share the threads that one disk may have. */
 static unsigned lane_of(const struct file_root *root)
 {
 	struct stat s;
 	return stat(root->path.ptr, &s) == 0
-		       ? (unsigned)table_hash(&s.st_dev, sizeof s.st_dev, 0)
+		       ? disk_lane(s.st_dev)
 		       : (unsigned)table_hash(root->path.ptr, root->path.len, 0);
 }
 

@@ -16,6 +16,7 @@
 #include "base/chunk.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "base/table.h"
 
 #define DISK_LANES   256  /* lane numbers beyond share */
 #define DISK_QUEUE   4096 /* jobs that wait; one lane: half */
@@ -61,6 +62,11 @@ struct disk {
 	bool abandoned; /* what ends now is not told: the loops are gone */
 	bool orphaned;  /* disk_stop has returned: the last thread frees */
 };
+
+unsigned disk_lane(dev_t device)
+{
+	return (unsigned)table_hash(&device, sizeof(device), 0);
+}
 
 static uint64_t now_ms(void)
 {

@@ -4,6 +4,7 @@
 #define WEIR_IO_DISK_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "base/inbox.h"
 #include "io/loop.h"
@@ -22,6 +23,8 @@ struct disk_job {
 		lane; /* jobs of one lane (a root) take at most half of the threads; from 256 on lanes share */
 };
 
+/* The lane of what lies on a device: roots on one disk hang together. */
+unsigned disk_lane(dev_t device);
 /* `threads` I/O threads, each stuck one (longer than 10 s) replaced, up to 32 in all. NULL with errno. */
 struct disk *disk_start(unsigned threads);
 /* The same with another time, in ms, after which a thread counts as stuck. */

@@ -2,6 +2,7 @@
 /* What a connection has queued, into its transport: memory and files, as far as the peer takes them and others have their turn, too. */
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -180,6 +181,7 @@ static bool fetch_cold(struct conn *c)
 	const struct chunk *span = c->out.first;
 	if (!c->wire->thread->disk)
 		return false;
+	struct stat s;
 	struct conn_cold *cold = must_zalloc(sizeof(*cold));
 	cold->conn = c;
 	cold->fd = span->fd;
@@ -187,6 +189,8 @@ static bool fetch_cold(struct conn *c)
 	cold->length = span->length < LOOP_SCRATCH ? (size_t)span->length : LOOP_SCRATCH;
 	cold->job.work = cold_work;
 	cold->job.done = cold_done;
+	if (fstat(span->fd, &s) == 0)
+		cold->job.lane = disk_lane(s.st_dev);
 	if (!disk_submit(c->wire->thread->disk, c->wire->loop, &cold->job)) {
 		free(cold);
 		return false;
