@@ -280,6 +280,17 @@ void control_reloaded(struct control *control, bool good, struct slice said)
 	}
 }
 
+void control_stopping(struct control *control)
+{
+	for (unsigned i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+		struct control_client *client = &control->clients[i];
+		if (client->fd < 0 || client->reload == 0)
+			continue;
+		done(client, 1, SLICE("weir is stopping"));
+		control_drop(client);
+	}
+}
+
 static void answer_status(struct supervisor *s, struct control_client *client)
 {
 	struct {

@@ -43,6 +43,8 @@ void control_hear(struct supervisor *s, struct control_client *client);
 void control_drop(struct control_client *client);
 /* A reload has ended: those that waited for it are told. */
 void control_reloaded(struct control *control, bool good, struct slice said);
+/* Those that wait for a reload are told that nothing comes of it. */
+void control_stopping(struct control *control);
 /* Removes the socket, before the supervisor ends. */
 void control_close(struct control *control);
 

@@ -38,6 +38,7 @@ void supervisor_stop(struct supervisor *s, bool at_once)
 	log_info("stopping%s", at_once ? " at once" : "");
 	s->stopping = true;
 	s->restart_at = 0;
+	control_stopping(&s->control);
 	sockets_close(&s->sockets);
 	list_each (link, &s->children) {
 		struct child *child = container_of(link, struct child, link);

@@ -306,6 +306,18 @@ def test_a_stop_during_a_reload(reloaded):
     assert server.process.wait(10) == 0
 
 
+def test_who_waits_for_a_reload_is_told_of_a_stop(reloaded):
+    """The configuration is a pipe that nobody writes to: the new worker waits for it."""
+    server = reloaded(CONFIG)
+    os.unlink(server.file)
+    os.mkfifo(server.file)
+    asking = subprocess.Popen([WEIR, "reload", "-c", server.file], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    wait_for(lambda: len(children(server.pid)) == 2, what="the new worker")
+    server.process.terminate()
+    assert asking.communicate(timeout=10) == ("weir: weir is stopping\n", None) and asking.returncode == 1
+    assert server.process.wait(10) == 0
+
+
 MANY = "".join(f'  - {{ host: s{n}.example, listen: "http://127.0.0.1:$port", root: $root }}\n' for n in range(1000))
 
 
