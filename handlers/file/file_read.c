@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Reads one version of a file: its content, its entity tag, what kind of content it is. On an I/O thread. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -17,7 +18,8 @@
 #define SNIFFED     4096             /* octets that are enough to tell a type */
 #define RACY_NS     (50 * 1000000ll) /* file times advance in steps of some milliseconds */
 #define RESTLESS_NS 60000000000ll    /* who wrote a file in place that long ago has done so */
-#define STEADY_NS   1000000000ll     /* left alone so long, its time tells it (RFC 9110, 8.8.2.2) */
+#define MAKING_S    10 /* who still writes so long after a file was made does more than make it */
+#define STEADY_NS   1000000000ll /* left alone so long, its time tells it (RFC 9110, 8.8.2.2) */
 
 /* Of the present and of a time that anybody may have given a file: years are as good as a day. */
 static int64_t nanoseconds_since(struct timespec then)
@@ -179,21 +181,30 @@ static enum file_read settle_for(struct file_version *v, enum variant variant, s
 	return FILE_READ_DONE;
 }
 
-/* The same file, with another content than it had: until it was left alone for a while. */
-static void note_writing(struct file_stamp *stamp, const struct file_stamp *known)
+/* Was it written after it was made? Asked of a file that nobody has looked at before. */
+static bool written_anew(int fd, const struct file_stamp *stamp)
 {
-	if (known->inode != stamp->inode || known->device != stamp->device)
-		return;
-	bool written = known->size != stamp->size || !same_time(known->modified, stamp->modified);
-	stamp->restless =
-		(known->restless || written) && nanoseconds_since(stamp->changed) < RESTLESS_NS;
+	struct statx s;
+	return statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &s) == 0 && s.stx_mask & STATX_BTIME &&
+	       stamp->modified.tv_sec - s.stx_btime.tv_sec > MAKING_S;
+}
+
+/* It has another content than it had: until it was left alone for a while. */
+static void note_writing(struct file_version *v, const struct file_stamp *known)
+{
+	struct file_stamp *stamp = &v->stamp;
+	bool same = known->inode == stamp->inode && known->device == stamp->device;
+	bool written = same && (known->restless || known->size != stamp->size ||
+				       !same_time(known->modified, stamp->modified));
+	stamp->restless = nanoseconds_since(stamp->changed) < RESTLESS_NS &&
+			  (written || (!same && written_anew(v->fd, stamp)));
 }
 
 enum file_read file_read(struct file_look *look, enum variant variant, bool last_try)
 {
 	struct file_version *v = &look->found[variant];
 	struct digest d;
-	note_writing(&v->stamp, &look->known[variant]);
+	note_writing(v, &look->known[variant]);
 	v->guarded = v->stamp.restless || remote_descriptor(v->fd);
 	if (read_for_tag(v, &d))
 		return errno ? FILE_READ_ERROR : FILE_READ_CHANGED;

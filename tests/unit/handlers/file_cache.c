@@ -229,6 +229,36 @@ static void replaced_while_sent(void **state)
 	loopback_free(seen);
 }
 
+static bool guarded(const char *name)
+{
+	char path[64];
+	snprintf(path, sizeof path, "/%s", name);
+	site_get(path, 200, NULL);
+	return container_of(site_cache()->shelves[SHELF_OPEN].entries.prev, struct file_entry, link)
+		->file->guarded;
+}
+
+/* Who wrote a file just now that was made long ago does so in place: what stands in the kernel already would change, too. */
+static void written_anew_before_the_first_look(void **state)
+{
+	(void)state;
+	struct statx birth;
+	struct timespec now, times[2];
+	fill("www/made.bin", 40000, 'a');
+	fill("www/dated.bin", 40000, 'a');
+	fill("www/anew.bin", 40000, 'a');
+	assert_int_equal(statx(AT_FDCWD, site_path("www/anew.bin"), 0, STATX_BTIME, &birth), 0);
+	clock_gettime(CLOCK_REALTIME, &now);
+	times[0] = times[1] = (struct timespec){now.tv_sec - 86400, 0};
+	assert_int_equal(utimensat(AT_FDCWD, site_path("www/dated.bin"), times, 0), 0);
+	times[0] = times[1] = (struct timespec){now.tv_sec + 60, 0};
+	assert_int_equal(utimensat(AT_FDCWD, site_path("www/anew.bin"), times, 0), 0);
+	site_start("root: www", true);
+	assert_false(guarded("made.bin"));
+	assert_false(guarded("dated.bin"));
+	assert_int_equal(guarded("anew.bin"), (birth.stx_mask & STATX_BTIME) != 0);
+}
+
 /* DESIGN 3: written in place or truncated: the connection ends, nothing is mixed or padded. */
 static void written_while_sent(void **state)
 {
@@ -424,6 +454,7 @@ int main(void)
 		SITE_TEST(by_time),
 		SITE_TEST(unchanged_is_kept),
 		SITE_TEST(replaced_while_sent),
+		SITE_TEST(written_anew_before_the_first_look),
 		SITE_TEST(written_while_sent),
 		SITE_TEST(written_while_sent_and_not_told_of),
 		SITE_TEST(client_goes_while_sent),
