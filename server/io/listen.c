@@ -96,7 +96,7 @@ static int bind_tcp(const struct address *address, bool both, bool share)
 	return fd;
 }
 
-int listen_bind(const struct listener_settings *settings, int *fds, unsigned count)
+static int bind_all(const struct listener_settings *settings, int *fds, unsigned count, bool beside)
 {
 	check(count > 0);
 	for (unsigned i = 0; i < count; i++)
@@ -105,13 +105,13 @@ int listen_bind(const struct listener_settings *settings, int *fds, unsigned cou
 	if (address.any.sa_family == AF_UNIX)
 		return bind_local(&address, &fds[0]);
 
-	fds[0] = bind_tcp(&address, settings->wildcard, false);
+	fds[0] = bind_tcp(&address, settings->wildcard, beside);
 	if (fds[0] < 0 && settings->wildcard && address.any.sa_family == AF_INET6 &&
 		(errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL)) {
 		struct sockaddr_in any = {.sin_family = AF_INET, .sin_port = address.v6.sin6_port};
 		address.v4 = any;
 		address.length = sizeof(any);
-		fds[0] = bind_tcp(&address, false, false);
+		fds[0] = bind_tcp(&address, false, beside);
 	}
 	if (fds[0] < 0)
 		return -1;
@@ -124,6 +124,16 @@ int listen_bind(const struct listener_settings *settings, int *fds, unsigned cou
 			return give_up(fds, count);
 	}
 	return 0;
+}
+
+int listen_bind(const struct listener_settings *settings, int *fds, unsigned count)
+{
+	return bind_all(settings, fds, count, false);
+}
+
+int listen_bind_beside(const struct listener_settings *settings, int *fds, unsigned count)
+{
+	return bind_all(settings, fds, count, true);
 }
 
 int listen_start(int fd)

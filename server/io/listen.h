@@ -13,6 +13,8 @@
  * With a Unix socket the umask of the process is another for a moment: only before there are threads.
  * Descriptors at fds, close-on-exec and non-blocking; with a Unix socket all but the first are -1. 0, or -1 with errno. */
 int listen_bind(const struct listener_settings *settings, int *fds, unsigned count);
+/* Likewise where all sockets of the port are known to be ours: beside those of other addresses of it. */
+int listen_bind_beside(const struct listener_settings *settings, int *fds, unsigned count);
 /* listen() with the system's longest queue, TCP_DEFER_ACCEPT on TCP: a client that says nothing is accepted a second later.
  * 0, or -1 with errno. */
 int listen_start(int fd);

@@ -8,26 +8,39 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/check.h"
+
 #define TCP_LISTENING 0x0a
 
-static unsigned long find_inode(const char *table, unsigned port)
+/* The next socket of a table that listens on the port; 0: there is none. */
+static unsigned long next_inode(FILE *table, unsigned port)
 {
 	char line[512];
-	unsigned long found = 0;
-	FILE *file = fopen(table, "re");
-	if (!file)
-		return 0;
-	while (!found && fgets(line, sizeof(line), file)) {
+	while (fgets(line, sizeof(line), table)) {
 		unsigned local, state;
 		unsigned long inode;
 		if (sscanf(line,
 			    " %*d: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*d %*d %lu",
 			    &local, &state, &inode) == 3 &&
 			local == port && state == TCP_LISTENING)
-			found = inode;
+			return inode;
 	}
-	fclose(file);
+	return 0;
+}
+
+static unsigned long find_inode(const char *table, unsigned port)
+{
+	FILE *file = fopen(table, "re");
+	unsigned long found = file ? next_inode(file, port) : 0;
+	if (file)
+		fclose(file);
 	return found;
+}
+
+static unsigned port_of(const struct address *address)
+{
+	return ntohs(
+		address->any.sa_family == AF_INET ? address->v4.sin_port : address->v6.sin6_port);
 }
 
 static int holds(const char *pid, const char *socket)
@@ -69,8 +82,7 @@ void port_owner(const struct address *address, char *to, size_t size)
 	to[0] = 0;
 	if (address->any.sa_family != AF_INET && address->any.sa_family != AF_INET6)
 		return;
-	unsigned port = ntohs(
-		address->any.sa_family == AF_INET ? address->v4.sin_port : address->v6.sin6_port);
+	unsigned port = port_of(address);
 	unsigned long inode = find_inode("/proc/net/tcp", port);
 	if (!inode)
 		inode = find_inode("/proc/net/tcp6", port);
@@ -84,4 +96,29 @@ void port_owner(const struct address *address, char *to, size_t size)
 			describe(entry->d_name, to, size);
 	}
 	closedir(processes);
+}
+
+bool port_is_held_by(const struct address *address, pid_t pid)
+{
+	static const char *const tables[] = {"/proc/net/tcp", "/proc/net/tcp6"};
+	char process[32], socket[64];
+	unsigned held = 0;
+	bool others = false;
+	if (address->any.sa_family != AF_INET && address->any.sa_family != AF_INET6)
+		return false;
+	snprintf(process, sizeof(process), "%d", (int)pid);
+	for (size_t i = 0; i < COUNT_OF(tables); i++) {
+		FILE *table = fopen(tables[i], "re");
+		unsigned long inode;
+		while (table && !others && (inode = next_inode(table, port_of(address)))) {
+			snprintf(socket, sizeof(socket), "socket:[%lu]", inode);
+			if (holds(process, socket))
+				held++;
+			else
+				others = true;
+		}
+		if (table)
+			fclose(table);
+	}
+	return held > 0 && !others;
 }

@@ -94,6 +94,18 @@ static void explain(const struct listener_settings *settings)
 	}
 }
 
+/* From 127.0.0.1:80 to :80, or back: what is in the way is the address that this configuration leaves, and nobody else's. errno as it
+ * was where it is not so. */
+static int bind_beside(const struct listener_settings *settings, int *fds, unsigned count)
+{
+	int error = errno;
+	if (error == EADDRINUSE && port_is_held_by(&settings->address, getppid()) &&
+		listen_bind_beside(settings, fds, count) == 0)
+		return 0;
+	errno = error;
+	return -1;
+}
+
 /* As many as threads or CPUs, whichever are more, so that a later worker may have more threads. */
 static int bind_new(struct worker *w, const struct listener_settings *settings, const char *text)
 {
@@ -102,7 +114,7 @@ static int bind_new(struct worker *w, const struct listener_settings *settings, 
 	unsigned count = w->crew.count;
 	if (cpus > 0 && (unsigned long)cpus > count)
 		count = cpus < THREADS_MAX ? (unsigned)cpus : THREADS_MAX;
-	if (listen_bind(settings, fds, count)) {
+	if (listen_bind(settings, fds, count) && bind_beside(settings, fds, count)) {
 		explain(settings);
 		return -1;
 	}

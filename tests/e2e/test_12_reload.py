@@ -9,7 +9,7 @@ import subprocess
 import time
 
 import pytest
-from client import PROTOCOLS, Connection, connect, fetch
+from client import PROTOCOLS, Connection, Ended, connect, fetch
 from proc_load import Load, Queue, announced, is_stopped
 from server import WEIR, children, command, free_port, starter, status, wait_for
 
@@ -367,6 +367,36 @@ def test_more_threads_after_a_reload(reloaded):
         with Load(server.port, kept=2, fresh=4) as load:
             load.progress(100)
         assert not load.lost
+
+
+def test_an_address_and_all_addresses_take_each_others_place(reloaded):
+    """127.0.0.1 is a part of them: what is in the way is our own. Where another listens as well, it is refused as ever."""
+    server = reloaded(CONFIG)
+    everywhere = CONFIG.replace('"http://127.0.0.1:$port"', '["http://:$port", "https://:$port_tls"]')
+    other = ("127.0.0.2", server.port)
+    for config, answers in ((everywhere, True), (CONFIG, False), (everywhere, True), (CONFIG, False)):
+        server.write(config)
+        run = reload(server)
+        assert run.returncode == 0, run.stderr
+        wait_for(lambda: takes(other) == answers, what="what is said at another address")
+        assert wait_for(lambda: answers_hello(server), what="an answer")
+    with socket.create_server(other):
+        server.write(everywhere)
+        run = reload(server)
+        assert run.returncode == 1 and "address already in use" in run.stderr
+
+
+def answers_hello(server):
+    """What waits at an address just when that is removed may be lost by the kernel: then another time."""
+    try:
+        return fetch(server.port) == (200, b"hello\n")
+    except (OSError, Ended):
+        return False
+
+
+def takes(address):
+    with socket.socket() as client:
+        return client.connect_ex(address) == 0
 
 
 def test_a_unix_socket_survives_reloads(reloaded):
