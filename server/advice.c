@@ -407,12 +407,24 @@ static void tell_roots(
 	buffer_free(&paths);
 }
 
+static void advise_account(struct load *load, const struct account *account)
+{
+	const struct node *root = load_root(load);
+	const struct node *user = root ? node_member(root, "user") : NULL;
+	if (user && account->uid == 0)
+		load_warn(load, user,
+			"the worker, which reads from the network, keeps the rights of root: name an "
+			"account of its own");
+}
+
 static void advise_roots(struct load *load, const struct snapshot *snapshot)
 {
 	struct account account;
 	int ends[2];
-	if (geteuid() != 0 || account_find(snapshot->core.user.ptr, &account) ||
-		pipe2(ends, O_CLOEXEC))
+	if (geteuid() != 0 || account_find(snapshot->core.user.ptr, &account))
+		return;
+	advise_account(load, &account);
+	if (pipe2(ends, O_CLOEXEC))
 		return;
 	pid_t child = fork();
 	if (child == 0)

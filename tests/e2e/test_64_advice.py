@@ -108,6 +108,14 @@ def test_more_connections_than_descriptors(folder):
 
 
 @pytest.mark.skipif(not ROOT, reason="only root starts workers as somebody else")
+def test_a_worker_that_keeps_the_rights_of_root(folder):
+    path = folder / "weir.yaml"
+    path.write_text(SITE.format(folder=folder).replace("user: nobody", "user: root"))
+    told = command("check", "-c", path)
+    assert told.returncode == 0 and f"{path}:2:7: warning: the worker, which reads from the network, keeps the rights" in told.stderr
+
+
+@pytest.mark.skipif(not ROOT, reason="only root starts workers as somebody else")
 def test_root_that_the_account_may_not_read(folder):
     """With the rights of the worker, not of who asks."""
     (folder / "www").chmod(0o700)
