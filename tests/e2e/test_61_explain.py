@@ -48,7 +48,7 @@ sites:
     root: www
     routes: { /api/: { proxy: app }, "*.php": { root: off } }
   - host: other.test
-    listen: ["http://192.0.2.1:8081", "http://[::1]:8082", "http://unix:/nowhere/weir.sock"]
+    listen: ["http://192.0.2.1:8081", "http://[::1]:8082", "http://unix:/nowhere.sock"]
     redirect: https://example.com/
 """
 
