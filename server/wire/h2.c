@@ -164,7 +164,7 @@ static void on_framed(struct h2_part *part, uint64_t length)
 		s->waiting = part->out.memory;
 		s->progress = now_ms(h2);
 		s->rate_bytes += (uint32_t)length;
-		h2->moved += length;
+		h2->answers.octets += length;
 		h2_guard_sent(&h2->guard, length, part->out.length > 0);
 	}
 	if (part->sent) {
@@ -357,7 +357,7 @@ static void h2_expired(struct conn *c, enum conn_wait wait)
 /* Its own window is open, and the peer takes from the connection: others are served first (RFC 9218, 10), and it waits for these. */
 static bool is_behind_others(const struct h2_stream *s)
 {
-	return s->h2->flows && h2_session_window_open(s->h2->session, &s->part);
+	return s->h2->answers.enough && h2_session_window_open(s->h2->session, &s->part);
 }
 
 /* What this stream waits for. */
@@ -367,7 +367,28 @@ static enum conn_wait stream_wait(const struct h2_stream *s)
 		return CONN_WAIT_NONE;
 	if (s->part.out.length && !conn_unsent(s->h2->conn) && !is_behind_others(s))
 		return CONN_WAIT_SEND; /* no window: there would be room */
-	return s->body_wanted ? CONN_WAIT_BODY : CONN_WAIT_NONE;
+	return s->body_wanted && !s->h2->requests.enough ? CONN_WAIT_BODY : CONN_WAIT_NONE;
+}
+
+/* One alone waits for its peer and nobody else. */
+static void judge_flow(struct h2_flow *flow, unsigned waiting, uint64_t least)
+{
+	flow->enough = waiting > 1 && flow->octets > 0 && flow->octets >= least * waiting;
+	flow->octets = 0;
+}
+
+static void judge_flows(struct h2_conn *h2)
+{
+	const struct core_settings *core = &h2->conn->wire->thread->snapshot->core;
+	uint64_t least = (uint64_t)core->limits.min_rate * SWEEP_MS / 1000;
+	unsigned out = 0, in = 0;
+	list_each (link, &h2->streams) {
+		const struct h2_stream *s = container_of(link, struct h2_stream, link);
+		out += s->part.out.length > 0;
+		in += s->body_wanted;
+	}
+	judge_flow(&h2->answers, out, least);
+	judge_flow(&h2->requests, in, least);
 }
 
 /* Does it keep the time between two octets, and the least rate? */
@@ -433,9 +454,7 @@ static void sweep(struct deadline *deadline)
 	struct h2_conn *h2 = container_of(deadline, struct h2_conn, sweep);
 	struct conn *c = h2->conn;
 	uint32_t now = now_ms(h2);
-	uint64_t least = (uint64_t)c->wire->thread->snapshot->core.limits.min_rate;
-	h2->flows = h2->moved > 0 && h2->moved >= least * SWEEP_MS / 1000;
-	h2->moved = 0;
+	judge_flows(h2);
 	list_each_safe (link, &h2->streams)
 		sweep_stream(container_of(link, struct h2_stream, link), now);
 	if (head_expired(h2, now))

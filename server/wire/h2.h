@@ -23,6 +23,12 @@
 
 extern const struct protocol h2_protocol;
 
+/* Bodies of one direction, on all of the connection. */
+struct h2_flow {
+	uint64_t octets; /* that went, or came, since the last sweep */
+	bool enough; /* at that one they were as many as the least rate wants of all that wait for their peer: who gets none waits for the others */
+};
+
 struct h2_conn {
 	struct conn *conn;
 	struct h2_session *session;
@@ -37,8 +43,7 @@ struct h2_conn {
 		standing; /* octets in that queue before the present frames, which `queued` does not count yet */
 	uint64_t waiting;      /* octets of memory in the queues of streams */
 	struct deadline sweep; /* looks at streams that wait for the peer, each for itself */
-	uint64_t moved;        /* octets of bodies that were framed since the last sweep */
-	bool flows;            /* at that one they were as many as the least rate wants */
+	struct h2_flow answers, requests;
 	struct h2_guard guard;
 	uint32_t begun;     /* when it began, in ms of the loop's clock */
 	uint32_t announced; /* when a drain began, likewise */

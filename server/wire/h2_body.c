@@ -151,6 +151,7 @@ void h2_body_take(struct h2_stream *s, const char *bytes, size_t length)
 		h2_session_consume(s->h2->session, NULL, length);
 		return;
 	}
+	s->h2->requests.octets += length;
 	chunks_copy(&s->in, bytes, length);
 	h2_body_wake(s);
 }

@@ -269,6 +269,30 @@ static void answers_behind_others(void **state)
 	h2_disconnect(c);
 }
 
+/* The peer sends one body after the other. */
+static void bodies_behind_others(void **state)
+{
+	(void)state;
+	struct h2_client *c = h2_connect();
+	h2_say(c, "H1 POST /echo; H3 POST /echo");
+	assert_string_equal(h2_hear(c), "");
+	struct h2_conn *h2 = one_wire_newest()->state;
+	for (int i = 0; i < 5; i++) {
+		h2_say(c, "D1 *5000");
+		assert_string_equal(h2_hear(c), "");
+		sweep_later(h2);
+	}
+	/* each of them is to have as much as the least rate says */
+	for (int i = 0; i < 2; i++) {
+		h2_say(c, "D1 *300");
+		assert_string_equal(h2_hear(c), "");
+		sweep_later(h2);
+	}
+	assert_string_equal(h2_hear(c), "H1 408; H3 408; D1 *376$; D3 *376$");
+	assert_int_equal(stage.end, END_CLIENT_RATE);
+	h2_disconnect(c);
+}
+
 static void bodies_that_do_not_come(void **state)
 {
 	(void)state;
@@ -394,6 +418,7 @@ int main(void)
 		CASE(peers_that_do_not_read),
 		CASE(peers_that_read_too_slowly),
 		CASE(answers_behind_others),
+		CASE(bodies_behind_others),
 		CASE(bodies_that_do_not_come),
 		CASE(bodies_that_nobody_waits_for),
 		CASE(heads_that_do_not_come),
