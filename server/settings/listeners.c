@@ -355,7 +355,8 @@ int listeners_make(struct sites *sites)
 		arena_alloc(&snapshot->arena, (room + 1) * sizeof(snapshot->listeners[0]));
 	const struct node **nodes = arena_alloc(&load->scratch, (room + 1) * sizeof(nodes[0]));
 	if (listeners_find(sites, entries, count, nodes)) {
-		snapshot->listener_count = 0; /* whoever looks at the rest finds none that is half made */
+		snapshot->listener_count =
+			0; /* whoever looks at the rest finds none that is half made */
 		return -1;
 	}
 	for (size_t i = 0; i < count; i++) {
