@@ -70,7 +70,7 @@ static const struct wrong wrongs[] = {
 	{"no number", "threads: many\n" SITE,
 		{"1:10 \"threads\" wants a whole number, or auto, not \"many\""}},
 	{"number out of range", "threads: 0\n" SITE,
-		{"1:10 \"threads\" must be from 1 to 1024, not 0"}},
+		{"1:10 \"threads\" must be from 1 to 256, not 0"}},
 	{"size out of range", SITE "limits: { header_size: 2M }\n",
 		{"3:24 \"header_size\" must be from 1k to 1M, not 2M"}},
 	{"duration out of range", SITE "    compress: { deep: { age: 2d } }\n",
