@@ -212,7 +212,7 @@ def test_all_of_a_disk_hangs(stage, how):
         connection.close()
 
 
-@pytest.mark.parametrize("what, proto", [("getattr", "h1")] + [("read", proto) for proto in PROTOCOLS])
+@pytest.mark.parametrize("what, proto", [(what, proto) for what in ("getattr", "read") for proto in PROTOCOLS])
 def test_slow_disk_pauses_one_download(stage, what, proto):
     """DESIGN §4: "cold pages" are the I/O threads' work, and so is whatever else may block. One download waits for its disk; one
     from another disk and one of another file on the same disk go on; it goes on, exact to the byte, when the disk does."""
