@@ -22,6 +22,12 @@ def plain(text):
     return " ".join(str(text).replace("#", "").split())
 
 
+def reason(report):
+    """What went wrong, in a few words."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    return ": " + plain(crash.message)[:300] if crash else ""
+
+
 class Reporter:
     """One line for each case: its call, or the set-up or tear-down that failed or skipped it."""
 
@@ -38,7 +44,7 @@ class Reporter:
             reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else getattr(report, "wasxfail", "")
             self.line("ok", report, " # SKIP " + plain(reason))
         elif report.failed:
-            self.line("not ok", report)
+            self.line("not ok", report, reason(report))
         elif report.when == "call":
             self.line("ok", report)
 

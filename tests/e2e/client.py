@@ -133,13 +133,18 @@ class Connection:
         except OSError:
             pass
 
+    def ready(self, event, seconds):
+        """Is the socket ready for it (or ended) within the time?"""
+        poll = select.poll()  # select() knows no descriptors beyond 1,023
+        poll.register(self.socket, event)
+        return bool(poll.poll(max(0, seconds) * 1000))
+
     def send(self, data, seconds=None):
         """Sends it all, reading meanwhile so that neither side waits for the other. False: the peer has closed before."""
         end = time.monotonic() + (seconds or self.seconds)
         view = memoryview(data)
         while view:
-            _, writable, _ = select.select([], [self.socket], [], 0.05)
-            if writable:
+            if self.ready(select.POLLOUT, 0.05):
                 try:
                     view = view[self.socket.send(view):]
                 except (BlockingIOError, ssl.SSLWantWriteError):
@@ -186,7 +191,7 @@ class Connection:
         end = time.monotonic() + max(0, seconds)
         while not self.ended:
             held = isinstance(self.socket, ssl.SSLSocket) and self.socket.pending()
-            if not held and not select.select([self.socket], [], [], max(0, end - time.monotonic()))[0]:
+            if not held and not self.ready(select.POLLIN, end - time.monotonic()):
                 return False
             try:
                 data = self.socket.recv(1 << 18)
