@@ -25,6 +25,7 @@ struct walk {
 	char rest[2 * PATH_MAX]; /* what is still to be walked */
 	size_t at;               /* how much of it is done */
 	unsigned quiet;          /* components until watching begins (again) */
+	bool holds;              /* `top` holds the root: of it only names count */
 	bool disturbed;          /* something changed during the walk */
 	bool found;
 	bool lost; /* `real` is not where the walk ended */
@@ -59,13 +60,15 @@ static void end_way(struct walk *w)
 	w->here = NULL;
 }
 
-/* Makes `real` up to `length` octets, a directory, the one we are in. Where that cannot be watched, the way ends here: what holds it tells
- * when it goes or may be read. */
-static void step_into(struct walk *w, size_t length)
+/* Makes `real` up to `length` octets, a directory, the one we are in; `names`: no file in it is asked for. Where it cannot be watched, the
+ * way ends here: what holds it tells when it goes or may be read. */
+static void step_into(struct walk *w, size_t length, bool names)
 {
 	char kept = w->real[length];
 	w->real[length] = '\0';
-	struct watched *next = watch_directory(w->watch, w->here, length ? w->real : "/");
+	const char *path = length ? w->real : "/";
+	struct watched *next = names ? watch_names(w->watch, w->here, path)
+				     : watch_directory(w->watch, w->here, path);
 	w->real[length] = kept;
 	if (w->here && w->generation != 0 && watch_cannot(next)) {
 		end_way(w);
@@ -82,19 +85,20 @@ static void begin_way(struct walk *w)
 {
 	if (!w->watch)
 		return;
-	if (!w->top_length) {
+	bool first = !w->top_length;
+	if (first) {
 		memcpy(w->top, w->real, w->length + 1);
 		w->top_length = w->length ? w->length : 1;
 	}
 	bool beneath = w->top[0] && strncmp(w->real, w->top, w->top_length) == 0 &&
 		       w->real[w->top_length] == '/';
 	if (beneath) {
-		step_into(w, w->top_length);
+		step_into(w, w->top_length, w->holds);
 		for (size_t i = w->top_length + 1; i < w->length; i++)
 			if (w->real[i] == '/')
-				step_into(w, i);
+				step_into(w, i, false);
 	}
-	step_into(w, w->length);
+	step_into(w, w->length, first && w->holds);
 }
 
 /* Puts a link's target in place of its name. 0, or -1 when that cannot be followed. */
@@ -165,7 +169,7 @@ static int step(struct walk *w, const char *name, size_t length, unsigned *links
 	if (!S_ISDIR(s.st_mode))
 		return 0;
 	if (w->here)
-		step_into(w, w->length);
+		step_into(w, w->length, false);
 	else if (w->quiet && --w->quiet == 0)
 		begin_way(w);
 	return more;
@@ -244,6 +248,7 @@ void depend_add(struct depend *d, struct watch *watch, const char *root, const c
 		memcpy(w.rest + root_length + 1, path, path_length + 1);
 		unsigned count = components(root);
 		w.quiet = count ? count - 1 : 0;
+		w.holds = count > 0 && !strstr(root, "/."); /* `.` and `..` name no child of it */
 		walk_all(&w);
 		if (!w.disturbed || try == TRIES)
 			break;

@@ -19,16 +19,14 @@
 #include "base/table.h"
 #include "io/remote.h"
 
-/* Written is told at the write and at the close: a shared mapping shows only at the latter. */
-#define WATCH_MASK                                                                                 \
-	(IN_MODIFY | IN_ATTRIB | IN_CLOSE_WRITE | IN_MOVED_FROM | IN_MOVED_TO | IN_CREATE |        \
-		IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_EXCL_UNLINK)
 /* A name stands for something else now. */
 #define NAME_CHANGED (IN_MOVED_FROM | IN_MOVED_TO | IN_CREATE | IN_DELETE)
-/* A name that may have been a link, by which others beneath were reached. */
-#define LINK_CHANGED (IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE)
+#define OF_NAMES                                                                                   \
+	(NAME_CHANGED | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_EXCL_UNLINK)
+/* Written is told at the write and at the close: a shared mapping shows only at the latter. */
+#define OF_FILES  (OF_NAMES | IN_MODIFY | IN_CLOSE_WRITE)
 /* The watched directory itself has left its path. */
-#define SELF_GONE    (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED)
+#define SELF_GONE (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED)
 
 #define READ_SIZE 16384
 #define ATTEMPTS  16 /* to add a watch while events come in */
@@ -38,6 +36,7 @@ struct node {
 	struct table_entry by_number;
 	struct link objects;
 	int number;
+	bool files; /* what is written into its files is told as well */
 };
 
 /* A path. Alive objects are in the table of paths and in their node; dead ones only wait for their last hold. */
@@ -211,10 +210,8 @@ static void visit_all(struct table_entry *entry, void *list)
 /* Something happened to a name in a directory. */
 static void take_name(struct private *w, struct node *node, const struct inotify_event *event)
 {
-	struct link named, others;
+	struct link named;
 	list_init(&named);
-	list_init(&others);
-	bool link_changed = (event->mask & LINK_CHANGED) && !(event->mask & IN_ISDIR);
 	list_each (link, &node->objects) {
 		struct object *object = container_of(link, struct object, of_node);
 		rise(object);
@@ -222,15 +219,12 @@ static void take_name(struct private *w, struct node *node, const struct inotify
 			struct object *child = container_of(below, struct edge, of_parent)->child;
 			if (leads_to(object, child, event->name))
 				doom(&named, child);
-			else if (link_changed)
-				doom(&others, child);
 		}
 	}
 	if (event->mask & NAME_CHANGED)
 		kill_all(w, &named);
 	else
 		rise_all(&named);
-	rise_all(&others);
 }
 
 static void take_event(struct private *w, const struct inotify_event *event)
@@ -416,8 +410,8 @@ static void tell_limit(struct private *w, const char *path)
 		path);
 }
 
-/* With the lock held, and a watch that is still good. */
-static struct object *add_object(struct private *w, const char *path, size_t length, int number)
+/* With the lock held, of a watch that is still good. */
+static struct node *find_or_add_node(struct private *w, int number, bool files)
 {
 	struct node *node = find_node(w, number);
 	if (!node) {
@@ -426,6 +420,13 @@ static struct object *add_object(struct private *w, const char *path, size_t len
 		list_init(&node->objects);
 		table_add(&w->nodes, &node->by_number, number_hash(number));
 	}
+	node->files |= files;
+	return node;
+}
+
+static struct object *add_object(
+	struct private *w, const char *path, size_t length, struct node *node)
+{
 	struct object *object = must_zalloc(sizeof(*object) + length + 1);
 	atomic_init(&object->watched.generation, 1);
 	list_init(&object->parents);
@@ -443,19 +444,21 @@ static struct object *add_object(struct private *w, const char *path, size_t len
  * drain. What was drained or given up meanwhile may have been about the new watch, which is then asked for again.
  * Whatever the path leads to later is told by an event that is still in the queue. NULL: it cannot be watched, or, with *gone, is not what
  * it was. */
-static struct object *find_or_add(
-	struct private *w, const struct object *above, const char *path, size_t length, bool *gone)
+static struct object *find_or_add(struct private *w, const struct object *above, const char *path,
+	size_t length, bool files, bool *gone)
 {
 	*gone = true;
 	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
 		if (above && above->dead)
 			return NULL;
 		struct object *object = find_object(w, path, length);
-		if (object)
+		if (object && (object->node->files || !files))
 			return object;
 		uint64_t version = w->version;
 		pthread_mutex_unlock(&w->lock);
-		int number = inotify_add_watch(w->fd, length ? path : "/", WATCH_MASK);
+		/* IN_MASK_ADD: by another path it may be watched for more */
+		int number = inotify_add_watch(
+			w->fd, length ? path : "/", (files ? OF_FILES : OF_NAMES) | IN_MASK_ADD);
 		int error = errno;
 		pthread_mutex_lock(&w->lock);
 		if (number < 0) {
@@ -464,15 +467,19 @@ static struct object *find_or_add(
 			*gone = error == ENOENT || error == ENOTDIR;
 			return NULL;
 		}
-		if (w->version == version && !find_object(w, path, length))
-			return add_object(w, path, length, number);
+		object = find_object(w, path, length);
+		if (w->version == version && (!object || object->node->number == number)) {
+			struct node *node = find_or_add_node(w, number, files);
+			return object ? object : add_object(w, path, length, node);
+		}
 		if (!find_node(w, number))
 			remove_watch(w, number);
 	}
 	return NULL;
 }
 
-struct watched *watch_directory(struct watch *watch, struct watched *parent, const char *path)
+static struct watched *ask(
+	struct watch *watch, struct watched *parent, const char *path, bool files)
 {
 	bool gone;
 	if (parent == &vanished)
@@ -493,7 +500,7 @@ struct watched *watch_directory(struct watch *watch, struct watched *parent, con
 	struct private *w = private_of(watch);
 	struct object *above = parent ? container_of(parent, struct object, watched) : NULL;
 	pthread_mutex_lock(&w->lock);
-	struct object *object = find_or_add(w, above, clean, length, &gone);
+	struct object *object = find_or_add(w, above, clean, length, files, &gone);
 	if (object) {
 		object->holds++;
 		if (above)
@@ -501,6 +508,16 @@ struct watched *watch_directory(struct watch *watch, struct watched *parent, con
 	}
 	pthread_mutex_unlock(&w->lock);
 	return object ? &object->watched : gone ? &vanished : &unwatched;
+}
+
+struct watched *watch_directory(struct watch *watch, struct watched *parent, const char *path)
+{
+	return ask(watch, parent, path, true);
+}
+
+struct watched *watch_names(struct watch *watch, struct watched *parent, const char *path)
+{
+	return ask(watch, parent, path, false);
 }
 
 bool watch_cannot(const struct watched *watched)

@@ -20,7 +20,7 @@ struct watch {
 /* A directory that is watched. Shared by the threads; lives as long as somebody holds it, and while the watch lives. */
 struct watched {
 	/* Rises when something changed in the directory, or when in one of its ancestors, up to the top one that is watched, something
-	 * changed that may lead here: a name that leads here, rights, any name that may have been a link. 0: cannot be watched (limit, network file system), or not any more (it was moved, deleted or replaced, or
+	 * changed that leads here: a name, rights. 0: cannot be watched (limit, network file system), or not any more (it was moved, deleted or replaced, or
 	 * events were lost): check by time instead, and ask for the path anew when checking. Once 0 it stays 0. */
 	_Atomic uint32_t generation;
 };
@@ -38,6 +38,9 @@ void watch_detach(struct watch *watch, struct loop *loop);
  * What is reached through a directory that is not watched is not watched either. Parents come first, and the generation is read before
  * the file is looked at: then no change is missed. */
 struct watched *watch_directory(struct watch *watch, struct watched *parent, const char *path);
+/* Likewise, where only what stands in it counts, and rights: the directory that holds a root may hold a database as well, whose every
+ * write would wake all loops. What is written into its files counts from when it is asked for by watch_directory. */
+struct watched *watch_names(struct watch *watch, struct watched *parent, const char *path);
 /* Of one whose generation is 0: could it not be watched at all? Else it was, but is not any more what its path leads to. */
 bool watch_cannot(const struct watched *watched);
 /* Gives one hold back; may free it. From any thread; takes the lock. */

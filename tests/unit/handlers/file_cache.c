@@ -32,6 +32,28 @@ static void known_is_at_once(void **state)
 	assert_true(site_at_once("/.hidden"));
 }
 
+/* An application's database stands beside the root: its files come, are written and go, and nothing is looked at anew. */
+static void what_happens_beside_the_root(void **state)
+{
+	(void)state;
+	site_write("www/page.html", "one", 3);
+	struct timespec old[2] = {{1000000000, 0}, {1000000000, 0}};
+	assert_int_equal(utimensat(AT_FDCWD, site_path("www/page.html"), old, 0), 0);
+	site_write("db", "x", 1);
+	site_start("root: www", true);
+	site_get("/page.html", 200, "one");
+	for (int i = 0; i < 3; i++) {
+		site_write("db-journal", "x", 1);
+		site_write("db", "xyz", 3);
+		site_remove("db-journal");
+		site_write("new", "x", 1);
+		site_rename("new", "db");
+		assert_true(site_at_once("/page.html"));
+	}
+	site_rename("www", "old");
+	site_get("/page.html", 404, NULL);
+}
+
 /* A file is replaced, written, removed and made again: each is seen by the very next request. */
 static void changes_are_seen(void **state)
 {
@@ -445,6 +467,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		SITE_TEST(known_is_at_once),
+		SITE_TEST(what_happens_beside_the_root),
 		SITE_TEST(changes_are_seen),
 		SITE_TEST(quick_writes_are_seen),
 		SITE_TEST(missing_folders_appear),

@@ -82,8 +82,9 @@ static void siblings_do_not_matter(void **state)
 	watch_release(watch, top);
 }
 
-/* A name that goes or is replaced may have been a link by which one came: those beneath rise, and stay valid. */
-static void replaced_links_raise_what_is_beneath(void **state)
+/* Names that come, go and are replaced beside those that lead here do not disturb what stands beneath, files and links alike: a database
+ * makes and removes its journal with each transaction. Whoever came through a link watches the directory that holds it. */
+static void other_names_do_not_matter(void **state)
 {
 	(void)state;
 	make("v1");
@@ -92,18 +93,61 @@ static void replaced_links_raise_what_is_beneath(void **state)
 	struct watched *top = watch_directory(watch, NULL, root);
 	struct watched *v1 = watch_directory(watch, top, in_root("v1"));
 	struct watched *img = watch_directory(watch, v1, in_root("v1/img"));
-	uint32_t before = now(img), after;
+	uint32_t before = now(img), of_v1 = now(v1), of_top = now(top), after;
+	put("journal", "x");
+	assert_int_equal(unlink(in_root("journal")), 0);
+	assert_int_not_equal(after = now(top), of_top);
 	assert_int_equal(symlink("v2", in_root("next")), 0);
-	assert_int_equal(now(img), before);
 	assert_int_equal(rename(in_root("next"), in_root("now")), 0);
-	assert_int_not_equal(after = now(img), before);
-	assert_true(after != 0);
+	assert_int_not_equal(now(top), after);
 	assert_int_equal(unlink(in_root("now")), 0);
-	assert_int_not_equal(now(img), after);
-	assert_true(now(img) != 0);
+	assert_int_equal(now(img), before);
+	assert_int_equal(now(v1), of_v1);
 	watch_release(watch, img);
 	watch_release(watch, v1);
 	watch_release(watch, top);
+}
+
+/* Of a directory that is watched for its names what is written into its files does not count, before it is asked for. */
+static void names_alone(void **state)
+{
+	(void)state;
+	make("a");
+	put("db", "x");
+	int fd = open(in_root("db"), O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	struct watched *top = watch_names(watch, NULL, root);
+	struct watched *a = watch_directory(watch, top, in_root("a"));
+	uint32_t of_top = now(top), of_a = now(a);
+	assert_int_equal(write(fd, "text", 4), 4);
+	assert_int_equal(ftruncate(fd, 2), 0);
+	assert_int_equal(now(top), of_top);
+	put("a/f", "x"); /* in what is watched as a whole it does */
+	assert_int_not_equal(now(a), of_a);
+	put("new", "x");
+	assert_int_not_equal(now(top), of_top);
+	assert_int_equal(rename(in_root("a"), in_root("b")), 0);
+	assert_int_equal(now(a), 0);
+	assert_int_equal(watch_count(watch), 1);
+
+	struct watched *files = watch_directory(watch, NULL, root);
+	assert_ptr_equal(files, top);
+	of_top = now(top);
+	assert_int_equal(write(fd, "text", 4), 4);
+	assert_int_not_equal(now(top), of_top);
+	/* who asks for less takes nothing away from others, by another path of the same directory either */
+	assert_int_equal(symlink(".", in_root("self")), 0);
+	struct watched *again = watch_names(watch, NULL, root);
+	struct watched *alias = watch_names(watch, NULL, in_root("self"));
+	assert_ptr_equal(again, top);
+	of_top = now(top);
+	assert_int_equal(write(fd, "text", 4), 4);
+	assert_int_not_equal(now(top), of_top);
+	close(fd);
+	struct watched *all[] = {a, top, files, again, alias};
+	for (size_t i = 0; i < COUNT_OF(all); i++)
+		watch_release(watch, all[i]);
+	assert_int_equal(watch_count(watch), 0);
 }
 
 /* Rights of an ancestor decide about all beneath: they rise, and stay valid. */
@@ -325,7 +369,8 @@ int main(void)
 		EACH(changes_in_the_directory_show),
 		EACH(same_path_is_the_same_object),
 		EACH(siblings_do_not_matter),
-		EACH(replaced_links_raise_what_is_beneath),
+		EACH(other_names_do_not_matter),
+		EACH(names_alone),
 		EACH(rights_of_ancestors_matter),
 		EACH(moved_directories_end),
 		EACH(moved_directory_can_be_watched_anew),
