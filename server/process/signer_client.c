@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* One call is one packet to the signer and one back. An answer that comes too late is told by its number and dropped. */
+/* One call is one packet to the signer and one back. An answer that comes too late is told by its number and dropped. What a signer that
+ * dies leaves unanswered, and what finds nobody there, is asked of its successor. */
 #include "process/signer_client.h"
 
 #include <errno.h>
@@ -28,7 +29,9 @@ struct end {
 	bool owed;      /* the last request has no answer yet */
 	bool told;      /* that this takes too long */
 	uint64_t since; /* ms */
-	unsigned seen;  /* of `renewed` */
+	/* A thread's own end: how long it has waited for successors, ms; a tenth of what passes is taken off again. */
+	uint64_t waited, waited_at;
+	unsigned seen; /* of `renewed` */
 	atomic_uint renewed;
 } __attribute__((aligned(64)));
 
@@ -89,10 +92,7 @@ static ssize_t receive(int fd, struct reply *reply, int flags)
 	return length;
 }
 
-static const char *gone(void)
-{
-	return "the signer is gone";
-}
+static const char gone[] = "the signer is gone";
 
 /* While an answer is missing nothing else is asked: a thread that waited once does not wait again until that has come. NULL: it may
  * ask. */
@@ -107,7 +107,7 @@ static const char *settle(struct signer_client *client, struct end *end, struct 
 		if (length < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 			break;
 		if (length <= 0)
-			return gone();
+			return gone;
 		end->owed = reply->answer.sequence != end->sequence;
 	}
 	if (!end->owed)
@@ -131,7 +131,7 @@ static const char *ask(struct signer_client *client, struct end *end,
 		return why;
 	request->sequence = ++end->sequence;
 	if (sendmsg(end->fd, &message, MSG_NOSIGNAL) < 0)
-		return errno == EAGAIN ? "the signer does not listen" : gone();
+		return errno == EAGAIN ? "the signer does not listen" : gone;
 	struct pollfd one = {.fd = end->fd, .events = POLLIN};
 	ssize_t length = 1;
 	if (wait_ms > SIGNER_WAIT_MS && poll(&one, 1, wait_ms) == 0)
@@ -145,14 +145,47 @@ static const char *ask(struct signer_client *client, struct end *end,
 		return reply->answer.failed ? reply->bytes : NULL;
 	}
 	if (length == 0 || (errno != EAGAIN && errno != EWOULDBLOCK))
-		return gone();
+		return gone;
 	end->owed = true;
 	end->told = false;
 	end->since = now_ms() - SIGNER_WAIT_MS;
 	return "the signer does not answer in time";
 }
 
+/* The supervisor is about to start another one: then the descriptor leads to that (worker_helper_again). Where one after another dies,
+ * connections that need no signature must not suffer from it: false when this thread has waited enough of late. */
+static bool await_successor(struct end *end)
+{
+	static const struct timespec turn = {.tv_nsec = 1000000};
+	uint64_t now = now_ms(), paid = (now - end->waited_at) / 10;
+	end->waited = paid < end->waited ? end->waited - paid : 0;
+	end->waited_at = now;
+	if (end->waited >= SIGNER_WAIT_MS)
+		return false;
+	nanosleep(&turn, NULL);
+	end->waited_at = now_ms();
+	end->waited += end->waited_at - now;
+	return true;
+}
+
 /* --- Signing. --- */
+
+/* As ask. */
+static const char *ask_signature(struct signer_client *client, struct signer_request *request,
+	struct slice bytes, struct reply *reply)
+{
+	const char *why;
+	if (mine.client == client) {
+		do
+			why = ask(client, mine.end, request, bytes, reply, SIGNER_WAIT_MS);
+		while (why == gone && await_successor(mine.end));
+		return why;
+	}
+	pthread_mutex_lock(&client->lock);
+	why = ask(client, &client->ends[0], request, bytes, reply, SIGNER_WAIT_MS);
+	pthread_mutex_unlock(&client->lock);
+	return why;
+}
 
 static int sign(struct signer_key *key, enum signer_operation operation,
 	gnutls_sign_algorithm_t algorithm, const gnutls_datum_t *data, gnutls_datum_t *signature)
@@ -162,17 +195,11 @@ static int sign(struct signer_key *key, enum signer_operation operation,
 		.operation = operation, .key = key->facts.key, .algorithm = algorithm};
 	struct slice bytes = {(const char *)data->data, data->size};
 	struct reply reply;
-	bool own = mine.client == client;
 	if (bytes.len > SIGNER_BYTES_MAX)
 		return GNUTLS_E_PK_SIGN_FAILED;
-	if (!own)
-		pthread_mutex_lock(&client->lock);
-	const char *why = ask(
-		client, own ? mine.end : &client->ends[0], &request, bytes, &reply, SIGNER_WAIT_MS);
-	if (!own)
-		pthread_mutex_unlock(&client->lock);
+	const char *why = ask_signature(client, &request, bytes, &reply);
 	if (why) {
-		if (own && mine.counters)
+		if (mine.client == client && mine.counters)
 			counter_add(mine.counters, COUNTER_SIGNATURES_FAILED, 1);
 		log_at(NULL, LOG_LEVEL_ERROR, LOG_TLS, "a signature cannot be had: %s", why);
 		return GNUTLS_E_PK_SIGN_FAILED;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Keys as a worker has them: numbers, for which the signer signs. The library calls back in the middle of a handshake and cannot be told to
  * come again, so the thread waits: usually for less time than signing takes, at most SIGNER_WAIT_MS, and as long as an answer is
- * missing not a second time. Then the handshake fails; all else goes on. */
+ * missing not a second time. Then the handshake fails; all else goes on. For the successor of a signer that has died, which is there some ms
+ * later, a thread that has an end of its own waits as well: as long, and of its time altogether no more than a tenth. */
 #ifndef WEIR_PROCESS_SIGNER_CLIENT_H
 #define WEIR_PROCESS_SIGNER_CLIENT_H
 

@@ -297,9 +297,11 @@ def test_it_is_killed_under_handshakes(start):
     for one in threads:
         one.start()
     try:
-        for _ in range(5):
+        for turn in range(5):
             before = len(served)
             wait_for(lambda: len(served) > before + 20, 30, "handshakes")
+            if turn == 1:  # nobody notices that one of them is gone; where one after another dies they may
+                assert not failed
             old = signer(server)
             os.kill(old, signal.SIGKILL)
             wait_for(lambda: [pid for pid in helpers(server.pid) if pid != old], 30, "another signer")

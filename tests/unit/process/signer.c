@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The signer and its client (process/signer.h): a real one in a process of its own, with a supervisor that is played here. */
+/* The signer and its client (process/signer.h). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,7 +7,6 @@
 
 #include <cmocka.h>
 
-#include <errno.h>
 #include <fcntl.h>
 #include <gnutls/crypto.h>
 #include <poll.h>
@@ -17,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,195 +23,8 @@
 #include "base/check.h"
 #include "base/counters.h"
 #include "base/log.h"
-#include "process/channel.h"
-#include "process/helper_self.h"
 #include "process/signer.h"
-#include "process/signer_client.h"
-
-#define ENDS 3
-
-/* One signer, and what the supervisor holds for it. */
-struct stage {
-	pid_t pid;
-	int channel;
-	int near[ENDS];
-	int keepsake; /* -1: none */
-	char *paths[16];
-	pthread_t supervisor;
-	atomic_uint locked;
-	unsigned registered_late;
-	struct signer_client *client;
-	struct tls_keys *keys;
-	atomic_uint stuck;
-};
-
-static struct stage stage;
-static char folder[256];
-
-/* --- The supervisor. --- */
-
-static void answer_file(unsigned number)
-{
-	struct channel_file file = {.number = number};
-	int fd = stage.paths[number] ? open(stage.paths[number], O_RDONLY | O_CLOEXEC) : -1;
-	file.error = fd < 0 ? errno : 0;
-	channel_send(stage.channel, CHANNEL_FILE, &file, sizeof(file), NULL, 0, &fd, fd >= 0, true);
-	if (fd >= 0)
-		close(fd);
-}
-
-static void obey(struct channel_message *message)
-{
-	struct channel_register entry;
-	struct channel_count number;
-	switch (message->type) {
-	case CHANNEL_WANT_KEEPSAKE:
-		check(strcmp(message->payload, "signer") == 0);
-		channel_send(stage.channel, CHANNEL_KEEPSAKE, NULL, 0, NULL, 0, &stage.keepsake,
-			stage.keepsake >= 0, true);
-		break;
-	case CHANNEL_KEEP_KEEPSAKE:
-		if (stage.keepsake >= 0)
-			close(stage.keepsake);
-		stage.keepsake = channel_take(message, 0);
-		break;
-	case CHANNEL_REGISTER:
-		check(channel_head(message, &entry, sizeof(entry)) == 0 && entry.number < 16);
-		check(entry.role == FILE_KEY && entry.flags == O_RDONLY);
-		stage.registered_late += atomic_load(&stage.locked);
-		free(stage.paths[entry.number]);
-		stage.paths[entry.number] = must_strdup(message->payload + sizeof(entry));
-		break;
-	case CHANNEL_OPEN:
-		check(channel_head(message, &number, sizeof(number)) == 0 && number.count < 16);
-		answer_file(number.count);
-		break;
-	case CHANNEL_LOCKED:
-		atomic_store(&stage.locked, 1);
-		break;
-	default:
-		check(false);
-	}
-}
-
-static void *supervise(void *nothing)
-{
-	struct channel_message *message = must_alloc(sizeof(*message));
-	while (channel_receive(stage.channel, message, true) == 1) {
-		obey(message);
-		channel_drop(message);
-	}
-	free(message);
-	return nothing;
-}
-
-static void begin(enum start_kind kind, bool again)
-{
-	struct channel_helper_hello hello = {
-		.want = {.kind = HELPER_SIGNER, .ends = ENDS, .log_level = 2, .uid = (uint32_t)-1},
-		.start_kind = (uint32_t)kind,
-		.again = again};
-	struct channel_ends ends = {HELPER_SIGNER, 0};
-	int pair[2], far[ENDS];
-	assert_int_equal(channel_pair(pair), 0);
-	for (unsigned i = 0; i < ENDS; i++) {
-		int two[2];
-		assert_int_equal(channel_pair(two), 0);
-		stage.near[i] = two[0];
-		far[i] = two[1];
-	}
-	channel_send(pair[0], CHANNEL_HELPER_HELLO, &hello, sizeof(hello), NULL, 0, NULL, 0, true);
-	channel_send(pair[0], CHANNEL_ENDS, &ends, sizeof(ends), NULL, 0, far, ENDS, true);
-	atomic_store(&stage.locked, 0);
-	stage.pid = fork();
-	if (stage.pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		int channel = fcntl(pair[1], F_DUPFD, 100), log = fcntl(2, F_DUPFD, 100);
-		dup2(channel, WORKER_CHANNEL);
-		dup2(log, HELPER_LOG);
-		closefrom(HELPER_LOG + 1);
-		_exit(signer_run());
-	}
-	stage.channel = pair[0];
-	close(pair[1]);
-	for (unsigned i = 0; i < ENDS; i++)
-		close(far[i]);
-	assert_int_equal(pthread_create(&stage.supervisor, NULL, supervise, NULL), 0);
-}
-
-static int reap(void)
-{
-	int status;
-	assert_int_equal(waitpid(stage.pid, &status, 0), stage.pid);
-	pthread_join(stage.supervisor, NULL);
-	close(stage.channel);
-	return status;
-}
-
-static void on_stuck(void *context)
-{
-	(void)context;
-	atomic_fetch_add(&stage.stuck, 1);
-}
-
-static void connect_client(void)
-{
-	stage.client = signer_client_new(stage.near, ENDS, on_stuck, NULL);
-	stage.keys = signer_client_keys(stage.client);
-}
-
-/* The signer dies and another takes its place, which the client is told of as by a worker. */
-static void renew(void)
-{
-	int old[ENDS];
-	memcpy(old, stage.near, sizeof(old));
-	kill(stage.pid, SIGKILL);
-	reap();
-	begin(START_CRASH, true);
-	for (unsigned i = 0; i < ENDS; i++) {
-		signer_client_renewed(stage.client, i, stage.near[i]);
-		assert_true(dup3(stage.near[i], old[i], O_CLOEXEC) >= 0);
-		close(stage.near[i]);
-		stage.near[i] = old[i];
-	}
-}
-
-static void end(void)
-{
-	for (unsigned i = 0; i < ENDS; i++)
-		close(stage.near[i]);
-	int status = reap();
-	assert_true(WIFEXITED(status));
-	assert_int_equal(WEXITSTATUS(status), 0);
-	signer_client_free(stage.client);
-	stage.client = NULL;
-}
-
-static int set_up(void **state)
-{
-	(void)state;
-	stage.keepsake = -1;
-	stage.registered_late = 0;
-	atomic_store(&stage.stuck, 0);
-	made_folder(folder);
-	begin(START_FRESH, false);
-	connect_client();
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	end();
-	if (stage.keepsake >= 0)
-		close(stage.keepsake);
-	for (unsigned i = 0; i < COUNT_OF(stage.paths); i++) {
-		free(stage.paths[i]);
-		stage.paths[i] = NULL;
-	}
-	made_remove(folder);
-	return 0;
-}
+#include "signer_world.h"
 
 /* --- Keys. --- */
 
@@ -378,7 +189,7 @@ static void test_a_fresh_key_comes_with_its_public_key(void **state)
 	gnutls_free(signature.data);
 	/* also from its successor's hands */
 	assert_int_equal(signer_client_go(stage.client), 0);
-	renew();
+	world_renew();
 	assert_int_equal(
 		gnutls_privkey_sign_data2(key, GNUTLS_SIGN_ECDSA_SHA256, 0, &data, &signature), 0);
 	gnutls_free(signature.data);
@@ -408,7 +219,7 @@ static void test_a_file_is_read_again(void **state)
 	assert_null(load_again("a"));
 	assert_true(signs(new, &second, GNUTLS_SIGN_ECDSA_SHA256));
 	/* and after it died */
-	renew();
+	world_renew();
 	assert_true(signs(new, &second, GNUTLS_SIGN_ECDSA_SHA256));
 	assert_true(signs(old, &first, GNUTLS_SIGN_ECDSA_SHA256));
 	made_save(folder, "a", &second);
@@ -436,7 +247,7 @@ static void test_no_other_file_is_read_later(void **state)
 	gnutls_privkey_deinit(load_again("much later"));
 	made_save(folder, "other", &made);
 	assert_true(refuses("other", "not named"));
-	renew();
+	world_renew();
 	gnutls_privkey_deinit(load_again("much later"));
 	assert_true(refuses("other", "not named"));
 	assert_int_equal(stage.registered_late, 0);
@@ -469,12 +280,12 @@ static void test_after_a_crash_of_the_worker_the_first_keys_are_back(void **stat
 	gnutls_privkey_t key = load(&first, &ecdsa, "a");
 	assert_int_equal(signer_client_go(stage.client), 0);
 	gnutls_privkey_deinit(key);
-	end();
+	world_end();
 	/* what the supervisor has kept is what there was; the file is another one */
 	made_make(&second, &ecdsa);
 	made_save(folder, "a", &second);
-	begin(START_CRASH, false);
-	connect_client();
+	world_begin(START_CRASH, false);
+	world_connect();
 	for (int i = 0; i < 2; i++) {
 		key = load_again("a");
 		assert_true(signs(key, &first, GNUTLS_SIGN_ECDSA_SHA256));
@@ -500,7 +311,7 @@ static void test_a_signer_that_is_gone_fails_at_once(void **state)
 	assert_int_equal(waitid(P_PID, (id_t)stage.pid, NULL, WEXITED | WNOWAIT), 0);
 	for (int i = 0; i < 100; i++)
 		assert_false(signs(key, &made, GNUTLS_SIGN_ECDSA_SHA256));
-	renew();
+	world_renew();
 	assert_true(signs(key, &made, GNUTLS_SIGN_ECDSA_SHA256));
 	gnutls_privkey_deinit(key);
 	made_free(&made);
@@ -529,6 +340,7 @@ static void test_late_answers_are_dropped(void **state)
 
 struct hand {
 	pthread_t thread;
+	atomic_bool asks;
 	unsigned end; /* 0: none of its own */
 	gnutls_privkey_t key;
 	const struct made *made;
@@ -576,7 +388,69 @@ static void test_many_threads_sign(void **state)
 	made_free(&made);
 }
 
-#define CASE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+static void *sign_once(void *argument)
+{
+	struct hand *hand = argument;
+	signer_client_thread(stage.client, hand->end, &hand->counters);
+	atomic_store(&hand->asks, true);
+	hand->good = signs(hand->key, hand->made, GNUTLS_SIGN_ECDSA_SHA256);
+	return NULL;
+}
+
+/* What is under way when the signer dies, and what is asked before there is another one. */
+static void test_a_successor_is_asked_again(void **state)
+{
+	struct made made;
+	(void)state;
+	gnutls_privkey_t key = load(&made, &ecdsa, "a");
+	assert_int_equal(signer_client_go(stage.client), 0);
+	for (int early = 0; early < 2; early++) {
+		struct hand hand = {.end = 1, .key = key, .made = &made};
+		kill(stage.pid, early ? SIGSTOP : SIGKILL);
+		assert_int_equal(
+			waitid(P_PID, (id_t)stage.pid, NULL, WEXITED | WSTOPPED | WNOWAIT), 0);
+		pthread_create(&hand.thread, NULL, sign_once, &hand);
+		while (!atomic_load(&hand.asks))
+			poll(NULL, 0, 1);
+		world_renew();
+		pthread_join(hand.thread, NULL);
+		assert_int_equal(hand.good, 1);
+		assert_int_equal(counter_read(&hand.counters, COUNTER_SIGNATURES_FAILED), 0);
+	}
+	gnutls_privkey_deinit(key);
+	made_free(&made);
+}
+
+static void *sign_in_vain(void *argument)
+{
+	struct hand *hand = argument;
+	signer_client_thread(stage.client, hand->end, &hand->counters);
+	for (int i = 0; i < 200; i++)
+		hand->good += signs(hand->key, hand->made, GNUTLS_SIGN_ECDSA_SHA256);
+	return NULL;
+}
+
+/* Where none comes a thread has other things to do: it waits once, and not for each of these. */
+static void test_a_successor_is_not_waited_for_again_and_again(void **state)
+{
+	struct made made;
+	(void)state;
+	gnutls_privkey_t key = load(&made, &ecdsa, "a");
+	assert_int_equal(signer_client_go(stage.client), 0);
+	struct hand hand = {.end = 1, .key = key, .made = &made};
+	kill(stage.pid, SIGKILL);
+	assert_int_equal(waitid(P_PID, (id_t)stage.pid, NULL, WEXITED | WNOWAIT), 0);
+	pthread_create(&hand.thread, NULL, sign_in_vain, &hand);
+	pthread_join(hand.thread, NULL);
+	assert_int_equal(hand.good, 0);
+	assert_int_equal(counter_read(&hand.counters, COUNTER_SIGNATURES_FAILED), 200);
+	world_renew();
+	assert_true(signs(key, &made, GNUTLS_SIGN_ECDSA_SHA256));
+	gnutls_privkey_deinit(key);
+	made_free(&made);
+}
+
+#define CASE(test) cmocka_unit_test_setup_teardown(test, world_set_up, world_tear_down)
 
 int main(void)
 {
@@ -590,6 +464,8 @@ int main(void)
 		CASE(test_a_file_that_changes_often),
 		CASE(test_after_a_crash_of_the_worker_the_first_keys_are_back),
 		CASE(test_a_signer_that_is_gone_fails_at_once),
+		CASE(test_a_successor_is_asked_again),
+		CASE(test_a_successor_is_not_waited_for_again_and_again),
 		CASE(test_late_answers_are_dropped),
 		CASE(test_many_threads_sign),
 	};
