@@ -7,7 +7,6 @@
 #include <sys/stat.h>
 
 #include "base/check.h"
-#include "base/table.h"
 #include "handlers/static/static.h"
 #include "io/disk.h"
 
@@ -127,26 +126,26 @@ const struct option_set static_options = {
 	.rows = rows,
 };
 
-static int check_root(struct load *load, const struct scope *scope, const struct file_root *root)
+/* Roots on one disk share the threads that one disk may have. */
+static int look_at_root(struct load *load, const struct snapshot *snapshot,
+	const struct scope *scope, struct file_root *root)
 {
+	const struct static_settings *site =
+		handler_scope_settings(snapshot, &scope->site->scope, &static_handler);
 	const struct node *node = node_member(scope->node, "root");
-	struct stat s;
-	if (!node) /* inherited: told where it is written */
+	dev_t device;
+	if (!node && site->root.path.ptr == root->path.ptr) { /* told where it is written */
+		root->lane = site->root.lane;
 		return 0;
-	if (stat(root->path.ptr, &s)) {
-		const char *fault = strerror(errno);
-		/* after a crash: better to come up and answer what can be answered */
-		if (load_is_replay(load)) {
-			load_warn(load, node, "the folder %s cannot be used: %s", root->path.ptr,
-				fault);
-			return 0;
-		}
-		return load_error(
-			load, node, "the folder %s cannot be used: %s", root->path.ptr, fault);
 	}
-	if (!S_ISDIR(s.st_mode))
+	int error = load_device(load, root->path, &device);
+	if (error == ENOTDIR)
 		return load_error(
 			load, node, "%s is no folder: \"root\" wants one", root->path.ptr);
+	if (error)
+		return load_error(load, node, "the folder %s cannot be used: %s", root->path.ptr,
+			strerror(error));
+	root->lane = disk_lane(device);
 	return 0;
 }
 
@@ -175,15 +174,6 @@ static const struct mime *shared_mime(struct snapshot *snapshot)
 	return first->root.mime ? first->root.mime : mime_system(&snapshot->arena);
 }
 
-/* Roots on one disk share the threads that one disk may have. */
-static unsigned lane_of(const struct file_root *root)
-{
-	struct stat s;
-	return stat(root->path.ptr, &s) == 0
-		       ? disk_lane(s.st_dev)
-		       : (unsigned)table_hash(root->path.ptr, root->path.len, 0);
-}
-
 int static_configure(
 	struct load *load, struct snapshot *snapshot, const struct scope *scope, void *settings)
 {
@@ -191,8 +181,7 @@ int static_configure(
 	s->root.mime = shared_mime(snapshot);
 	if (!s->root.path.ptr)
 		return 0;
-	s->root.lane = lane_of(&s->root);
-	int result = check_root(load, scope, &s->root);
+	int result = look_at_root(load, snapshot, scope, &s->root);
 	if (check_index(load, scope, &s->root.index))
 		result = -1;
 	return result ? -1 : 1;

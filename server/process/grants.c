@@ -3,10 +3,10 @@
 #include "process/grants.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "base/bytes.h"
+#include <sys/stat.h>
 
 /* Compares the first `length` octets of a path, as a path of its own, with an entry's. */
 static int compare(const char *path, size_t length, const char *entry)
@@ -35,13 +35,14 @@ static unsigned place(const struct grants *grants, const char *path, size_t leng
 	return low;
 }
 
-static void grant(struct grants *grants, const char *path, bool writable)
+/* The new entry, or NULL: it was there. */
+static struct granted *put(struct grants *grants, const char *path, bool writable)
 {
 	bool there;
 	unsigned at = place(grants, path, strlen(path), &there);
 	if (there) {
 		grants->list[at].writable |= writable;
-		return;
+		return NULL;
 	}
 	if (grants->count == grants->room) {
 		grants->room = grants->room ? grants->room * 2 : 16;
@@ -49,8 +50,19 @@ static void grant(struct grants *grants, const char *path, bool writable)
 	}
 	memmove(grants->list + at + 1, grants->list + at,
 		(grants->count - at) * sizeof(grants->list[0]));
-	grants->list[at] = (struct granted){must_strdup(path), writable};
+	grants->list[at] = (struct granted){.path = must_strdup(path), .writable = writable};
 	grants->count++;
+	return &grants->list[at];
+}
+
+static void grant(struct grants *grants, const char *path, bool writable)
+{
+	struct stat s;
+	struct granted *granted = put(grants, path, writable);
+	if (granted && stat(path, &s) == 0) {
+		granted->device = s.st_dev;
+		granted->inode = s.st_ino;
+	}
 }
 
 static void grant_folder_of(struct grants *grants, const char *path)
@@ -81,15 +93,78 @@ void grants_add_one(struct grants *grants, const char *path)
 	grant(grants, path, false);
 }
 
+bool granted_stands(const struct granted *granted)
+{
+	struct stat s;
+	return stat(granted->path, &s) == 0 && s.st_dev == granted->device &&
+	       s.st_ino == granted->inode;
+}
+
+static bool cover(const struct grants *grants, const char *path, bool standing)
+{
+	bool there;
+	unsigned at = place(grants, "/", 1, &there);
+	bool found = there && (!standing || granted_stands(&grants->list[at]));
+	for (size_t length = 1; !found && path[length - 1]; length++) {
+		if (path[length] != '/' && path[length] != 0)
+			continue;
+		at = place(grants, path, length, &there);
+		found = there && (!standing || granted_stands(&grants->list[at]));
+	}
+	return found;
+}
+
 bool grants_cover(const struct grants *grants, const char *path)
 {
-	bool there = false;
-	place(grants, "/", 1, &there);
-	for (size_t length = 1; !there && path[length - 1]; length++) {
-		if (path[length] == '/' || path[length] == 0)
-			place(grants, path, length, &there);
+	return cover(grants, path, false);
+}
+
+bool grants_hold(const struct grants *grants, const char *path)
+{
+	return cover(grants, path, true);
+}
+
+/* Each as "r DEVICE INODE PATH" or "w …" and a NUL; a NUL ends the list. */
+void grants_pack(const struct grants *grants, struct buffer *to)
+{
+	for (unsigned i = 0; i < grants->count; i++) {
+		const struct granted *one = &grants->list[i];
+		buffer_format(to, "%c %ju %ju ", one->writable ? 'w' : 'r', (uintmax_t)one->device,
+			(uintmax_t)one->inode);
+		buffer_append(to, one->path, strlen(one->path) + 1);
 	}
-	return there;
+	buffer_append(to, "", 1);
+}
+
+/* A text up to the NUL. */
+static int unpack_one(struct grants *grants, const char *text)
+{
+	uintmax_t device, inode;
+	char kind;
+	int length = 0;
+	if (sscanf(text, "%c %ju %ju %n", &kind, &device, &inode, &length) != 3 ||
+		(kind != 'r' && kind != 'w') || text[length] != '/')
+		return -1;
+	struct granted *granted = put(grants, text + length, kind == 'w');
+	if (granted) {
+		granted->device = (dev_t)device;
+		granted->inode = (ino_t)inode;
+	}
+	return 0;
+}
+
+int grants_unpack(struct grants *grants, struct slice *from)
+{
+	while (from->len > 0 && from->ptr[0]) {
+		size_t length = strnlen(from->ptr, from->len);
+		if (length == from->len || unpack_one(grants, from->ptr))
+			return -1;
+		*from = slice_from(*from, length + 1);
+	}
+	if (from->len == 0)
+		return -1;
+	*from = slice_from(*from, 1);
+	return 0;
 }
 
 void grants_clear(struct grants *grants)

@@ -10,6 +10,10 @@
 
 /* The configuration's text as the newest READY worker had read it: what a worker after a crash loads. */
 #define KEEPSAKE_CONFIGURATION "configuration"
+/* What is left open to that worker: grants and roots (process/grants.h), one behind the other. */
+#define KEEPSAKE_GRANTS        "grants"
+/* Likewise, as a ruleset of Landlock: the folders need not be looked up again, which may lie on a disk that hangs. */
+#define KEEPSAKE_RULESET       "ruleset"
 /* The counters of all workers (process/tally.h): written by all of them. */
 #define KEEPSAKE_COUNTERS      "counters"
 /* What is known of the certificates in use (process/certificates.h): written by the worker that serves. */

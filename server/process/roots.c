@@ -2,6 +2,7 @@
 /* Looks where roots lead. Looking is not opening: Landlock leaves it free, so that a worker sees what it cannot follow. */
 #include "process/roots.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,12 +12,15 @@
 
 #define LINKS_MAX 16 /* links that lead to links are followed as far as this */
 
-/* The folder of a path: everything before the last slash. */
+/* The folder of a path: everything before the last slash. `to` may be the path itself. */
 static void folder_of(const char *path, char to[PATH_MAX])
 {
 	const char *slash = strrchr(path, '/');
 	size_t length = slash && slash > path ? (size_t)(slash - path) : 1;
-	snprintf(to, PATH_MAX, "%.*s", (int)length, path);
+	if (length >= PATH_MAX)
+		length = PATH_MAX - 1;
+	memmove(to, path, length);
+	to[length] = 0;
 }
 
 /* Where the first `length` octets of the path lead by one link, or an empty text. */
@@ -68,12 +72,16 @@ void roots_visit(const char *path, roots_visit_fn *visit, void *context)
 	visit_path(path, 0, visit, context);
 }
 
+/* Where the folder has gone, the one above it: another may take its place. */
 static void watch_folder(void *context, const char *folder, const char *name)
 {
+	const uint32_t mask = IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_DELETE_SELF |
+			      IN_MOVE_SELF | IN_ONLYDIR;
+	char above[PATH_MAX];
 	(void)name;
-	inotify_add_watch(*(int *)context, folder,
-		IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_DELETE_SELF |
-			IN_MOVE_SELF | IN_ONLYDIR);
+	snprintf(above, sizeof(above), "%s", folder);
+	while (inotify_add_watch(*(int *)context, above, mask) < 0 && errno == ENOENT && above[1])
+		folder_of(above, above);
 }
 
 int roots_watch(const struct grants *roots)
@@ -92,14 +100,15 @@ static bool is_within(const char *path, const char *folder)
 	return strncmp(path, folder, length) == 0 && (path[length] == '/' || path[length] == 0);
 }
 
-/* By names, and where these are not enough by where they lead. */
+/* By names, and where these are not enough by where they lead. What was put in the place of a granted folder is not granted. */
 static bool is_granted(const char *path, const struct grants *granted)
 {
-	if (grants_cover(granted, path))
+	if (grants_hold(granted, path))
 		return true;
 	for (unsigned i = 0; i < granted->count; i++) {
+		const struct granted *one = &granted->list[i];
 		char real[PATH_MAX];
-		if (realpath(granted->list[i].path, real) && is_within(path, real))
+		if (realpath(one->path, real) && is_within(path, real) && granted_stands(one))
 			return true;
 	}
 	return false;

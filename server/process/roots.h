@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Roots that move: a link on the way to a root may come to lead where the sandbox does not reach. Only a new worker can follow. */
+/* Roots that move: a link on the way to a root may come to lead where the sandbox does not reach, or another folder may take the place of the
+ * one that holds it. Only a new worker can follow. All of it looks at disks, which may hang. */
 #ifndef WEIR_PROCESS_ROOTS_H
 #define WEIR_PROCESS_ROOTS_H
 
@@ -12,7 +13,7 @@ void roots_visit(const char *path, roots_visit_fn *visit, void *context);
 
 /* Watches the folders that hold links on the way to the roots, and the roots' own. Returns an inotify descriptor, or -1 with errno. */
 int roots_watch(const struct grants *roots);
-/* Something has happened there: takes the events, and tells whether a root now leads to a folder that is not among the granted. */
+/* Takes the events that came, and tells whether a root leads to what is not among the granted. */
 bool roots_moved(int watch, const struct grants *roots, const struct grants *granted);
 
 #endif

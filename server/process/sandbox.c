@@ -104,15 +104,13 @@ static int add_rule(int ruleset, const char *path, uint64_t allowed)
 	return result;
 }
 
-static int landlock(const struct grants *grants, long version)
+static int make_ruleset(const struct grants *grants, long version)
 {
 	if (version < 1)
 		return -1;
 	struct ruleset set = handled(version);
 	int ruleset = (int)syscall(LANDLOCK_CREATE, &set, ruleset_size(version), 0);
-	if (ruleset < 0)
-		return -1;
-	int result = 0;
+	int result = ruleset < 0 ? -1 : 0;
 	for (unsigned i = 0; i < grants->count && result == 0; i++) {
 		uint64_t allowed = FS_READ_FILE | FS_READ_DIR;
 		if (grants->list[i].writable)
@@ -121,9 +119,23 @@ static int landlock(const struct grants *grants, long version)
 		result = add_rule(ruleset, grants->list[i].path, allowed & set.fs);
 	}
 	if (result == 0)
-		result = (int)syscall(LANDLOCK_ENTER, ruleset, 0);
+		return ruleset;
 	int error = errno;
-	close(ruleset);
+	if (ruleset >= 0)
+		close(ruleset);
+	errno = error;
+	return -1;
+}
+
+static int landlock(const struct grants *grants, long version, int ruleset)
+{
+	int own = ruleset < 0 ? make_ruleset(grants, version) : -1;
+	if (ruleset < 0 && own < 0)
+		return -1;
+	int result = (int)syscall(LANDLOCK_ENTER, ruleset < 0 ? own : ruleset, 0);
+	int error = errno;
+	if (own >= 0)
+		close(own);
 	errno = error;
 	return result;
 }
@@ -191,11 +203,11 @@ static int lacking(enum sandbox_mode mode, const char *what, const char *why)
 	return 0;
 }
 
-static int landlock_enter(enum sandbox_mode mode, const struct grants *grants)
+static int landlock_enter(enum sandbox_mode mode, const struct grants *grants, int ruleset)
 {
 	char why[128];
 	long version = syscall(LANDLOCK_CREATE, NULL, 0, LANDLOCK_VERSION);
-	if (landlock(grants, version))
+	if (landlock(grants, version, ruleset))
 		return lacking(mode, "Landlock", strerror(errno));
 	if (!not_held_back(version))
 		return 0;
@@ -204,16 +216,34 @@ static int landlock_enter(enum sandbox_mode mode, const struct grants *grants)
 	return lacking(mode, "Landlock", why);
 }
 
-int sandbox_enter(enum sandbox_mode mode, enum sandbox_kind kind, const struct grants *grants)
+static bool is_wanted(enum sandbox_mode mode)
 {
-	if (mode == SANDBOX_OFF || (INSTRUMENTED && mode == SANDBOX_ON))
+	return mode != SANDBOX_OFF && !(INSTRUMENTED && mode == SANDBOX_ON);
+}
+
+int sandbox_ruleset(enum sandbox_mode mode, const struct grants *grants)
+{
+	return is_wanted(mode)
+		       ? make_ruleset(grants, syscall(LANDLOCK_CREATE, NULL, 0, LANDLOCK_VERSION))
+		       : -1;
+}
+
+int sandbox_enter_by(
+	enum sandbox_mode mode, enum sandbox_kind kind, const struct grants *grants, int ruleset)
+{
+	if (!is_wanted(mode))
 		return 0;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) &&
 		lacking(mode, "no_new_privs", strerror(errno)))
 		return -1;
-	if (landlock_enter(mode, grants))
+	if (landlock_enter(mode, grants, ruleset))
 		return -1;
 	if (seccomp_enter(kind, grants->local) && lacking(mode, "seccomp", strerror(errno)))
 		return -1;
 	return 0;
+}
+
+int sandbox_enter(enum sandbox_mode mode, enum sandbox_kind kind, const struct grants *grants)
+{
+	return sandbox_enter_by(mode, kind, grants, -1);
 }

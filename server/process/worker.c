@@ -15,7 +15,6 @@
 #include "io/disk.h"
 #include "io/watch.h"
 #include "process/begin.h"
-#include "process/roots.h"
 #include "process/worker_priv.h"
 
 #define LOOK_MS      30000 /* how often lost log lines are counted */
@@ -70,6 +69,7 @@ static void drain(struct worker *w, struct life *life, bool all, uint64_t ms, st
 	life->draining = true;
 	worker_acme_end(w);
 	worker_renewal_end(w);
+	worker_roots_end(w);
 	struct buffer copy = {0};
 	buffer_slice(&copy, removed);
 	w->crew.order = (struct drain_order){all, {copy.ptr, copy.len}};
@@ -118,15 +118,6 @@ static void count_lost_lines(struct worker *w)
 		tell_lost_lines(w, line_log_lost(w->crew.access));
 }
 
-static void look_at_roots(struct worker *w)
-{
-	if (!roots_moved(w->root_watch, &w->roots, &w->grants))
-		return;
-	log_info("a root has moved out of reach: asking for a reload");
-	if (channel_send(WORKER_CHANNEL, CHANNEL_RELOAD, NULL, 0, NULL, 0, NULL, 0, false))
-		log_error("the supervisor does not listen: %m");
-}
-
 /* The time to drain is over, or there was none. Idle connections are nobody's loss. */
 static void tell_cut(const struct worker *w)
 {
@@ -140,10 +131,9 @@ static void tell_cut(const struct worker *w)
 static void serve(struct worker *w)
 {
 	struct life life = {0};
-	struct pollfd polls[3] = {
+	struct pollfd polls[2] = {
 		{.fd = WORKER_CHANNEL, .events = POLLIN},
 		{.fd = w->crew.bell, .events = POLLIN},
-		{.fd = w->root_watch, .events = POLLIN},
 	};
 	for (;;) {
 		int timeout = LOOK_MS;
@@ -172,10 +162,6 @@ static void serve(struct worker *w)
 				/* it is gone, or will not wait for long */
 			}
 		}
-		if (polls[2].revents && !life.draining)
-			look_at_roots(w);
-		else if (polls[2].revents)
-			polls[2].fd = -1;
 		count_lost_lines(w);
 	}
 }
@@ -202,9 +188,10 @@ int worker_run(const struct program *program)
 	crew_listen(&w->crew);
 	worker_acme_begin(w);
 	worker_renewal_begin(w);
+	worker_roots_begin(w);
 	serve(w);
 	end(w);
-	if (!worker_renewal_join(w, DISK_STOP_MS))
-		_exit(0); /* libraries that it is in the middle of do not clean up after themselves */
+	if (!worker_renewal_join(w, DISK_STOP_MS) || !worker_roots_join(w, DISK_STOP_MS))
+		_exit(0); /* libraries that they are in the middle of do not clean up after themselves */
 	return 0;
 }

@@ -20,6 +20,7 @@ enum { WORKER_ERROR_LOG, WORKER_ACCESS_LOG, WORKER_FILE_COUNT };
 uint64_t worker_now(void);
 
 struct certificates;
+struct following;
 struct renewal;
 struct renewing;
 
@@ -43,7 +44,7 @@ struct worker {
 	struct account account;
 	struct grants grants;
 	struct grants roots; /* what the handlers named: looked at with the worker's rights */
-	int root_watch;      /* see roots.h; -1: none */
+	struct following *following; /* of the roots, on a thread; NULL: it is not needed */
 	struct crew crew;
 	struct tls_keys *keys;             /* who holds private keys */
 	struct renewing *renewing;         /* of certificates, on a thread; NULL: there are none */
@@ -99,6 +100,15 @@ void worker_renewal_file(struct worker *w);
 void worker_renewal_end(struct worker *w);
 /* After worker_renewal_end: waits for the thread's end. False: it hangs. */
 bool worker_renewal_join(struct worker *w, int ms);
+
+/* --- worker_roots.c --- */
+
+/* This worker serves: starts the thread that asks for a reload when a root leads where the sandbox does not reach. */
+void worker_roots_begin(struct worker *w);
+/* It is not to ask any more. May be called again. */
+void worker_roots_end(struct worker *w);
+/* After worker_roots_end: waits for the thread's end. False: it hangs. */
+bool worker_roots_join(struct worker *w, int ms);
 
 /* --- worker_acme.c --- */
 

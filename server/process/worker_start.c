@@ -19,7 +19,6 @@
 #include "process/keepsake.h"
 #include "process/magic.h"
 #include "process/registry.h"
-#include "process/roots.h"
 #include "process/worker_priv.h"
 
 #define DISK_THREADS 4
@@ -274,11 +273,9 @@ static void collect_grants(struct worker *w)
 	/* where names are resolved: both files are replaced while weir runs */
 	grants_add(&w->grants, "/etc/resolv.conf", false);
 	grants_add(&w->grants, "/etc/hosts", false);
-	w->grants.local =
-		w->program->has_local_backend && w->program->has_local_backend(w->snapshot);
 }
 
-/* A root that the worker may not read is an error where somebody starts it or asks for a reload. After a crash the rest is served. */
+/* A root that the worker may not read is an error where somebody starts it or asks for a reload. */
 static int look_at_roots(struct worker *w)
 {
 	int result = 0;
@@ -296,7 +293,7 @@ static int look_at_roots(struct worker *w)
 				path, w->account.name);
 		result = -1;
 	}
-	return w->hello.kind == START_CRASH ? 0 : result;
+	return result;
 }
 
 int worker_account(struct worker *w)
@@ -306,20 +303,70 @@ int worker_account(struct worker *w)
 	return account_find(w->snapshot->core.user.ptr, &w->account);
 }
 
-static int give_up_rights(struct worker *w)
+static int keep_grants(struct worker *w, int ruleset)
 {
-	if (worker_account(w))
+	struct buffer text = {0};
+	grants_pack(&w->grants, &text);
+	grants_pack(&w->roots, &text);
+	int fd = keepsake_make("weir-grants", (struct slice){text.ptr, text.len});
+	int result = worker_keep(w, KEEPSAKE_GRANTS, fd);
+	if (fd >= 0)
+		close(fd);
+	buffer_free(&text);
+	return result || ruleset < 0 ? result : worker_keep(w, KEEPSAKE_RULESET, ruleset);
+}
+
+/* What a worker that died had open is open to its successor, which looks nothing up: a disk may hang, and the rest is to be served. 1, 0 where
+ * nothing is known of it, or -1 after a message. */
+static int recall_grants(struct worker *w, int *ruleset)
+{
+	int fd = w->hello.kind == START_CRASH ? worker_want_keepsake(w, KEEPSAKE_GRANTS) : -1;
+	if (fd < 0)
+		return fd == -1 ? 0 : -1;
+	struct slice text = keepsake_map(fd), rest = text;
+	bool whole = text.ptr && grants_unpack(&w->grants, &rest) == 0 &&
+		     grants_unpack(&w->roots, &rest) == 0;
+	keepsake_unmap(text);
+	close(fd);
+	if (!whole) {
+		grants_clear(&w->grants);
+		grants_clear(&w->roots);
+		return 0;
+	}
+	*ruleset = worker_want_keepsake(w, KEEPSAKE_RULESET);
+	return *ruleset == -2 ? -1 : 1;
+}
+
+/* Collects what is to stay open, and takes the account. */
+static int take_account(struct worker *w, int *ruleset)
+{
+	int recalled = recall_grants(w, ruleset);
+	if (recalled < 0)
 		return -1;
-	if (worker_acme_start(w))
-		return -1;
-	collect_grants(w);
+	if (!recalled)
+		collect_grants(w);
+	w->grants.local =
+		w->program->has_local_backend && w->program->has_local_backend(w->snapshot);
 	if (geteuid() == 0 && account_take(&w->account))
 		return -1;
-	if (look_at_roots(w))
+	if (recalled)
+		return 0;
+	if (look_at_roots(w) && w->hello.kind != START_CRASH)
 		return -1;
-	w->root_watch = w->snapshot->core.sandbox == SANDBOX_OFF ? -1 : roots_watch(&w->roots);
-	return sandbox_enter(
-		(enum sandbox_mode)w->snapshot->core.sandbox, SANDBOX_WORKER, &w->grants);
+	*ruleset = sandbox_ruleset((enum sandbox_mode)w->snapshot->core.sandbox, &w->grants);
+	return keep_grants(w, *ruleset);
+}
+
+static int give_up_rights(struct worker *w)
+{
+	int ruleset = -1;
+	if (worker_account(w) || worker_acme_start(w) || take_account(w, &ruleset))
+		return -1;
+	int result = sandbox_enter_by(
+		(enum sandbox_mode)w->snapshot->core.sandbox, SANDBOX_WORKER, &w->grants, ruleset);
+	if (ruleset >= 0)
+		close(ruleset);
+	return result;
 }
 
 /* --- Threads. --- */

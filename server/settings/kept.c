@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -65,6 +66,7 @@ int kept_begin(struct kept *kept, struct slice replay)
 			return -1;
 	}
 	kept->replay = replay;
+	kept->rest = slice_from(replay, sizeof(FIRST_LINE) - 1);
 	buffer_slice(&kept->text, replay);
 	return 0;
 }
@@ -85,19 +87,28 @@ void kept_add(struct kept *kept, enum kept_kind kind, struct slice name, struct 
 	buffer_append(&kept->text, "\n", 1);
 }
 
-int kept_find(const struct kept *kept, enum kept_kind kind, struct slice wanted, struct slice *name,
+static bool find(struct slice *rest, enum kept_kind kind, struct slice wanted, struct frame *frame)
+{
+	while (rest->len > 0 && next_frame(rest, frame) == 0) {
+		if (frame->kind == (char)kind && (!wanted.ptr || slice_equal(frame->name, wanted)))
+			return true;
+	}
+	return false;
+}
+
+int kept_find(struct kept *kept, enum kept_kind kind, struct slice wanted, struct slice *name,
 	struct slice *bytes)
 {
-	struct slice rest = slice_from(kept->replay, sizeof(FIRST_LINE) - 1);
+	struct slice all = slice_from(kept->replay, sizeof(FIRST_LINE) - 1);
 	struct frame frame;
-	while (rest.len > 0 && next_frame(&rest, &frame) == 0) {
-		if (frame.kind == (char)kind && (!wanted.ptr || slice_equal(frame.name, wanted))) {
-			*name = frame.name;
-			*bytes = frame.bytes;
-			return 0;
-		}
+	if (!find(&kept->rest, kind, wanted, &frame)) {
+		kept->rest = all;
+		if (!find(&kept->rest, kind, wanted, &frame))
+			return -1;
 	}
-	return -1;
+	*name = frame.name;
+	*bytes = frame.bytes;
+	return 0;
 }
 
 /* Opens a file to be read. The main file may be anything that ends; one that it names must not be a pipe to wait at. */
@@ -166,5 +177,28 @@ int kept_glob(struct kept *kept, struct arena *arena, struct slice pattern, stru
 	*paths = arena_slice(arena, (struct slice){list.ptr, list.len});
 	kept_add(kept, KEPT_PATTERN, pattern, *paths);
 	buffer_free(&list);
+	return 0;
+}
+
+int kept_device(struct kept *kept, struct slice path, dev_t *device)
+{
+	struct slice name, bytes;
+	struct stat s;
+	uint64_t number = 0;
+	if (kept->replay.ptr) {
+		if (kept_find(kept, KEPT_DEVICE, path, &name, &bytes) ||
+			slice_number(bytes, &number))
+			return ENOENT;
+		*device = (dev_t)number;
+		return 0;
+	}
+	if (stat(path.ptr, &s))
+		return errno;
+	if (!S_ISDIR(s.st_mode))
+		return ENOTDIR;
+	char decimal[24];
+	int length = snprintf(decimal, sizeof(decimal), "%ju", (uintmax_t)s.st_dev);
+	kept_add(kept, KEPT_DEVICE, path, (struct slice){decimal, (size_t)length});
+	*device = s.st_dev;
 	return 0;
 }

@@ -3,6 +3,8 @@
 #ifndef WEIR_SETTINGS_KEPT_H
 #define WEIR_SETTINGS_KEPT_H
 
+#include <sys/types.h>
+
 #include "base/arena.h"
 #include "base/bytes.h"
 
@@ -15,6 +17,7 @@ enum kept_kind {
 	KEPT_FILE = 'F',   /* path and contents of another file */
 	KEPT_PATTERN =
 		'P', /* a pattern of file names and the paths that it led to, a NUL behind each */
+	KEPT_DEVICE = 'V', /* path of a folder, and the device that it lies on, in decimal */
 };
 
 enum { KEPT_FILE_MAX = 16 << 20, KEPT_MAX = 256 << 20 };
@@ -22,6 +25,8 @@ enum { KEPT_FILE_MAX = 16 << 20, KEPT_MAX = 256 << 20 };
 struct kept {
 	struct buffer text;  /* what is kept of this loading */
 	struct slice replay; /* what an earlier one kept, or { NULL, 0 } */
+	struct slice
+		rest; /* of it, behind what was found last: things are asked for in the order in which they were kept */
 };
 
 /* Begins. `replay`: bytes of an earlier loading, or { NULL, 0 }. 0, or -1 when those are damaged. */
@@ -30,7 +35,7 @@ void kept_end(struct kept *kept);
 /* Adds a frame (nothing in a replay). */
 void kept_add(struct kept *kept, enum kept_kind kind, struct slice name, struct slice bytes);
 /* Finds a frame in the replay, by kind and, unless it is { NULL, 0 }, by name. Results point into the replay. 0 or -1. */
-int kept_find(const struct kept *kept, enum kept_kind kind, struct slice wanted, struct slice *name,
+int kept_find(struct kept *kept, enum kept_kind kind, struct slice wanted, struct slice *name,
 	struct slice *bytes);
 /* Reads a file from the disk or the replay, and keeps it as `kind`. The contents are in the arena, NUL behind them.
  * 0 or an errno. */
@@ -38,5 +43,7 @@ int kept_read(struct kept *kept, enum kept_kind kind, struct arena *arena, struc
 	struct slice *contents);
 /* The files that a pattern fits, sorted, a NUL behind each, in the arena. 0 or an errno; none is no error. */
 int kept_glob(struct kept *kept, struct arena *arena, struct slice pattern, struct slice *paths);
+/* Looks at a folder, or at what is kept of that: the disk may hang of which the worker before has died. 0 or an errno. */
+int kept_device(struct kept *kept, struct slice path, dev_t *device);
 
 #endif

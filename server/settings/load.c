@@ -83,3 +83,8 @@ struct slice load_file(struct load *load, const struct node *node, struct slice 
 	load_error(load, node, "cannot read %.*s: %s", (int)path.len, path.ptr, strerror(error));
 	return (struct slice){NULL, 0};
 }
+
+int load_device(struct load *load, struct slice path, dev_t *device)
+{
+	return kept_device(&load->kept, path, device);
+}

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/arena.h"
 #include "base/bytes.h"
@@ -121,5 +122,7 @@ int load_rows(
 /* Keeps the contents of a file that is configuration too (a list of addresses, a certificate) among what a worker after
  * a crash loads again. Returns the contents (arena), or { NULL, 0 } after an error at the node. */
 struct slice load_file(struct load *load, const struct node *node, struct slice path);
+/* Which device holds a folder (a NUL-terminated path). A worker after a crash hears what was found then and touches no disk. 0, or an errno. */
+int load_device(struct load *load, struct slice path, dev_t *device);
 
 #endif

@@ -300,6 +300,30 @@ def test_reload_while_a_disk_hangs(stage):
     stage.weir.expect_restart()
 
 
+def test_worker_that_dies_while_a_disk_hangs(stage):
+    """DESIGN §4: "a dead disk must not stop the others", nor the worker that takes a dead one's place: it looks up no root; when the disk
+    is back it is served, within the sandbox of before."""
+    for root in ("/one", "/two"):
+        stage.disk.put(f"{root}/a.txt", root[1:], 100)
+    stage.healthy("before")
+    stage.disk.freeze()
+    for times in range(2):
+        dead = stage.weir.worker()
+        os.kill(dead, signal.SIGKILL)
+        wait_for(lambda dead=dead: len(set(children(stage.weir.pid)) - {dead}) == 1 and is_gone(dead), 10, "a successor")
+        connections = [stage.connect(port, 20) for port in ("port2", "port3") for _ in range(5)]
+        for connection in connections:
+            connection.request("/a.txt")
+        for _ in range(5):
+            stage.healthy(f"the worker has died, {times} times before")
+    stage.disk.thaw()
+    for number, connection in enumerate(connections):
+        response = connection.read(seconds=5)
+        assert (response.status, response.body) == (200, content(("one", "two")[number // 5], 100))
+        connection.close()
+    stage.weir.expect_restart()
+
+
 # --- It fails ---
 
 def test_error_in_the_middle_ends_the_connection(stage, proto):

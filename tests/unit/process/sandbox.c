@@ -117,6 +117,7 @@ static int opens(const char *file, int flags)
 }
 
 static enum sandbox_kind kind = SANDBOX_WORKER;
+static bool by_ruleset; /* by one that was made before, and no list */
 
 /* Runs a case in a locked child, which ends with the number of the first expectation that failed. */
 static void locked(int (*body)(void))
@@ -130,7 +131,10 @@ static void locked(int (*body)(void))
 		name(path, "temp");
 		grants_add(&grants, path, true);
 		log_open(2, LOG_LEVEL_ERROR, NULL); /* what an older kernel lacks is no news here */
-		if (sandbox_enter(SANDBOX_ON, kind, &grants))
+		int ruleset = by_ruleset ? sandbox_ruleset(SANDBOX_ON, &grants) : -1;
+		if (ruleset >= 0)
+			grants_clear(&grants);
+		if (sandbox_enter_by(SANDBOX_ON, kind, &grants, ruleset))
 			_exit(100);
 		_exit(body());
 	}
@@ -158,6 +162,14 @@ static void test_files(void **state)
 {
 	(void)state;
 	locked(files_body);
+}
+
+static void test_files_by_a_ruleset_that_was_kept(void **state)
+{
+	(void)state;
+	by_ruleset = true;
+	locked(files_body);
+	by_ruleset = false;
 }
 
 static int rights_body(void)
@@ -495,64 +507,12 @@ static void test_a_signer_may_do_next_to_nothing(void **state)
 	kind = SANDBOX_WORKER;
 }
 
-static void test_the_top_folder_is_never_granted(void **state)
-{
-	struct grants some = {0};
-	(void)state;
-	grants_add(&some, "/srv", false);
-	grants_add(&some, "/etc/passwd", false);
-	grants_add(&some, "/etc/group", false);
-	assert_int_equal(some.count, 2);
-	assert_string_equal(some.list[0].path, "/etc");
-	assert_string_equal(some.list[1].path, "/srv");
-	grants_clear(&some);
-}
-
-static void test_a_path_is_covered_by_a_folder_above_it(void **state)
-{
-	static const char *const in[] = {"/a/b", "/a/b/c", "/a/b/c/d.e", "/x"};
-	static const char *const out[] = {"/", "/a", "/a/bc", "/a/b.c", "/a/c", "/xy", "/w"};
-	struct grants some = {0};
-	(void)state;
-	assert_false(grants_cover(&some, "/a"));
-	grants_add_one(&some, "/x");
-	grants_add_one(&some, "/a/b");
-	grants_add_one(&some, "/a/b");
-	assert_int_equal(some.count, 2);
-	for (size_t i = 0; i < sizeof(in) / sizeof(in[0]); i++)
-		assert_true(grants_cover(&some, in[i]));
-	for (size_t i = 0; i < sizeof(out) / sizeof(out[0]); i++)
-		assert_false(grants_cover(&some, out[i]));
-	grants_add_one(&some, "/");
-	assert_true(grants_cover(&some, "/w"));
-	grants_clear(&some);
-}
-
-/* Each of many sites has a root of its own. */
-static void test_there_is_room_for_thousands(void **state)
-{
-	struct grants some = {0};
-	char path[32];
-	(void)state;
-	for (unsigned i = 0; i < 3000; i++) {
-		snprintf(path, sizeof(path), "/sites/%u/www", i * 7919 % 3000);
-		grants_add(&some, path, i % 2);
-		grants_add(&some, path, false);
-	}
-	assert_int_equal(
-		some.count, 4500); /* half of them twice: the folder, and what is written to */
-	for (unsigned i = 1; i < some.count; i++)
-		assert_true(strcmp(some.list[i - 1].path, some.list[i].path) < 0);
-	assert_true(grants_cover(&some, "/sites/2999/www/index.html"));
-	assert_false(grants_cover(&some, "/sites/3000/www"));
-	grants_clear(&some);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #if !defined(WEIR_SANITIZERS) && !defined(WEIR_COVERAGE)
 		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_files_by_a_ruleset_that_was_kept),
 		cmocka_unit_test(test_no_programs_and_no_rights),
 		cmocka_unit_test(test_no_processes_and_no_namespaces),
 		cmocka_unit_test(test_nothing_is_done_to_others),
@@ -563,12 +523,10 @@ int main(void)
 		cmocka_unit_test(test_what_a_worker_does_still_works),
 		cmocka_unit_test(test_a_signer_may_do_next_to_nothing),
 #endif
-		cmocka_unit_test(test_the_top_folder_is_never_granted),
-		cmocka_unit_test(test_a_path_is_covered_by_a_folder_above_it),
-		cmocka_unit_test(test_there_is_room_for_thousands),
 	};
-	(void)files_body, (void)test_files, (void)test_no_programs_and_no_rights,
-		(void)test_no_port_can_be_bound, (void)test_what_a_worker_does_still_works,
+	(void)files_body, (void)test_files, (void)test_files_by_a_ruleset_that_was_kept,
+		(void)test_no_programs_and_no_rights, (void)test_no_port_can_be_bound,
+		(void)test_what_a_worker_does_still_works,
 		(void)test_a_signer_may_do_next_to_nothing,
 		(void)test_no_processes_and_no_namespaces, (void)test_nothing_is_done_to_others,
 		(void)test_a_log_is_appended_to_and_no_more,

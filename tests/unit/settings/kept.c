@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <ftw.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -16,6 +17,7 @@
 
 #include "base/check.h"
 #include "sample.h"
+#include "settings/kept.h"
 
 #define assert_slice(slice, text)                                                                  \
 	do {                                                                                       \
@@ -310,7 +312,7 @@ static void folders_may_have_any_name(void **state)
 	snapshot_free(snapshot);
 }
 
-/* The start to the first answer is under 20 ms (issue 2); the configuration may not take a tenth of it, a slow machine and a
+/* The start to the first answer is under 20 ms; the configuration may not take a tenth of it, a slow machine and a
  * sanitizer included. */
 static void loading_is_quick(void **state)
 {
@@ -331,6 +333,38 @@ static void loading_is_quick(void **state)
 	assert_true(best < 2);
 }
 
+/* Devices of folders are remembered: whoever loads again touches no disk. Asked for in any order, and in one that finds all at once. */
+static void devices_are_kept(void **state)
+{
+	struct place *place = *state;
+	char folder[300];
+	struct stat s;
+	dev_t device = 0;
+	struct kept first, again;
+	assert_int_equal(kept_begin(&first, nothing), 0);
+	put(place, "file", "x");
+	assert_int_equal(kept_device(&first, slice_of(at(place, "file")), &device), ENOTDIR);
+	assert_int_equal(kept_device(&first, slice_of(at(place, "none")), &device), ENOENT);
+	assert_int_equal(stat(place->folder, &s), 0);
+	for (int i = 0; i < 50; i++) {
+		snprintf(folder, sizeof(folder), "%s/%d", place->folder, i);
+		assert_int_equal(mkdir(folder, 0755), 0);
+		assert_int_equal(kept_device(&first, slice_of(folder), &device), 0);
+		assert_true(device == s.st_dev);
+		assert_int_equal(rmdir(folder), 0);
+	}
+	assert_int_equal(kept_begin(&again, (struct slice){first.text.ptr, first.text.len}), 0);
+	for (int i = 0; i < 50; i++) {
+		snprintf(folder, sizeof(folder), "%s/%d", place->folder, i % 7 * 7);
+		device = 0;
+		assert_int_equal(kept_device(&again, slice_of(folder), &device), 0);
+		assert_true(device == s.st_dev);
+	}
+	assert_int_equal(kept_device(&again, slice_of(at(place, "none")), &device), ENOENT);
+	kept_end(&first);
+	kept_end(&again);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -338,6 +372,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(same_again_without_the_disk, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(finish_knows_of_the_replay, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(kept_of_a_text, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(devices_are_kept, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(damaged_keepsakes_are_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(faults_name_their_file, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(shown_as_it_was_named, set_up, tear_down),
