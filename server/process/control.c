@@ -3,8 +3,10 @@
  * however that ends, so that a socket that was left behind can be told from one that is in use. */
 #include "process/control.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -17,7 +19,12 @@
 #include "process/supervisor_priv.h"
 #include "process/tally.h"
 
-#define ASK_MS 5000 /* how long a client may take to say what it wants */
+#define ASK_MS     5000 /* how long a client may take to say what it wants */
+#define STEM_MAX   24   /* of a configuration file's name, in that of its socket */
+#define SWEEP_MOST 1000 /* a start is not to wait for the removal of more */
+/* Who sweeps holds a lock for some microseconds: whoever starts asks again for so long before it takes that for one that runs. */
+#define LOCK_TRIES 20
+#define LOCK_MS    5
 
 /* FNV-1a: only names are made of it. */
 static uint64_t name_hash(const char *text)
@@ -51,7 +58,7 @@ int control_path(const char *file, char to[CONTROL_PATH_MAX])
 	const char *dot = strrchr(name, '.');
 	int stem = dot && dot > name ? (int)(dot - name) : (int)strlen(name);
 	int length = snprintf(to, CONTROL_PATH_MAX, "%s/%.*s-%016llx.sock", folder,
-		stem < 24 ? stem : 24, name, (unsigned long long)name_hash(file));
+		stem < STEM_MAX ? stem : STEM_MAX, name, (unsigned long long)name_hash(file));
 	return length > 0 && length < CONTROL_PATH_MAX ? 0 : -1;
 }
 
@@ -132,6 +139,11 @@ static int take_lock(struct control *control, const char *file)
 	bool held_by_other;
 	snprintf(path, sizeof(path), "%s.lock", control->path);
 	control->lock = lock_file(path, &held_by_other);
+	for (int tries = 0; control->lock >= 0 && held_by_other && tries < LOCK_TRIES; tries++) {
+		close(control->lock);
+		poll(NULL, 0, LOCK_MS);
+		control->lock = lock_file(path, &held_by_other);
+	}
 	if (control->lock < 0) {
 		log_error("control socket %s: %m", path);
 		return -1;
@@ -183,6 +195,73 @@ int control_open(struct control *control, const char *file)
 		return -1;
 	}
 	return 0;
+}
+
+/* --- What others have left behind. --- */
+
+/* Is it the name of a lock that control_open makes? */
+static bool is_lock(const char *name)
+{
+	static const char tail[] = ".sock.lock";
+	size_t length = strlen(name), fixed = 1 + 16 + strlen(tail);
+	if (length <= fixed || length > STEM_MAX + fixed)
+		return false;
+	const char *hash = name + length - fixed + 1;
+	return hash[-1] == '-' && strspn(hash, "0123456789abcdef") == 16 &&
+	       strcmp(hash + 16, tail) == 0;
+}
+
+static bool is_deserted(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return false;
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	bool refused = connect(fd, (const struct sockaddr *)&address, sizeof(address)) &&
+		       (errno == ECONNREFUSED || errno == ENOENT);
+	close(fd);
+	return refused;
+}
+
+/* `path`: of the lock. Under the lock nobody can begin to use the socket. */
+static bool sweep_one(char *path)
+{
+	struct stat held, named;
+	bool swept = false;
+	char *tail = path + strlen(path) - strlen(".lock");
+	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0)
+		return false;
+	if (fstat(fd, &held) == 0 && S_ISREG(held.st_mode) && flock(fd, LOCK_EX | LOCK_NB) == 0 &&
+		lstat(path, &named) == 0 && held.st_ino == named.st_ino) {
+		*tail = 0;
+		swept = is_deserted(path) && (unlink(path) == 0 || errno == ENOENT);
+		*tail = '.';
+		if (swept)
+			unlink(path);
+	}
+	close(fd);
+	return swept;
+}
+
+void control_sweep(const struct control *control)
+{
+	char folder[CONTROL_PATH_MAX], path[CONTROL_PATH_MAX + 8];
+	unsigned swept = 0;
+	if (control->listener < 0 || control_folder(folder))
+		return;
+	DIR *all = opendir(folder);
+	if (!all)
+		return;
+	for (const struct dirent *one; swept < SWEEP_MOST && (one = readdir(all));) {
+		if (!is_lock(one->d_name))
+			continue;
+		int length = snprintf(path, sizeof(path), "%s/%s", folder, one->d_name);
+		if (length > 0 && (size_t)length < sizeof(path))
+			swept += sweep_one(path);
+	}
+	closedir(all);
 }
 
 void control_close(struct control *control)

@@ -36,6 +36,9 @@ char *control_absolute(const char *file);
 
 /* Binds it. 0, or -1 after a message: another weir runs with this configuration, no right to. */
 int control_open(struct control *control, const char *file);
+/* Removes the sockets of those that were killed, whatever configuration they had, with their locks: a folder on a disk would fill with them. What
+ * somebody holds or listens at stays, and so does what has no name of ours. */
+void control_sweep(const struct control *control);
 /* Takes a client, if it may speak: root, or the same account, but none of the supervisor's workers. */
 void control_accept(struct supervisor *s);
 /* Hears what a client asks. */

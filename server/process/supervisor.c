@@ -328,6 +328,7 @@ int supervisor_run(const struct supervisor_options *options)
 			log_info("%u socket%s from the service manager", adopted,
 				adopted == 1 ? " comes" : "s come");
 		s.failed = !child_start(&s, START_FRESH);
+		control_sweep(&s.control); /* the worker has enough to do meanwhile */
 	}
 	while (!is_over(&s))
 		turn(&s);

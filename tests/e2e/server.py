@@ -61,6 +61,17 @@ def instrumented():
     return any(word in program for word in (b"__asan_init", b"__tsan_init", b"__gcov_exit"))
 
 
+def control_sockets(file, env=None):
+    """Where the control socket of a configuration file may be, with its lock (control_path in server/process/control.c)."""
+    digest = 0xCBF29CE484222325
+    for octet in os.fsencode(file):
+        digest = (digest ^ octet) * 0x100000001B3 % 2**64
+    name = f"{Path(file).stem[:24]}-{digest:016x}.sock"
+    own = (env or os.environ).get("XDG_RUNTIME_DIR")
+    folders = [Path("/run/weir")] if ROOT else [Path(own, "weir")] if own else []
+    return [folder / (name + tail) for folder in folders for tail in ("", ".lock")]
+
+
 GIVEN = collections.deque(maxlen=1000)  # ports: nobody listens at them yet
 
 
@@ -320,6 +331,8 @@ class Server:
         self.process.wait(STOP_SECONDS)
 
     def remove(self):
+        for path in control_sockets(self.file, self.env):  # of one that was killed
+            path.unlink(missing_ok=True)
         if self.own_folder:
             shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Processes (DESIGN §4): rights and sandbox of the worker, crashes, the supervisor's death, stops, logs, the service
 manager."""
-import contextlib
 import ctypes
 import functools
 import os
@@ -16,7 +15,7 @@ from pathlib import Path
 import pytest
 from client import PROTOCOLS, Ended, connect, fetch
 from proc_load import Load, Queue, announced, is_stopped
-from server import ROOT, WEIR, Failed, children, command, free_port, get, instrumented, new_folder, status, wait_for
+from server import ROOT, WEIR, Failed, children, command, control_sockets, free_port, get, instrumented, new_folder, status, wait_for
 
 CONFIG = """
 sites:
@@ -381,28 +380,28 @@ def test_a_stop_while_it_starts(mortal):
     raise AssertionError("never caught it starting")
 
 
-def locks_of(pid):
-    """Locks of control sockets that name the process; of one that was killed some may be left, and pids come again. Other servers'
-    locks may go meanwhile."""
-    folder = Path("/run/weir" if ROOT else os.environ["XDG_RUNTIME_DIR"] + "/weir")
-    found = []
-    for path in folder.glob("*.lock"):
-        with contextlib.suppress(FileNotFoundError):
-            found += [path] if path.read_text() == str(pid) else []
-    return found
-
-
 def test_nothing_is_left_behind(mortal):
     server = mortal(CONFIG)
     pid_file = server.folder / "weir.pid"
     assert pid_file.read_text() == f"{server.pid}\n"
     worker = server.worker()
-    before = len(locks_of(server.pid))
-    assert before >= 1
+    paths = control_sockets(server.file)
+    assert paths[1].read_text() == str(server.pid)
+    assert all(path.exists() for path in paths)
     server.process.terminate()
     assert server.process.wait(5) == 0
     assert gone(worker) and not pid_file.exists()
-    assert len(locks_of(server.pid)) == before - 1
+    assert not any(path.exists() for path in paths)
+
+
+def test_the_control_socket_of_a_killed_one_is_swept_by_the_next(mortal):
+    killed, runs = mortal(CONFIG), mortal(CONFIG)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.process.wait(10)
+    assert all(path.exists() for path in control_sockets(killed.file))
+    mortal(CONFIG)
+    wait_for(lambda: not any(path.exists() for path in control_sockets(killed.file)), 30, "its removal")
+    assert command("status", "-c", runs.file).returncode == 0
 
 
 # --- Logs ---
