@@ -2,7 +2,6 @@
 /* Looks where roots lead. Looking is not opening: Landlock leaves it free, so that a worker sees what it cannot follow. */
 #include "process/roots.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,16 +71,19 @@ void roots_visit(const char *path, roots_visit_fn *visit, void *context)
 	visit_path(path, 0, visit, context);
 }
 
-/* Where the folder has gone, the one above it: another may take its place. */
+/* And all above it: another may take the place of any. */
 static void watch_folder(void *context, const char *folder, const char *name)
 {
-	const uint32_t mask = IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_DELETE_SELF |
-			      IN_MOVE_SELF | IN_ONLYDIR;
+	const uint32_t mask =
+		IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_DELETE_SELF | IN_ONLYDIR;
 	char above[PATH_MAX];
 	(void)name;
 	snprintf(above, sizeof(above), "%s", folder);
-	while (inotify_add_watch(*(int *)context, above, mask) < 0 && errno == ENOENT && above[1])
+	inotify_add_watch(*(int *)context, above, mask);
+	while (above[1]) {
 		folder_of(above, above);
+		inotify_add_watch(*(int *)context, above, mask);
+	}
 }
 
 int roots_watch(const struct grants *roots)
@@ -101,9 +103,9 @@ static bool is_within(const char *path, const char *folder)
 }
 
 /* By names, and where these are not enough by where they lead. What was put in the place of a granted folder is not granted. */
-static bool is_granted(const char *path, const struct grants *granted)
+static bool is_granted(const char *path, const struct grants *granted, bool locked)
 {
-	if (grants_hold(granted, path))
+	if (grants_hold(granted, path) || (!locked && !grants_cover(granted, path)))
 		return true;
 	for (unsigned i = 0; i < granted->count; i++) {
 		const struct granted *one = &granted->list[i];
@@ -114,7 +116,7 @@ static bool is_granted(const char *path, const struct grants *granted)
 	return false;
 }
 
-bool roots_moved(int watch, const struct grants *roots, const struct grants *granted)
+bool roots_moved(int watch, const struct grants *roots, const struct grants *granted, bool locked)
 {
 	char events[4096] __attribute__((aligned(8)));
 	char target[PATH_MAX];
@@ -122,7 +124,7 @@ bool roots_moved(int watch, const struct grants *roots, const struct grants *gra
 		;
 	for (unsigned i = 0; i < roots->count; i++) {
 		roots_visit(roots->list[i].path, watch_folder, &watch);
-		if (realpath(roots->list[i].path, target) && !is_granted(target, granted))
+		if (realpath(roots->list[i].path, target) && !is_granted(target, granted, locked))
 			return true;
 	}
 	return false;

@@ -15,7 +15,8 @@
 #include "process/roots.h"
 #include "process/worker_priv.h"
 
-#define PAUSE_MS 50 /* between two looks: where roots stand much may come and go */
+#define PAUSE_MS 50 /* between two looks, at least: where roots stand much may come and go */
+#define REST     20 /* and so many times what a look takes, where there are thousands */
 
 struct following {
 	struct worker *worker;
@@ -35,9 +36,10 @@ static void ring(int bell)
 
 static void look(struct worker *w, int watch)
 {
-	if (!roots_moved(watch, &w->roots, &w->grants))
+	bool locked = w->snapshot->core.sandbox != SANDBOX_OFF;
+	if (!roots_moved(watch, &w->roots, &w->grants, locked))
 		return;
-	log_info("a root has moved out of reach: asking for a reload");
+	log_info("a root has moved: asking for a reload");
 	if (channel_send(WORKER_CHANNEL, CHANNEL_RELOAD, NULL, 0, NULL, 0, NULL, 0, false))
 		log_error("the supervisor does not listen: %m");
 }
@@ -61,8 +63,10 @@ static void *run(void *argument)
 	if (watch < 0)
 		log_warn("no inotify (%m): roots that move are not followed");
 	while (watch >= 0) {
+		uint64_t before = worker_now();
 		look(f->worker, watch);
-		if (ends(f, -1, PAUSE_MS) || ends(f, watch, -1))
+		if (ends(f, -1, PAUSE_MS + REST * (int)(worker_now() - before)) ||
+			ends(f, watch, -1))
 			break;
 	}
 	if (watch >= 0)
@@ -73,7 +77,7 @@ static void *run(void *argument)
 
 void worker_roots_begin(struct worker *w)
 {
-	if (w->snapshot->core.sandbox == SANDBOX_OFF || w->roots.count == 0)
+	if (w->roots.count == 0)
 		return;
 	struct following *f = must_zalloc(sizeof(*f));
 	f->worker = w;

@@ -470,25 +470,26 @@ def test_a_root_that_moves_is_followed(reloaded):
     wait_for(lambda: fetch(server.port) == (200, b"one\n"), what="the root that moved back")
 
 
+@pytest.mark.parametrize("sandbox", ["on", "off"])
+@pytest.mark.parametrize("above", ["app", "app/web"])
 @pytest.mark.parametrize("apart", [False, True], ids=["at once", "with a while between"])
-def test_a_folder_that_takes_the_place_of_the_one_above_the_root(reloaded, apart):
-    """`mv app old; mv next app`: the sandbox has left open what stood there, and not what stands there now; the worker asks for a reload."""
+def test_a_folder_that_takes_the_place_of_one_above_the_root(reloaded, above, apart, sandbox):
+    """`mv app old; mv next app`: the sandbox has left open what stood there, and not what stands there now, and what was read of the old
+    one's files is not the new one's; the worker asks for a reload."""
     server = reloaded(CONFIG)
-    server.write(CONFIG.replace("$root", "$folder/site/app/public"))
     site = server.folder / "site"
+    server.write(f"sandbox: {sandbox}\n" + CONFIG.replace("$root", "$folder/site/app/web/public"))
 
     def put(name, text):
         (site / name / "public").mkdir(parents=True)
         (site / name / "public/index.html").write_text(text)
 
-    put("app", "one\n")
+    put("app/web", "one\n")
+    put("next/web", "two\n")
     assert reload(server).returncode == 0
     assert fetch(server.port) == (200, b"one\n")
-    for number in range(2):
-        text = f"release {number}\n"
-        put("next", text)
-        os.rename(site / "app", site / f"old-{number}")
-        if apart:
-            wait_for(lambda: fetch(server.port)[0] == 404, what="the root that is not there")
-        os.rename(site / "next", site / "app")
-        wait_for(lambda text=text: fetch(server.port) == (200, text.encode()), what=text)
+    os.rename(site / above, site / "old")
+    if apart and above != "app":
+        wait_for(lambda: fetch(server.port)[0] == 404, what="the root that is not there")
+    os.rename(site / above.replace("app", "next"), site / above)
+    wait_for(lambda: fetch(server.port) == (200, b"two\n"), what="what stands there now")
