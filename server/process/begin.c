@@ -4,10 +4,10 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "base/log.h"
@@ -35,6 +35,17 @@ static bool has_channel(void)
 	       type == SOCK_SEQPACKET && fcntl(WORKER_BIRTH, F_GETFD) >= 0;
 }
 
+void process_follow(bool on)
+{
+	struct ucred supervisor;
+	socklen_t length = sizeof(supervisor);
+	prctl(PR_SET_PDEATHSIG, on ? SIGKILL : 0);
+	/* it may have died before */
+	if (on && getsockopt(WORKER_CHANNEL, SOL_SOCKET, SO_PEERCRED, &supervisor, &length) == 0 &&
+		supervisor.pid != getppid())
+		_exit(1);
+}
+
 int process_begin(const char *command, const char *name)
 {
 	if (!has_channel()) {
@@ -42,6 +53,7 @@ int process_begin(const char *command, const char *name)
 			command);
 		return -1;
 	}
+	process_follow(true);
 	prctl(PR_SET_NAME, name);
 	fcntl(WORKER_CHANNEL, F_SETFD, FD_CLOEXEC);
 	fcntl(WORKER_BIRTH, F_SETFD, FD_CLOEXEC);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -63,6 +64,8 @@ void child_unheard(struct child *child)
 static _Noreturn void become(const char *command, int channel, int birth)
 {
 	static char name[] = "weir";
+	prctl(PR_SET_PDEATHSIG,
+		SIGKILL); /* while its binary is looked for as well; see process_follow */
 	char *const arguments[] = {name, (char *)(uintptr_t)command, NULL};
 	int high_channel = fcntl(channel, F_DUPFD, WORKER_BIRTH + 1);
 	int high_birth = fcntl(birth, F_DUPFD, WORKER_BIRTH + 1);

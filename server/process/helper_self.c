@@ -76,6 +76,8 @@ int helper_self_begin(struct helper_self *self, enum helper_kind kind, const cha
 		log_error("the supervisor does not tell what is to be done");
 		return 1;
 	}
+	process_follow(
+		false); /* its channel and its ends tell, and its worker may need it longer */
 	log_open(HELPER_LOG, (enum log_level)self->hello.want.log_level, command);
 	return 0;
 }

@@ -6,9 +6,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -222,9 +224,11 @@ int registry_open_here(const struct channel_register *entry, const char *path)
 	return fd;
 }
 
-/* Signals stay blocked: those to the whole group are the supervisor's business. KILL ends it whenever it takes too long. */
+/* Signals stay blocked: those to the whole group are the supervisor's business. KILL ends it whenever it takes too long, or the supervisor
+ * dies. */
 static _Noreturn void child(const struct registry *registry, unsigned number, int channel)
 {
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (channel != 3)
 		dup2(channel, 3);
 	close_range(4, ~0u, 0);

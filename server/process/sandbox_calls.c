@@ -167,6 +167,7 @@ static const struct sandbox_narrow worker_narrow[] = {
 	{"ioctl", 1, UINT32_MAX, FIONBIO},
 	{"ioctl", 1, UINT32_MAX, TCGETS},
 	{"prctl", 0, UINT32_MAX, PR_SET_NAME},
+	{"prctl", 0, UINT32_MAX, PR_SET_PDEATHSIG}, /* until it is READY */
 	{"clone", 0, CLONE_THREAD | CLONE_NEW, CLONE_THREAD},
 	{"prlimit64", 0, UINT32_MAX, 0},
 	{"pwritev2", 5, UINT32_MAX, RWF_NOWAIT}, /* the log */

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "io/disk.h"
 #include "io/watch.h"
+#include "process/begin.h"
 #include "process/keepsake.h"
 #include "process/magic.h"
 #include "process/registry.h"
@@ -349,6 +350,7 @@ static int take_account(struct worker *w, int *ruleset)
 		w->program->has_local_backend && w->program->has_local_backend(w->snapshot);
 	if (geteuid() == 0 && account_take(&w->account))
 		return -1;
+	process_follow(true);
 	if (recalled)
 		return 0;
 	if (look_at_roots(w) && w->hello.kind != START_CRASH)
@@ -424,6 +426,7 @@ static int say_ready(struct worker *w)
 	/* from here on everything is said in the log */
 	log_open(w->files[WORKER_ERROR_LOG], (enum log_level)core->error_log.level, "worker");
 	close(WORKER_BIRTH);
+	process_follow(false);
 	int result = text.len + sizeof(ready) > CHANNEL_PAYLOAD_MAX
 			     ? -1
 			     : channel_send(WORKER_CHANNEL, CHANNEL_READY, &ready, sizeof(ready),

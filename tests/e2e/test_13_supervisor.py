@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The supervisor (DESIGN §4) where the machine or its neighbours misbehave: standard error that nobody reads, logs that cannot be
 opened, links in their folders, terminals that close. What needs workers that misbehave is in tests/unit/process."""
+import errno
 import fcntl
 import http.client
 import os
+import select
 import shutil
 import signal
 import socket
@@ -13,7 +15,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from server import ROOT, WEIR, children, command, family, is_lasting, new_folder, status, wait_for
+from server import ROOT, WEIR, children, command, control_sockets, family, is_lasting, new_folder, status, wait_for
 from slow_disk import Missing, SlowDisk
 
 CONFIG = """
@@ -52,6 +54,40 @@ def replaced(server):
     os.kill(worker, signal.SIGKILL)
     wait_for(lambda: children(server.pid) and worker not in children(server.pid), seconds=10, what="a new worker")
     assert wait_for(lambda: get(server.port), seconds=10) == (200, b"hello\n")
+
+
+# --- Its end ---
+
+def write_end(fifo):
+    """Opens it as soon as somebody reads."""
+    try:
+        return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError as error:
+        assert error.errno == errno.ENXIO
+        return None
+
+
+def test_a_worker_that_hangs_in_its_start_ends_with_its_supervisor():
+    """Nobody would know of it, and what it waits for may come some day."""
+    folder = new_folder()
+    file = folder / "weir.yaml"
+    os.mkfifo(file)
+    supervisor = subprocess.Popen([WEIR, "run", "-c", file], stderr=subprocess.DEVNULL, start_new_session=True)
+    opened = []
+    try:
+        opened.append(wait_for(lambda: write_end(file), 20, "somebody who reads"))
+        opened.append(os.pidfd_open(children(supervisor.pid)[0]))
+        supervisor.kill()
+        supervisor.wait(10)
+        assert select.select([opened[1]], [], [], 10)[0], "it lives on"
+    finally:
+        supervisor.kill()
+        supervisor.wait(10)
+        for one in opened:  # it reads to the end now, if it lives
+            os.close(one)
+        for path in control_sockets(file):
+            path.unlink(missing_ok=True)
+        shutil.rmtree(folder)
 
 
 # --- The pid file ---
