@@ -25,6 +25,8 @@ struct walk {
 	char rest[2 * PATH_MAX]; /* what is still to be walked */
 	size_t at;               /* how much of it is done */
 	unsigned quiet;          /* components until watching begins (again) */
+	uint64_t inside;         /* names that decide where the way ends in a directory */
+	uint64_t names;          /* those that decide in `here`, should the way end there */
 	bool holds;              /* `top` holds the root: of it only names count */
 	bool disturbed;          /* something changed during the walk */
 	bool found;
@@ -47,7 +49,10 @@ static void end_way(struct walk *w)
 		return;
 	bool noted = false;
 	for (unsigned i = 0; i < d->count; i++)
-		noted = noted || d->on[i] == w->here;
+		if (d->on[i] == w->here) {
+			d->names[i] |= w->names;
+			noted = true;
+		}
 	if (noted || d->count == DEPEND_MAX || w->generation == 0) {
 		if (!noted && w->generation == 0 && !watch_cannot(w->here))
 			w->disturbed = true;
@@ -55,6 +60,7 @@ static void end_way(struct walk *w)
 		watch_release(w->watch, w->here);
 	} else {
 		d->on[d->count] = w->here;
+		d->names[d->count] = w->names;
 		d->generation[d->count++] = w->generation;
 	}
 	w->here = NULL;
@@ -66,16 +72,19 @@ static void step_into(struct walk *w, size_t length, bool names)
 {
 	char kept = w->real[length];
 	w->real[length] = '\0';
-	const char *path = length ? w->real : "/";
+	const char *path = length ? w->real : "/", *name = strrchr(path, '/') + 1;
 	struct watched *next = names ? watch_names(w->watch, w->here, path)
 				     : watch_directory(w->watch, w->here, path);
+	uint64_t set = watch_set(name, strlen(name));
 	w->real[length] = kept;
 	if (w->here && w->generation != 0 && watch_cannot(next)) {
+		w->names = set;
 		end_way(w);
 	} else if (w->here) {
-		w->disturbed |= watch_generation(w->watch, w->here) != w->generation;
+		w->disturbed |= !watch_unchanged(w->watch, w->here, set, &w->generation);
 		watch_release(w->watch, w->here);
 	}
+	w->names = w->inside;
 	w->here = next;
 	w->generation = watch_generation(w->watch, next);
 }
@@ -135,6 +144,7 @@ static void go_up(struct walk *w)
 		*stroke = '\0';
 	w->length = strlen(w->real);
 	if (w->here) {
+		w->names = WATCH_ALL;
 		end_way(w);
 		begin_way(w);
 	}
@@ -144,6 +154,7 @@ static void go_up(struct walk *w)
 static int lose(struct walk *w)
 {
 	w->lost = true;
+	w->names = WATCH_ALL;
 	return 0;
 }
 
@@ -157,6 +168,7 @@ static int step(struct walk *w, const char *name, size_t length, unsigned *links
 	memcpy(w->real + before + 1, name, length);
 	w->length = before + 1 + length;
 	w->real[w->length] = '\0';
+	w->names = watch_set(name, length);
 	struct stat s;
 	if (lstat(w->real, &s))
 		return 0;
@@ -224,7 +236,7 @@ static void drop_beyond(struct depend *d, struct watch *watch, unsigned count)
 }
 
 void depend_add(struct depend *d, struct watch *watch, const char *root, const char *path,
-	char real[PATH_MAX])
+	uint64_t inside, char real[PATH_MAX])
 {
 	struct walk w;
 	unsigned before = d->count;
@@ -237,6 +249,7 @@ void depend_add(struct depend *d, struct watch *watch, const char *root, const c
 		w.real = real;
 		w.length = w.top_length = w.at = 0;
 		w.top[0] = real[0] = '\0';
+		w.inside = w.names = inside;
 		w.disturbed = w.found = w.lost = false;
 		size_t root_length = strlen(root), path_length = strlen(path);
 		if (root_length + path_length + 2 > sizeof w.rest) {

@@ -15,17 +15,19 @@
 struct depend {
 	struct watched *on[DEPEND_MAX];
 	uint32_t generation[DEPEND_MAX];
+	uint64_t names
+		[DEPEND_MAX]; /* which of its names decide: what is written beside them does not count */
 	uint8_t count;
 	bool by_time; /* not all could be watched: look again after a second */
 	bool disturbed; /* all changed again and again during the walk: look again at once (by_time is set as well) */
 };
 
 /* Walks from `root` (absolute) along `path` (relative, decoded), watches the directories that are passed, notes their
- * generations and adds them to *d, which begins as all zero. To be called before the file itself is opened. On an I/O thread;
- * watch may be NULL. `real` gets the path of that without links: as far as there was something, and then what is
+ * generations and adds them to *d, which begins as all zero. `inside`: the names that decide in a directory to which the path leads
+ * (watch_set). To be called before the file itself is opened. On an I/O thread; watch may be NULL. `real` gets the path of that without links: as far as there was something, and then what is
  * missing; "" when that cannot be told. */
 void depend_add(struct depend *d, struct watch *watch, const char *root, const char *path,
-	char real[PATH_MAX]);
+	uint64_t inside, char real[PATH_MAX]);
 /* Lets go of the directories; *d is empty then. */
 void depend_release(struct depend *d, struct watch *watch);
 
@@ -39,10 +41,10 @@ struct depend_shared {
 struct depend_shared *depend_share(struct depend *d, struct watch *watch);
 
 /* Has nothing changed since? One load of the epoch and one of the generation where no link was passed. */
-static inline bool depend_holds(const struct depend *d, struct watch *watch)
+static inline bool depend_holds(struct depend *d, struct watch *watch)
 {
 	for (unsigned i = 0; i < d->count; i++)
-		if (watch_generation(watch, d->on[i]) != d->generation[i])
+		if (!watch_unchanged(watch, d->on[i], d->names[i], &d->generation[i]))
 			return false;
 	return true;
 }

@@ -128,7 +128,7 @@ static bool quantum_is_warm(const struct file_source *body, uint64_t length)
 static bool version_stands(struct ref *ref, bool read)
 {
 	const struct file *file = container_of(ref, struct file, ref);
-	const struct depend_shared *depend = file->depend;
+	struct depend_shared *depend = file->depend;
 	bool seen = depend && !depend->depend.by_time && !file->stamp.linked;
 	return read || (seen && depend_holds(&depend->depend, depend->watch)) ||
 	       file_stamp_holds(&file->stamp, file->fd);

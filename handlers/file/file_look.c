@@ -252,8 +252,8 @@ static int place_in(struct file_look *look, int root_fd, const char *base, struc
 	if (fstatat(root_fd, place->path, &s, AT_SYMLINK_NOFOLLOW))
 		return errno;
 	if (S_ISLNK(s.st_mode))
-		depend_add(
-			&look->depend, look->watch, look->root->path.ptr, place->path, place->real);
+		depend_add(&look->depend, look->watch, look->root->path.ptr, place->path, 0,
+			place->real);
 	return 0;
 }
 
@@ -424,13 +424,25 @@ static bool open_path(struct file_look *look, int root_fd, struct place *place)
 	return false;
 }
 
+/* Which names decide where the path leads to a directory. */
+static uint64_t inside(const struct file_look *look)
+{
+	uint64_t names = look->list ? WATCH_ALL : 0;
+	for (size_t i = 0; i < look->root->index.count; i++) {
+		struct slice name = look->root->index.items[i];
+		names |= watch_set(name.ptr, name.len);
+	}
+	return names;
+}
+
 /* One try. false: the file changed while it was read. */
 static bool look_once(struct file_look *look, bool last_try)
 {
 	struct place place;
 	bool taken = true;
 	look->depend = (struct depend){0};
-	depend_add(&look->depend, look->watch, look->root->path.ptr, look->path, place.real);
+	depend_add(&look->depend, look->watch, look->root->path.ptr, look->path, inside(look),
+		place.real);
 	look->index = (struct slice){NULL, 0};
 	int root_fd = open(look->root->path.ptr, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root_fd < 0) {

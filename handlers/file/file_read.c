@@ -142,7 +142,7 @@ static bool events_tell(const struct file_look *look, const struct file_version 
 }
 
 /* Is it still the version that was opened? Its times may not tell, where they are so young that they advance in steps: events do then. */
-static bool stands_still(const struct file_look *look, const struct file_version *v)
+static bool stands_still(struct file_look *look, const struct file_version *v)
 {
 	struct stat s;
 	struct file_stamp now;

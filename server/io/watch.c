@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/table.h"
 #include "io/remote.h"
+#include "io/watch_priv.h"
 
 /* A name stands for something else now. */
 #define NAME_CHANGED (IN_MOVED_FROM | IN_MOVED_TO | IN_CREATE | IN_DELETE)
@@ -142,13 +143,10 @@ static void leave_node(struct private *w, struct object *object)
 	free(node);
 }
 
-static void rise(struct object *object)
+static void rise(struct object *object, uint64_t names)
 {
-	if (object->dead)
-		return;
-	/* Only the holder of the lock writes. */
-	uint32_t next = atomic_load_explicit(&object->watched.generation, memory_order_relaxed) + 1;
-	atomic_store_explicit(&object->watched.generation, next ? next : 1, memory_order_release);
+	if (!object->dead)
+		watched_rise(&object->watched, names);
 }
 
 static void doom(struct link *list, struct object *object)
@@ -186,7 +184,7 @@ static void kill_all(struct private *w, struct link *list)
 static void rise_all(struct link *list)
 {
 	while (!list_empty(list))
-		rise(next_with_children(list));
+		rise(next_with_children(list), WATCH_ALL);
 }
 
 /* Whether `name` in the parent's directory is what leads to the child. Where the child's path does not continue the
@@ -212,9 +210,10 @@ static void take_name(struct private *w, struct node *node, const struct inotify
 {
 	struct link named;
 	list_init(&named);
+	uint64_t set = watch_set(event->name, strlen(event->name));
 	list_each (link, &node->objects) {
 		struct object *object = container_of(link, struct object, of_node);
-		rise(object);
+		rise(object, set);
 		list_each (below, &object->children) {
 			struct object *child = container_of(below, struct edge, of_parent)->child;
 			if (leads_to(object, child, event->name))

@@ -10,6 +10,9 @@
 
 #include "io/loop.h"
 
+#define WATCH_SETS 64
+#define WATCH_ALL  UINT64_MAX /* all names */
+
 /* One inotify descriptor a worker. It stands in every loop at the highest priority and is drained under one lock; the epoch is odd
  * meanwhile. A request that sees it odd waits for the lock: so an event queued before the bytes that woke the loop is seen before them.
  * In all functions NULL is allowed: nothing is watched then. */
@@ -23,7 +26,14 @@ struct watched {
 	 * changed that leads here: a name, rights. 0: cannot be watched (limit, network file system), or not any more (it was moved, deleted or replaced, or
 	 * events were lost): check by time instead, and ask for the path anew when checking. Once 0 it stays 0. */
 	_Atomic uint32_t generation;
+	/* What the generation became when it rose last by a name of that set, or by all: who knows for which names he is here need not heed
+	 * what is written beside them. */
+	_Atomic uint32_t risen[WATCH_SETS];
 };
+
+/* The set, as a bit, that a name in a directory belongs to. Names that are equal up to their first dot are in one: a file, and what stands
+ * beside it and may answer for it, like `app.js.gz`. */
+uint64_t watch_set(const char *name, size_t length);
 
 struct watch *watch_new(
 	void); /* NULL with errno: no inotify at all; everything is checked by time then */
@@ -61,6 +71,19 @@ static inline uint32_t watch_generation(struct watch *watch, const struct watche
 	if (__builtin_expect(atomic_load_explicit(&watch->epoch, memory_order_acquire) & 1, 0))
 		watch_wait(watch);
 	return atomic_load_explicit(&watched->generation, memory_order_acquire);
+}
+
+/* For watch_unchanged, where something has changed. */
+bool watch_unchanged_for(
+	const struct watched *watched, uint32_t now, uint64_t names, uint32_t *generation);
+
+/* Has nothing happened to the names of these sets since the generation was *generation? Then *generation becomes the current one. One load
+ * where nothing happened at all. */
+static inline bool watch_unchanged(
+	struct watch *watch, const struct watched *watched, uint64_t names, uint32_t *generation)
+{
+	uint32_t now = watch_generation(watch, watched);
+	return now == *generation || watch_unchanged_for(watched, now, names, generation);
 }
 
 /* How many directories the kernel watches now. */

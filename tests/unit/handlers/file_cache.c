@@ -54,6 +54,42 @@ static void what_happens_beside_the_root(void **state)
 	site_get("/page.html", 404, NULL);
 }
 
+/* Somebody writes beside files that are asked for: an upload that grows, a log. They are not looked at anew, but each is when its own turn
+ * comes; nor is what is missing, an index, or what a link leads to. */
+static void what_is_written_beside_files(void **state)
+{
+	(void)state;
+	const char *const made[] = {"www/page.html", "www/index.html", "www/there.html"};
+	struct timespec old[2] = {{1000000000, 0}, {1000000000, 0}};
+	for (size_t i = 0; i < COUNT_OF(made); i++) {
+		site_write(made[i], "one", 3);
+		assert_int_equal(utimensat(AT_FDCWD, site_path(made[i]), old, 0), 0);
+	}
+	site_link("www/link.html", "there.html");
+	site_start("root: www", true);
+	const char *const asked[] = {"/page.html", "/", "/link.html", "/missing"};
+	for (size_t i = 0; i < COUNT_OF(asked); i++)
+		site_ask("GET", asked[i], "");
+	for (int round = 0; round < 3; round++) {
+		site_write("www/upload", "octets", round + 1);
+		site_write("www/upload.part", "x", 1);
+		site_rename("www/upload.part", "www/upload");
+		for (size_t i = 0; i < COUNT_OF(asked); i++)
+			assert_true(site_at_once(asked[i]));
+	}
+	site_write("www/page.html.gz", "gzip", 4);
+	assert_false(site_at_once("/page.html"));
+	site_assert_field(site_ask("GET", "/page.html", "Accept-Encoding: gzip\n"),
+		"Content-Encoding", "gzip");
+	site_write("www/there.html", "two", 3);
+	site_get("/link.html", 200, "two");
+	site_write("www/new", "three", 5);
+	site_rename("www/new", "www/index.html");
+	site_get("/", 200, "three");
+	site_write("www/missing", "four", 4);
+	site_get("/missing", 200, "four");
+}
+
 /* A file is replaced, written, removed and made again: each is seen by the very next request. */
 static void changes_are_seen(void **state)
 {
@@ -207,7 +243,7 @@ static void unchanged_is_kept(void **state)
 	struct file_entry *entry = container_of(
 		site_cache()->shelves[SHELF_SMALL].entries.next, struct file_entry, link);
 	struct file *before = entry->file;
-	site_write("www/neighbour", "x", 1);
+	site_write("www/page.neighbour", "x", 1); /* it might stand beside it */
 	assert_false(site_at_once("/page.html"));
 	site_get("/page.html", 200, "one");
 	assert_ptr_equal(entry->file, before);
@@ -468,6 +504,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		SITE_TEST(known_is_at_once),
 		SITE_TEST(what_happens_beside_the_root),
+		SITE_TEST(what_is_written_beside_files),
 		SITE_TEST(changes_are_seen),
 		SITE_TEST(quick_writes_are_seen),
 		SITE_TEST(missing_folders_appear),

@@ -2,6 +2,8 @@
 /* Watched directories: what raises a generation, and what ends an object. */
 #include "watch_test.h"
 
+#include "io/watch_priv.h"
+
 static void changes_in_the_directory_show(void **state)
 {
 	(void)state;
@@ -148,6 +150,54 @@ static void names_alone(void **state)
 	for (size_t i = 0; i < COUNT_OF(all); i++)
 		watch_release(watch, all[i]);
 	assert_int_equal(watch_count(watch), 0);
+}
+
+/* Who came for some names hears of these, of rights, and of the end. */
+static void names_are_told_apart(void **state)
+{
+	(void)state;
+	struct watched *top = watch_directory(watch, NULL, root);
+	uint64_t page = watch_set("page.html", 9), upload = watch_set("upload", 6);
+	assert_int_not_equal(page, upload);
+	assert_int_equal(page, watch_set("page.html.gz", 12)); /* what stands beside it */
+	assert_int_equal(page, watch_set("PAGE.HTM", 8)); /* what some file systems take for it */
+	assert_int_not_equal(page, watch_set(".page.html.x", 12));
+	assert_int_equal(watch_set("\303\204", 2), watch_set("a\314\210", 3));
+	uint32_t of_page = now(top), of_upload = of_page, of_all = of_page;
+	put("upload", "x");
+	watch_drain(watch);
+	assert_true(watch_unchanged(watch, top, page, &of_page));
+	assert_int_equal(of_page, now(top));
+	assert_false(watch_unchanged(watch, top, upload, &of_upload));
+	assert_false(watch_unchanged(watch, top, page | upload, &of_upload));
+	assert_false(watch_unchanged(watch, top, WATCH_ALL, &of_all));
+	put("page.html.gz", "x");
+	watch_drain(watch);
+	assert_false(watch_unchanged(watch, top, page, &of_page));
+	of_page = now(top);
+	put("upload", "xyz");
+	watch_drain(watch);
+	assert_true(watch_unchanged(watch, top, page, &of_page));
+	assert_int_equal(chmod(root, 0711), 0);
+	watch_drain(watch);
+	assert_false(watch_unchanged(watch, top, page, &of_page));
+	watch_release(watch, top);
+}
+
+/* What rose long ago is not taken for what is to come, however many names rise. */
+static void names_that_rose_long_ago(void **state)
+{
+	(void)state;
+	static struct watched watched;
+	for (unsigned i = 0; i < 12; i++) {
+		uint32_t before = i << 29;
+		watched.generation = before ? before : 1;
+		uint32_t of_page = watched.generation, of_upload = of_page;
+		for (unsigned n = 0; n < WATCH_SETS; n++)
+			watched_rise(&watched, 2);
+		assert_true(watch_unchanged_for(&watched, watched.generation, 1, &of_page));
+		assert_false(watch_unchanged_for(&watched, watched.generation, 2, &of_upload));
+	}
 }
 
 /* Rights of an ancestor decide about all beneath: they rise, and stay valid. */
@@ -371,6 +421,8 @@ int main(void)
 		EACH(siblings_do_not_matter),
 		EACH(other_names_do_not_matter),
 		EACH(names_alone),
+		EACH(names_are_told_apart),
+		EACH(names_that_rose_long_ago),
 		EACH(rights_of_ancestors_matter),
 		EACH(moved_directories_end),
 		EACH(moved_directory_can_be_watched_anew),
