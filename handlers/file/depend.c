@@ -158,6 +158,29 @@ static int lose(struct walk *w)
 	return 0;
 }
 
+/* Watching has not begun (again), but the name behind `length` octets decides: it is a link, or missing. */
+static void watch_alone(struct walk *w, size_t length)
+{
+	char kept = w->real[length];
+	w->real[length] = '\0';
+	w->here = watch_names(w->watch, NULL, length ? w->real : "/");
+	w->generation = watch_generation(w->watch, w->here);
+	w->real[length] = kept;
+}
+
+/* Looks at where we are, which is no directory. A root that is missing without a link having led there may be about to be mounted, of which no
+ * event tells. */
+static int look_twice(struct walk *w, size_t before, struct stat *s)
+{
+	int result = lstat(w->real, s);
+	bool directory = result == 0 && S_ISDIR(s->st_mode),
+	     link = result == 0 && S_ISLNK(s->st_mode);
+	if (!w->watch || w->here || directory || !(link || w->top_length || w->depend->count))
+		return result;
+	watch_alone(w, before);
+	return lstat(w->real, s);
+}
+
 /* One component. 1: go on, 0: this is the end. */
 static int step(struct walk *w, const char *name, size_t length, unsigned *links)
 {
@@ -170,7 +193,7 @@ static int step(struct walk *w, const char *name, size_t length, unsigned *links
 	w->real[w->length] = '\0';
 	w->names = watch_set(name, length);
 	struct stat s;
-	if (lstat(w->real, &s))
+	if (look_twice(w, before, &s))
 		return 0;
 	if (S_ISLNK(s.st_mode) && ++*links > LINKS_MAX)
 		return 0;

@@ -194,6 +194,49 @@ static void root_link_is_switched(void **state)
 	site_get("/none.html", 200, "now");
 }
 
+/* As Capistrano and its like lay out a deploy: the link stands on the way to the root, which holds one that leads out to what is shared, by
+ * way of another link. */
+static void link_on_the_way_is_switched(void **state)
+{
+	(void)state;
+	site_folder("v1");
+	site_folder("v1/public");
+	site_write("v1/public/page.html", "one", 3);
+	site_folder("v2");
+	site_folder("v2/public");
+	site_write("v2/public/page.html", "two", 3);
+	site_folder("shared");
+	site_folder("shared/uploads");
+	site_folder("shared/moved");
+	site_write("shared/uploads/a.txt", "a", 1);
+	site_write("shared/moved/a.txt", "b", 1);
+	site_link("store", "shared");
+	site_link("v1/public/uploads", "../../store/uploads");
+	site_link("v2/public/uploads", "../../store/moved");
+	site_link("v1/public/later", "../../shared/none/at/all");
+	site_link("current", "v1");
+	site_start("root: current/public\n    symlinks: anywhere", true);
+	site_get("/page.html", 200, "one");
+	site_get("/uploads/a.txt", 200, "a");
+	site_get("/later", 404, NULL);
+	assert_true(site_at_once("/page.html") && site_at_once("/uploads/a.txt"));
+	site_folder("shared/none");
+	site_folder("shared/none/at");
+	site_get("/later", 404, NULL);
+	site_write("shared/none/at/all", "now", 3);
+	site_get("/later", 200, "now");
+	site_folder("other");
+	site_folder("other/uploads");
+	site_write("other/uploads/a.txt", "c", 1);
+	site_link("next", "other");
+	site_rename("next", "store");
+	site_get("/uploads/a.txt", 200, "c");
+	site_link("next", "v2");
+	site_rename("next", "current");
+	site_get("/page.html", 200, "two");
+	site_get("/uploads/a.txt", 404, NULL);
+}
+
 /* The target of a link inside of the root, and each link on the way. */
 static void links_are_switched(void **state)
 {
@@ -510,6 +553,7 @@ int main(void)
 		SITE_TEST(missing_folders_appear),
 		SITE_TEST(folders_are_replaced),
 		SITE_TEST(root_link_is_switched),
+		SITE_TEST(link_on_the_way_is_switched),
 		SITE_TEST(links_are_switched),
 		SITE_TEST(by_time),
 		SITE_TEST(unchanged_is_kept),
