@@ -27,9 +27,10 @@ static int open_real(int root_fd, const struct file_root *root, const char *real
 	char *root_real = realpath(root->path.ptr, NULL);
 	size_t length = root_real ? strlen(root_real) : 0;
 	int fd = -1;
-	if (length > 1 && strncmp(real, root_real, length) == 0 && real[length] == '/')
-		fd = open_how(
-			root_fd, real + length + 1, flags, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+	bool within = length > 1 && strncmp(real, root_real, length) == 0;
+	if (within && (real[length] == '/' || real[length] == '\0'))
+		fd = open_how(root_fd, real[length] ? real + length + 1 : ".", flags,
+			RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
 	else
 		errno = EXDEV;
 	int error = errno;

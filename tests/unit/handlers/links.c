@@ -86,6 +86,10 @@ static void links_inside(void **state)
 	site_get("/relative/page.html", 200, "inside");
 	site_get("/page", 200, "inside");
 	site_get("/absolute/page.html", 200, "inside");
+	site_link("www/self", site_path("www"));
+	site_write("www/index.html", "index", 5);
+	site_get("/self", 308, NULL);
+	site_get("/self/", 200, "index");
 	site_get("/away", 403, NULL);
 	site_get("/gone", 403, NULL);
 	assert_int_equal(site_passed, 0);
