@@ -78,10 +78,17 @@ static enum h2_code on_window(void *owner, uint32_t size)
 	return H2_NO_ERROR;
 }
 
+/* A stream that begins to wait just now is seen in time. */
+static uint32_t sweep_ms(const struct h2_conn *h2)
+{
+	int64_t least = h2->conn->wire->thread->snapshot->core.limits.body_timeout;
+	return least < SWEEP_MS ? (uint32_t)least : SWEEP_MS;
+}
+
 static void arm_sweep(struct h2_conn *h2)
 {
 	if (!h2->sweep.due)
-		deadline_set(h2->conn->wire->loop, &h2->sweep, SWEEP_MS);
+		deadline_set(h2->conn->wire->loop, &h2->sweep, sweep_ms(h2));
 }
 
 static struct h2_part *on_open(void *owner, int32_t id)
@@ -377,8 +384,11 @@ static void judge_flow(struct h2_flow *flow, unsigned waiting, uint64_t least)
 	flow->octets = 0;
 }
 
-static void judge_flows(struct h2_conn *h2)
+static void judge_flows(struct h2_conn *h2, uint32_t now)
 {
+	if (now - h2->judged < SWEEP_MS - LOOP_TICK_MS)
+		return;
+	h2->judged = now;
 	const struct core_settings *core = &h2->conn->wire->thread->snapshot->core;
 	uint64_t least = (uint64_t)core->limits.min_rate * SWEEP_MS / 1000;
 	unsigned out = 0, in = 0;
@@ -391,14 +401,17 @@ static void judge_flows(struct h2_conn *h2)
 	judge_flow(&h2->requests, in, least);
 }
 
-/* Does it keep the time between two octets, and the least rate? */
-static enum exchange_end pace(struct h2_stream *s, enum conn_wait wait, uint32_t now)
+/* Does it keep the time between two octets, and the least rate? If so it is looked at again before that time is over. */
+static enum exchange_end pace(
+	struct h2_stream *s, enum conn_wait wait, uint32_t now, uint32_t *again)
 {
 	const struct core_settings *core = &s->h2->conn->wire->thread->snapshot->core;
 	uint64_t most = (uint64_t)(wait == CONN_WAIT_BODY ? core->limits.body_timeout
 							  : core->limits.send_timeout);
 	if (now - s->progress >= most)
 		return wait == CONN_WAIT_BODY ? END_CLIENT_BODY : END_CLIENT_SEND;
+	if (most - (now - s->progress) < *again)
+		*again = (uint32_t)most - (now - s->progress);
 	uint32_t spent = now - s->window;
 	if (spent < CONN_RATE_WINDOW_MS)
 		return END_COMPLETE;
@@ -410,7 +423,7 @@ static enum exchange_end pace(struct h2_stream *s, enum conn_wait wait, uint32_t
 }
 
 /* A request that is not whole when its answer is has some time left, for there are clients that take a reset for a failure (RFC 9113, 8.1). */
-static void sweep_stream(struct h2_stream *s, uint32_t now)
+static void sweep_stream(struct h2_stream *s, uint32_t now, uint32_t *again)
 {
 	if (s->finished && !s->closed) {
 		if (now - s->progress >= CONN_LINGER_MS)
@@ -419,12 +432,15 @@ static void sweep_stream(struct h2_stream *s, uint32_t now)
 	}
 	enum conn_wait wait = stream_wait(s);
 	if (wait != s->wait || wait == CONN_WAIT_NONE) {
+		if (wait != CONN_WAIT_BODY || s->wait != CONN_WAIT_NONE)
+			s->progress = now; /* else it is known since when: see body_pull */
 		s->wait = (uint8_t)wait;
-		s->progress = s->window = now;
+		s->window = now;
 		s->rate_bytes = 0;
-		return;
+		if (wait == CONN_WAIT_NONE)
+			return;
 	}
-	enum exchange_end end = pace(s, wait, now);
+	enum exchange_end end = pace(s, wait, now, again);
 	if (!end)
 		return;
 	if (wait == CONN_WAIT_BODY) {
@@ -453,10 +469,10 @@ static void sweep(struct deadline *deadline)
 {
 	struct h2_conn *h2 = container_of(deadline, struct h2_conn, sweep);
 	struct conn *c = h2->conn;
-	uint32_t now = now_ms(h2);
-	judge_flows(h2);
+	uint32_t now = now_ms(h2), again = sweep_ms(h2);
+	judge_flows(h2, now);
 	list_each_safe (link, &h2->streams)
-		sweep_stream(container_of(link, struct h2_stream, link), now);
+		sweep_stream(container_of(link, struct h2_stream, link), now, &again);
 	if (head_expired(h2, now))
 		h2_session_end(h2->session, H2_ENHANCE_YOUR_CALM);
 	if (!h2->settled && now - h2->begun >= SETTLE_MS)
@@ -464,7 +480,7 @@ static void sweep(struct deadline *deadline)
 	if (h2->drain == H2_ANNOUNCED && now - h2->announced >= PONG_WAIT_MS)
 		on_pong(h2);
 	if (!list_empty(&h2->streams) || h2->drain == H2_ANNOUNCED)
-		arm_sweep(h2);
+		deadline_set(c->wire->loop, deadline, again);
 	conn_touch(c);
 }
 
@@ -507,7 +523,7 @@ void h2_start(struct conn *c)
 	list_init(&h2->hungry);
 	list_init(&h2->whole);
 	h2->sweep.expired = sweep;
-	h2->begun = h2->guard.looked = now_ms(h2);
+	h2->begun = h2->judged = h2->guard.looked = now_ms(h2);
 	h2->session = h2_session_server(&events, h2,
 		&(struct h2_limits){
 			.streams = H2_STREAMS,

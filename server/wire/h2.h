@@ -46,6 +46,7 @@ struct h2_conn {
 	struct h2_flow answers, requests;
 	struct h2_guard guard;
 	uint32_t begun;     /* when it began, in ms of the loop's clock */
+	uint32_t judged;    /* when its flows were, likewise */
 	uint32_t announced; /* when a drain began, likewise */
 	uint32_t
 		block_begun; /* when a header section that is not whole was seen first; 0: none is */

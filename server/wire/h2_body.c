@@ -57,7 +57,8 @@ static void send_continue(struct h2_stream *s)
 		s->request.carrier->send_info(&s->request, 100, NULL);
 }
 
-static enum pull wait_for_more(struct h2_stream *s)
+/* `anew`: until now nobody waited for the peer. */
+static enum pull wait_for_more(struct h2_stream *s, bool anew)
 {
 	if (s->h2->conn->peer_eof) {
 		if (s->raw)
@@ -66,6 +67,8 @@ static enum pull wait_for_more(struct h2_stream *s)
 		h2_body_fail(s, 400);
 		return PULL_FAILED;
 	}
+	if (anew)
+		s->progress = conn_now_ms(s->h2->conn);
 	s->body_wanted = true;
 	return PULL_PAUSED;
 }
@@ -73,13 +76,14 @@ static enum pull wait_for_more(struct h2_stream *s)
 static enum pull body_pull(struct source *source, struct chunks *out, size_t room)
 {
 	struct h2_stream *s = container_of(source, struct h2_stream, body);
+	bool anew = !s->body_wanted;
 	s->body_wanted = false;
 	if (s->request.expect_continue)
 		send_continue(s);
 	if (s->body_failed)
 		return PULL_FAILED;
 	if (s->request.upgrade.len && !s->raw)
-		return wait_for_more(s); /* not before the tunnel was accepted */
+		return wait_for_more(s, anew); /* not before the tunnel was accepted */
 	uint64_t take = s->in.length < room ? s->in.length : room;
 	if (take) {
 		chunks_move_some(out, &s->in, take);
@@ -88,7 +92,7 @@ static enum pull body_pull(struct source *source, struct chunks *out, size_t roo
 	}
 	if (chunks_empty(&s->in) && s->part.ended)
 		return finished(s);
-	return take ? PULL_MORE : wait_for_more(s);
+	return take ? PULL_MORE : wait_for_more(s, anew);
 }
 
 static void body_cancel(struct source *source)

@@ -25,7 +25,7 @@ struct h2_stream {
 	size_t list_size;  /* of the header section, RFC 9113, 10.5.1 */
 	uint64_t whole_at; /* h2->queued, behind its last octet */
 	uint64_t waiting;  /* octets of memory in part.out, as h2->waiting counts them */
-	uint32_t progress; /* when octets moved last, in ms */
+	uint32_t progress; /* when octets moved last, or were waited for first, in ms */
 	uint64_t
 		announced; /* of the request's body, or LENGTH_UNKNOWN: a reroute goes on without it, and it comes all the same */
 	uint32_t allowed;  /* of the request's body: what may be under way or wait */

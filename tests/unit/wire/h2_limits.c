@@ -239,6 +239,7 @@ static void sweep_later(struct h2_conn *h2)
 {
 	list_each (link, &h2->streams)
 		container_of(link, struct h2_stream, link)->window -= 11000;
+	h2->judged -= 11000;
 	h2->sweep.expired(&h2->sweep);
 }
 
@@ -301,6 +302,39 @@ static void bodies_that_do_not_come(void **state)
 	h2_say(c, "H1 POST /echo; D1 x");
 	h2_await(c, "H1 408; D1 *376$");
 	assert_int_equal(stage.end, END_CLIENT_BODY);
+	h2_disconnect(c);
+}
+
+/* One that comes to nothing is cut off within a tick of its time, not when the next sweep comes along. */
+static void bodies_are_given_their_time_and_no_more(void **state)
+{
+	(void)state;
+	world.snapshot.core.limits.body_timeout = 1000;
+	struct h2_client *c = h2_connect();
+	h2_say(c, "H1 POST /echo; D1 x");
+	assert_string_equal(h2_hear(c), "");
+	struct h2_conn *h2 = one_wire_newest()->state;
+	struct h2_stream *s = container_of(h2->streams.next, struct h2_stream, link);
+	s->progress -= 900; /* time goes by */
+	deadline_clear(&world.loop, &h2->sweep);
+	h2->sweep.expired(&h2->sweep);
+	assert_string_equal(h2_hear(c), "");
+	assert_int_equal(s->wait, CONN_WAIT_BODY);
+	assert_in_range(h2->sweep.due * LOOP_TICK_MS, 1,
+		world.loop.clock.monotonic_ms + 100 + LOOP_TICK_MS);
+	s->progress -= 100;
+	h2->sweep.expired(&h2->sweep);
+	h2_await(c, "H1 408; D1 *376$");
+	assert_int_equal(stage.end, END_CLIENT_BODY);
+	/* what nobody has waited for is not the client's fault */
+	h2_say(c, "H3 POST /hold; D3 x");
+	assert_string_equal(h2_hear(c), "");
+	s = container_of(h2->streams.prev, struct h2_stream, link);
+	s->progress -= 5000;
+	h2->sweep.expired(&h2->sweep);
+	h2->sweep.expired(&h2->sweep);
+	assert_string_equal(h2_hear(c), "");
+	assert_int_equal(s->wait, CONN_WAIT_NONE);
 	h2_disconnect(c);
 }
 
@@ -420,6 +454,7 @@ int main(void)
 		CASE(answers_behind_others),
 		CASE(bodies_behind_others),
 		CASE(bodies_that_do_not_come),
+		CASE(bodies_are_given_their_time_and_no_more),
 		CASE(bodies_that_nobody_waits_for),
 		CASE(heads_that_do_not_come),
 		CASE(idle_connections),
