@@ -356,9 +356,9 @@ void h2_session_reset(struct h2_session *s, struct h2_part *part, enum h2_code c
 
 void h2_session_consume(struct h2_session *s, struct h2_part *part, size_t length)
 {
-	if (length == 0)
-		return;
-	nghttp2_session_consume_connection(s->ng, length);
+	if (length > 0)
+		nghttp2_session_consume_connection(s->ng, length);
+	/* of a stream also none: what it gave back before may be worth a frame by now, in a window that was narrowed */
 	if (part)
 		nghttp2_session_consume_stream(s->ng, part->id, length);
 }
@@ -366,6 +366,13 @@ void h2_session_consume(struct h2_session *s, struct h2_part *part, size_t lengt
 void h2_session_narrow(struct h2_session *s, const struct h2_part *part, uint32_t window)
 {
 	nghttp2_session_set_local_window_size(s->ng, NGHTTP2_FLAG_NONE, part->id, (int32_t)window);
+}
+
+void h2_session_widen(
+	struct h2_session *s, const struct h2_part *part, uint32_t window, size_t length)
+{
+	nghttp2_session_set_local_window_size(s->ng, NGHTTP2_FLAG_NONE, part->id, (int32_t)window);
+	nghttp2_session_consume_stream(s->ng, part->id, length);
 }
 
 /* --- The connection. --- */

@@ -161,6 +161,9 @@ void h2_session_consume(struct h2_session *session, struct h2_part *part, size_t
 
 /* The stream's window is smaller from here on. The difference is the owner's not to give back. Not before the peer has acknowledged our SETTINGS. */
 void h2_session_narrow(struct h2_session *session, const struct h2_part *part, uint32_t window);
+/* It is larger again. Octets that the owner did not give back for it, because it was to be smaller, are now: `length`. */
+void h2_session_widen(
+	struct h2_session *session, const struct h2_part *part, uint32_t window, size_t length);
 
 /* --- Of the connection. --- */
 

@@ -8,10 +8,11 @@
 #include "wire/conn.h"
 #include "wire/h2_guard.h"
 
-#define H2_STREAMS 128           /* at a time */
-#define H2_WINDOW  (256 * 1024)  /* of a stream: what its consumer may leave waiting */
-#define H2_BODIES  32            /* more of a thread at a time are allowed less each */
-#define H2_WINDOWS (1024 * 1024) /* of all streams of a connection together */
+#define H2_STREAMS      128          /* at a time */
+#define H2_WINDOW       (256 * 1024) /* of a stream: what its consumer may leave waiting */
+#define H2_BODIES       32           /* more of a thread at a time are allowed less each */
+#define H2_BODIES_SPARE 8 /* so many fewer than were too many: then they are allowed more again */
+#define H2_WINDOWS      (1024 * 1024) /* of all streams of a connection together */
 #define H2_STREAM_HIGH                                                                             \
 	(64 * 1024) /* octets of memory that wait on one stream before its source is held back */
 #define H2_QUEUED_HIGH                                                                             \

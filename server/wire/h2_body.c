@@ -5,21 +5,37 @@
 #include "wire/wire_priv.h"
 
 /* How much of a body may be under way or wait: where there are many, and nobody takes them, it is that which they cost. */
-static uint32_t share(const struct wire *wire)
+static uint32_t share(unsigned bodies)
 {
-	if (wire->h2_bodies <= H2_BODIES)
+	if (bodies <= H2_BODIES)
 		return H2_WINDOW;
-	return wire->h2_bodies <= 2 * H2_BODIES ? H2_WINDOW / 2 : H2_WINDOW / 4;
+	return bodies <= 2 * H2_BODIES ? H2_WINDOW / 2 : H2_WINDOW / 4;
 }
 
-static void narrow(struct h2_stream *s)
+static void narrow(struct h2_stream *s, uint32_t window)
 {
-	uint32_t window = share(s->h2->conn->wire);
-	if (window >= s->allowed || !s->h2->settled)
-		return;
 	s->withheld += s->allowed - window;
 	s->allowed = window;
 	h2_session_narrow(s->h2->session, &s->part, window);
+}
+
+/* What was not withheld yet need not be; the rest is given back. */
+static void widen(struct h2_stream *s, uint32_t window)
+{
+	uint32_t more = window - s->allowed, spared = more < s->withheld ? more : s->withheld;
+	s->withheld -= spared;
+	s->allowed = window;
+	h2_session_widen(s->h2->session, &s->part, window, more - spared);
+}
+
+/* One more or one less makes no windows go to and fro. */
+static void fit(struct h2_stream *s)
+{
+	unsigned bodies = s->h2->conn->wire->h2_bodies;
+	if (share(bodies) < s->allowed && s->h2->settled)
+		narrow(s, share(bodies));
+	else if (share(bodies + H2_BODIES_SPARE) > s->allowed)
+		widen(s, share(bodies + H2_BODIES_SPARE));
 }
 
 static void consume(struct h2_stream *s, uint64_t length)
@@ -29,7 +45,7 @@ static void consume(struct h2_stream *s, uint64_t length)
 		h2_session_consume(session, NULL, (size_t)length);
 		return;
 	}
-	narrow(s);
+	fit(s);
 	uint64_t kept = length < s->withheld ? length : s->withheld;
 	s->withheld -= (uint32_t)kept;
 	h2_session_consume(session, NULL, (size_t)kept);

@@ -288,6 +288,53 @@ static void windows_beyond_their_top_by_settings_6_9_2(void **state)
 	h2_disconnect(c);
 }
 
+/* How much of a body the peer may send when it has sent so much more. */
+static unsigned credit_behind(struct h2_client *c, unsigned credit, unsigned octets)
+{
+	for (; octets > 0; octets -= 8192) {
+		h2_say(c, "D1 *8192");
+		assert_true(credit >= 8192);
+		credit -= 8192;
+		char *heard = strdup(h2_hear_all(c)), *save = NULL;
+		for (char *one = strtok_r(heard, ";", &save); one;
+			one = strtok_r(NULL, ";", &save)) {
+			unsigned n;
+			if (sscanf(one, " W1 %u", &n) == 1)
+				credit += n;
+		}
+		free(heard);
+		assert_true(credit <= H2_WINDOW);
+	}
+	return credit;
+}
+
+static void where_many_bodies_come_each_is_allowed_less_meanwhile(void **state)
+{
+	static const unsigned sizes[] = {8192, 65536, 131072, 262144, 524288};
+	(void)state;
+	struct h2_client *c = h2_connect();
+	unsigned credit = H2_WINDOW;
+	world.snapshot.core.limits.body_size = INT64_C(1) << 30;
+	h2_say(c, "H1 POST /echo");
+	credit = credit_behind(c, credit, 65536);
+	for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+		world.wire->h2_bodies = 3 * H2_BODIES;
+		credit = credit_behind(c, credit, 524288);
+		assert_true(credit <= H2_WINDOW / 4);
+		world.wire->h2_bodies = 2 * H2_BODIES; /* a few less */
+		credit = credit_behind(c, credit, 524288);
+		assert_true(credit <= H2_WINDOW / 4);
+		world.wire->h2_bodies = 2 * H2_BODIES - H2_BODIES_SPARE;
+		credit = credit_behind(c, credit, sizes[i]);
+		world.wire->h2_bodies = 3 * H2_BODIES;
+		credit = credit_behind(c, credit, sizes[i]);
+		world.wire->h2_bodies = 1;
+		credit = credit_behind(c, credit, 524288);
+		assert_true(credit >= H2_WINDOW / 2);
+	}
+	h2_disconnect(c);
+}
+
 static void gives_windows_back(void **state)
 {
 	(void)state;
@@ -349,6 +396,7 @@ int main(void)
 		CASE(keeps_to_windows_6_9),
 		CASE(windows_beyond_their_top_by_settings_6_9_2),
 		CASE(gives_windows_back),
+		CASE(where_many_bodies_come_each_is_allowed_less_meanwhile),
 		CASE(hpack),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
