@@ -3,7 +3,6 @@
  * and listening last. A configuration that is wrong anywhere ends here, while the old worker serves on. */
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -17,6 +16,7 @@
 #include "io/disk.h"
 #include "io/watch.h"
 #include "process/begin.h"
+#include "process/cpus.h"
 #include "process/keepsake.h"
 #include "process/magic.h"
 #include "process/registry.h"
@@ -65,10 +65,7 @@ int worker_want_keepsake(struct worker *w, const char *name)
 
 static unsigned thread_count(const struct core_settings *core)
 {
-	cpu_set_t cpus;
-	int64_t count = core->threads;
-	if (count == 0)
-		count = sched_getaffinity(0, sizeof(cpus), &cpus) == 0 ? CPU_COUNT(&cpus) : 1;
+	int64_t count = core->threads ? core->threads : cpus_usable();
 	return count > THREADS_MAX ? THREADS_MAX : (unsigned)count;
 }
 

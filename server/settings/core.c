@@ -171,7 +171,9 @@ const struct option core_top_rows[] = {
 		.max = 256, /* THREADS_MAX (process/tally.h) */
 		.preset = "auto",
 		.example = "auto",
-		.prose = "Event loops. auto: as many as the CPUs that this process may use."},
+		.prose = "Event loops. auto: as many as the CPUs that this process may use: "
+			 "those it is bound to, and no more than the quota of its control group "
+			 "(a container's) lets run at a time."},
 	{.name = "user",
 		.type = OPTION_STRING,
 		.offset = AT(user),
