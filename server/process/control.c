@@ -108,6 +108,20 @@ static int make_folder(const char *folder)
 	return 0;
 }
 
+static const char *advice_for(int error)
+{
+	switch (error) {
+	case EROFS:
+		return "; where all is read-only, as in some containers, mount a tmpfs there";
+	case ENOENT:
+		return "; the folder that is to hold it is missing";
+	case EPERM:
+		return "; it must be a folder, and belong to this account";
+	default:
+		return "";
+	}
+}
+
 /* Opens and locks the file; *held: somebody else has locked it. The one that was locked may have been removed meanwhile by its last
  * holder: then once more. */
 static int lock_file(const char *path, bool *held_by_other)
@@ -176,7 +190,9 @@ int control_open(struct control *control, const char *file)
 		return -1;
 	}
 	if (make_folder(folder)) {
-		log_error("control socket: %s: %m", folder);
+		const char *fault = strerror(errno), *advice = advice_for(errno);
+		log_error("control socket: the folder %s cannot be used: %s%s", folder, fault,
+			advice);
 		return -1;
 	}
 	if (take_lock(control, file))

@@ -283,6 +283,19 @@ def test_the_control_socket_is_for_root_and_its_own_account(weir):
     assert "may not speak here" in server.log()
 
 
+@pytest.mark.skipif(not ROOT, reason="root's own folder is fixed: needs a second account")
+@pytest.mark.parametrize("where, advice", [("missing", "the folder that is to hold it is missing"), ("taken", "belong to this account")])
+def test_a_control_socket_that_cannot_be_made_is_explained(weir, where, advice):
+    server = weir(CONFIG)
+    own = server.folder / "taken"
+    own.mkdir(mode=0o777)
+    (own / "weir").mkdir()  # root's
+    run = subprocess.run([WEIR, "run", "-c", server.file], env=dict(os.environ, XDG_RUNTIME_DIR=str(server.folder / where)), capture_output=True,
+                         encoding="utf-8", timeout=20, user="nobody", group="nogroup", extra_groups=[], cwd="/", check=False)
+    assert run.returncode == 1
+    assert f"{server.folder}/{where}/weir" in run.stderr and advice in run.stderr
+
+
 def test_garbage_on_the_control_socket_harms_nobody(weir):
     server = weir(CONFIG)
     path = control_socket(server)
