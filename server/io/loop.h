@@ -55,7 +55,8 @@ struct loop {
 	unsigned filed;      /* deadlines in the wheel: the timer runs only while there are some */
 	unsigned index;      /* of the thread, from 0 */
 	struct watch *watch; /* what watch_attach put into this loop, or NULL */
-	char *scratch;       /* LOOP_SCRATCH bytes, valid only within one callback */
+	struct attachment *attachment; /* and how; of io/watch */
+	char *scratch;                 /* LOOP_SCRATCH bytes, valid only within one callback */
 };
 
 /* Makes the loop on the calling thread. 0, or -1 with errno. */

@@ -64,23 +64,14 @@ struct edge {
 	struct object *child;
 };
 
-struct attachment {
-	struct link link;
-	ev_io watch;
-	struct loop *loop;
-	struct watch *owner;
-};
-
 struct private
 {
 	struct watch watch;
 	pthread_mutex_t lock;
 	struct table paths;
 	struct table nodes;
-	struct link attachments;
 	struct link objects; /* all, dead ones as well */
 	uint64_t version;    /* rises when events were taken or a watch was given up */
-	int fd;
 	bool limit_told;
 	char events[READ_SIZE] __attribute__((aligned(__alignof__(struct inotify_event))));
 };
@@ -126,7 +117,7 @@ static struct object *find_object(struct private *w, const char *path, size_t le
 /* Ends a watch of the kernel. Where that has dropped it already this fails; its IN_IGNORED finds no node then. */
 static void remove_watch(struct private *w, int number)
 {
-	inotify_rm_watch(w->fd, number);
+	inotify_rm_watch(w->watch.fd, number);
 	w->version++;
 }
 
@@ -262,10 +253,10 @@ static void take_event(struct private *w, const struct inotify_event *event)
 static void drain(struct private *w)
 {
 	int queued = 0;
-	if (ioctl(w->fd, FIONREAD, &queued) < 0 || queued <= 0)
+	if (ioctl(w->watch.fd, FIONREAD, &queued) < 0 || queued <= 0)
 		return;
 	while (queued > 0) {
-		ssize_t got = read(w->fd, w->events, sizeof(w->events));
+		ssize_t got = read(w->watch.fd, w->events, sizeof(w->events));
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got <= 0)
@@ -285,7 +276,7 @@ void watch_drain(struct watch *watch)
 		return;
 	struct private *w = private_of(watch);
 	int queued = 0;
-	if (ioctl(w->fd, FIONREAD, &queued) == 0 && queued == 0) {
+	if (ioctl(w->watch.fd, FIONREAD, &queued) == 0 && queued == 0) {
 		/* Another thread may have taken what was there, and be at it still. */
 		if (atomic_load(&watch->epoch) & 1)
 			watch_wait(watch);
@@ -309,64 +300,18 @@ void watch_wait(struct watch *watch)
 	pthread_mutex_unlock(&w->lock);
 }
 
-static void on_events(struct ev_loop *ev, ev_io *io, int events)
-{
-	(void)ev, (void)events;
-	watch_drain(container_of(io, struct attachment, watch)->owner);
-}
-
 struct watch *watch_new(void)
 {
 	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	if (fd < 0)
 		return NULL;
 	struct private *w = must_zalloc(sizeof(*w));
-	w->fd = fd;
+	w->watch.fd = fd;
 	check(pthread_mutex_init(&w->lock, NULL) == 0);
 	table_init(&w->paths, 64);
 	table_init(&w->nodes, 64);
-	list_init(&w->attachments);
 	list_init(&w->objects);
 	return &w->watch;
-}
-
-void watch_attach(struct watch *watch, struct loop *loop)
-{
-	if (!watch)
-		return;
-	struct private *w = private_of(watch);
-	struct attachment *attachment = must_zalloc(sizeof(*attachment));
-	attachment->loop = loop;
-	attachment->owner = watch;
-	ev_io_init(&attachment->watch, on_events, w->fd, EV_READ);
-	ev_set_priority(&attachment->watch, EV_MAXPRI);
-	ev_io_start(loop->ev, &attachment->watch);
-	loop->watch = watch;
-	pthread_mutex_lock(&w->lock);
-	list_append(&w->attachments, &attachment->link);
-	pthread_mutex_unlock(&w->lock);
-}
-
-void watch_detach(struct watch *watch, struct loop *loop)
-{
-	if (!watch)
-		return;
-	struct private *w = private_of(watch);
-	struct attachment *found = NULL;
-	pthread_mutex_lock(&w->lock);
-	list_each (link, &w->attachments) {
-		struct attachment *attachment = container_of(link, struct attachment, link);
-		if (attachment->loop == loop)
-			found = attachment;
-	}
-	if (found)
-		list_remove(&found->link);
-	pthread_mutex_unlock(&w->lock);
-	if (!found)
-		return;
-	ev_io_stop(loop->ev, &found->watch);
-	loop->watch = NULL;
-	free(found);
 }
 
 /* Whether `above` is the object or one of its ancestors. With few parents each and paths of bounded depth. */
@@ -456,8 +401,8 @@ static struct object *find_or_add(struct private *w, const struct object *above,
 		uint64_t version = w->version;
 		pthread_mutex_unlock(&w->lock);
 		/* IN_MASK_ADD: by another path it may be watched for more */
-		int number = inotify_add_watch(
-			w->fd, length ? path : "/", (files ? OF_FILES : OF_NAMES) | IN_MASK_ADD);
+		int number = inotify_add_watch(w->watch.fd, length ? path : "/",
+			(files ? OF_FILES : OF_NAMES) | IN_MASK_ADD);
 		int error = errno;
 		pthread_mutex_lock(&w->lock);
 		if (number < 0) {
@@ -581,7 +526,7 @@ void watch_free(struct watch *watch)
 	if (!watch)
 		return;
 	struct private *w = private_of(watch);
-	check(list_empty(&w->attachments));
+	check(atomic_load(&watch->attached) == 0);
 	while (!list_empty(&w->objects)) {
 		struct object *object = container_of(w->objects.next, struct object, all);
 		list_each_safe (link, &object->parents)
@@ -591,7 +536,7 @@ void watch_free(struct watch *watch)
 		list_remove(&object->all);
 		free(object);
 	}
-	close(w->fd);
+	close(w->watch.fd);
 	table_done(&w->paths);
 	table_done(&w->nodes);
 	pthread_mutex_destroy(&w->lock);

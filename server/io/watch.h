@@ -18,6 +18,8 @@
  * In all functions NULL is allowed: nothing is watched then. */
 struct watch {
 	_Atomic uint32_t epoch;
+	_Atomic unsigned attached; /* loops */
+	int fd;
 };
 
 /* A directory that is watched. Shared by the threads; lives as long as somebody holds it, and while the watch lives. */
@@ -39,7 +41,8 @@ struct watch *watch_new(
 	void); /* NULL with errno: no inotify at all; everything is checked by time then */
 /* After all loops detached. Objects that are still held go as well. */
 void watch_free(struct watch *watch);
-/* Puts the descriptor into a loop: each loop thread once, from its own thread. */
+/* Puts the descriptor into a loop: each loop thread once, from its own thread. Where events come one after the other, as from a log that
+ * is written in a watched directory, the loop is woken by them no more than now and then: it drains each time that it is woken by others. */
 void watch_attach(struct watch *watch, struct loop *loop);
 void watch_detach(struct watch *watch, struct loop *loop);
 

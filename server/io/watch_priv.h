@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the two halves of watching share: watch.c takes up events, watch_names.c says for whom they count. */
+/* What the parts of watching share: watch.c takes up events, watch_names.c says for whom they count. */
 #ifndef WEIR_IO_WATCH_PRIV_H
 #define WEIR_IO_WATCH_PRIV_H
 
@@ -7,5 +7,16 @@
 
 /* Something happened to names of these sets (watch_set). Only the holder of the watch's lock may call this. */
 void watched_rise(struct watched *watched, uint64_t names);
+
+/* A loop that hears of events, or rests from them. */
+struct attachment {
+	ev_io events;
+	ev_check woken; /* active while it rests, as is the timer */
+	ev_timer rest;
+	struct watch *watch;
+	ev_tstamp since; /* events are counted */
+	unsigned count;
+	uint32_t epoch; /* of the watch, when they were looked for last */
+};
 
 #endif

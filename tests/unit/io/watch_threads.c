@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <time.h>
 
+#include "io/watch_priv.h"
 #include "watch_test.h"
 
 static unsigned long queue_limit(void)
@@ -245,6 +246,40 @@ static void no_loop_answers_stale(void **state)
 	watch_release(watch, top);
 }
 
+/* Writes to a file: does that wake the loop? Whether or not, what is done next sees it. */
+static bool write_wakes(struct loop *loop, const struct watched *top)
+{
+	bool wakes = ev_is_active(&loop->attachment->events);
+	uint32_t before = watch_generation(watch, top);
+	put("log", "x");
+	ev_run(loop->ev, EVRUN_NOWAIT);
+	assert_int_not_equal(watch_generation(watch, top), before);
+	return wakes;
+}
+
+/* Somebody writes all the time where nobody asks for anything: a loop that has nothing to do sleeps, until that is over. */
+static void loop_rests_from_many_events(void **state)
+{
+	(void)state;
+	struct loop loop;
+	assert_int_equal(loop_init(&loop, 0), 0);
+	watch_attach(watch, &loop);
+	struct watched *top = watch_directory(watch, NULL, root);
+	ev_run(loop.ev, EVRUN_NOWAIT);
+	assert_true(write_wakes(&loop, top));
+	unsigned writes = 0;
+	while (write_wakes(&loop, top))
+		assert_true(++writes < 1000);
+	for (unsigned i = 0; i < 3; i++) { /* the time that it rests */
+		poll(NULL, 0, 60);
+		ev_run(loop.ev, EVRUN_NOWAIT);
+	}
+	assert_true(write_wakes(&loop, top));
+	watch_release(watch, top);
+	watch_detach(watch, &loop);
+	loop_done(&loop);
+}
+
 /* Threads that watch, release and move at once: no object is valid for a path that leads elsewhere. */
 static _Atomic bool moving;
 
@@ -306,6 +341,7 @@ int main(void)
 		EACH(overflow_ends_all),
 		EACH(who_looks_waits_for_who_drains),
 		EACH(no_loop_answers_stale),
+		EACH(loop_rests_from_many_events),
 		EACH(moves_while_watching),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
