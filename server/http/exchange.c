@@ -112,8 +112,10 @@ static const char *misdirected(const struct request *request)
 		(judged->client_auth != CLIENT_AUTH_OFF &&
 			!slice_equal(judged->client_ca_path, wanted->client_ca_path)))
 		return "other clients are let in here than by the name of the connection";
-	if (!request->peer->tls_newest && tls_newest_only(wanted))
-		return "TLS is to be newer here than by the name of the connection";
+	if (wanted->refused >> (request->peer->tls_newest ? TLS_1_3 : TLS_1_2) & 1)
+		return request->peer->tls_newest
+			       ? "TLS is to be older here than by the name of the connection"
+			       : "TLS is to be newer here than by the name of the connection";
 	return NULL;
 }
 

@@ -207,6 +207,17 @@ int tls_priorities_make(struct rules *rules, struct tls_telling *telling)
 	return result;
 }
 
+bool tls_offers(gnutls_priority_t priorities, gnutls_protocol_t version)
+{
+	const unsigned *list;
+	int count = gnutls_priority_protocol_list(priorities, &list);
+	for (int i = 0; i < count; i++) {
+		if (list[i] == version)
+			return true;
+	}
+	return false;
+}
+
 int tls_priorities(
 	const struct tls_settings *settings, gnutls_priority_t *priorities, struct buffer *fault)
 {
@@ -233,4 +244,20 @@ int tls_priorities(
 			own.ptr ? own.ptr : text.ptr, at ? (int)strcspn(at, ":") : 0, at ? at : "");
 	buffer_free(&text);
 	return result ? -1 : 0;
+}
+
+unsigned tls_refused(const struct tls_settings *settings)
+{
+	struct buffer fault = {0};
+	gnutls_priority_t priorities;
+	unsigned refused = 0;
+	if (tls_priorities(settings, &priorities, &fault) == 0) {
+		if (!tls_offers(priorities, GNUTLS_TLS1_2))
+			refused |= 1u << TLS_1_2;
+		if (!tls_offers(priorities, GNUTLS_TLS1_3))
+			refused |= 1u << TLS_1_3;
+		gnutls_priority_deinit(priorities);
+	}
+	buffer_free(&fault);
+	return refused;
 }

@@ -56,6 +56,9 @@ bool tls_store_stands_in(const struct tls_store *store, const struct tls_pair *p
 /* The priorities of rules, for gnutls_priority_deinit. 0, or -1 with a sentence in *fault. */
 int tls_priorities(
 	const struct tls_settings *settings, gnutls_priority_t *priorities, struct buffer *fault);
+bool tls_offers(gnutls_priority_t priorities, gnutls_protocol_t version);
+/* Which versions they leave out: 1 << enum tls_version. None where they are no good. */
+unsigned tls_refused(const struct tls_settings *settings);
 struct tls_store *tls_store_get(struct tls_store *store);
 void tls_store_put(struct tls_store *store);
 

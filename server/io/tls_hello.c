@@ -113,17 +113,6 @@ static int on_hello(gnutls_session_t session)
 	return take_rules(tls);
 }
 
-static bool offers(gnutls_priority_t priorities, gnutls_protocol_t version)
-{
-	const unsigned *list;
-	int count = gnutls_priority_protocol_list(priorities, &list);
-	for (int i = 0; i < count; i++) {
-		if (list[i] == version)
-			return true;
-	}
-	return false;
-}
-
 /* The version was chosen before the rules were known: GnuTLS makes a lower one of it where these lack 1.3, but stumbles where they have
  * nothing else. */
 static int after_hello(gnutls_session_t session)
@@ -133,10 +122,10 @@ static int after_hello(gnutls_session_t session)
 	if (error)
 		return error;
 	if (gnutls_protocol_get_version(session) == GNUTLS_TLS1_3)
-		return offers(tls->context->priorities, GNUTLS_TLS1_3)
+		return tls_offers(tls->context->priorities, GNUTLS_TLS1_3)
 			       ? refuse(tls, strict_hello_newest(&tls->hello))
 			       : 0;
-	return offers(tls->context->priorities, GNUTLS_TLS1_2)
+	return tls_offers(tls->context->priorities, GNUTLS_TLS1_2)
 		       ? 0
 		       : refuse(tls, GNUTLS_A_PROTOCOL_VERSION);
 }

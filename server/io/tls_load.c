@@ -167,6 +167,13 @@ static bool lacks_any(const struct snapshot *snapshot)
 	return false;
 }
 
+static void note_refused(struct snapshot *snapshot)
+{
+	struct tls_settings *all = (struct tls_settings *)(uintptr_t)snapshot->tls;
+	for (size_t i = 0; i < snapshot->tls_count; i++)
+		all[i].refused = tls_refused(&all[i]);
+}
+
 int tls_load(struct load *load, struct snapshot *snapshot, struct tls_keys *keys,
 	const struct tls_change *newer, size_t newer_count, struct tls_store **store)
 {
@@ -174,6 +181,7 @@ int tls_load(struct load *load, struct snapshot *snapshot, struct tls_keys *keys
 	*store = NULL;
 	if (lacks_any(snapshot))
 		return -1;
+	note_refused(snapshot);
 	if (tls_obtain(load, snapshot, tls_pem_covers))
 		loading.result = -1;
 	struct tls_store *made = load_is_replay(load)
@@ -198,6 +206,7 @@ int tls_load(struct load *load, struct snapshot *snapshot, struct tls_keys *keys
 int tls_look(struct load *load, struct snapshot *snapshot, struct tls_store **store)
 {
 	*store = NULL;
+	note_refused(snapshot);
 	if (lacks_any(snapshot) || !tls_wanted(snapshot) ||
 		tls_obtain(load, snapshot, tls_pem_covers))
 		return 0;

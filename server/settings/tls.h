@@ -46,7 +46,9 @@ struct tls_settings {
 	struct slice client_ca;  /* PEM, as read */
 	struct slice priorities; /* of GnuTLS, in place of ours; { NULL, 0 }: ours */
 	struct acme_settings acme;
-	unsigned index; /* among snapshot->tls */
+	unsigned
+		refused; /* versions that `min_version` and `priorities` leave out: 1 << enum tls_version; known once certificates were loaded */
+	unsigned index;  /* among snapshot->tls */
 	const struct node *
 		node; /* the mapping, NULL where there is none; valid until snapshot_load returns */
 };

@@ -45,6 +45,14 @@ sites:
     listen: "https://127.0.0.1:$port2"
     root: root
     tls: { priorities: modern }
+  - host: chosen.example.test
+    listen: "https://127.0.0.1:$port2"
+    root: root
+    tls: { priorities: "NORMAL:-VERS-TLS1.2" }
+  - host: older.example.test
+    listen: "https://127.0.0.1:$port2"
+    root: root
+    tls: { priorities: "NORMAL:-VERS-TLS1.3" }
 """
 SUBJECT = [("ORGANIZATION_NAME", "Weir, Ltd"), ("COMMON_NAME", "Jörg <a@b>")]
 
@@ -133,12 +141,19 @@ def test_a_name_with_other_rules_is_misdirected(server, name, host, status):
     assert ask(server, host, "/none.txt", certificates.context(), name=name).status in (status, 200 if status == 404 else status)
 
 
-@pytest.mark.parametrize("host", ["newest.example.test", "modern.example.test"])
+@pytest.mark.parametrize("host", ["newest.example.test", "modern.example.test", "chosen.example.test"])
 def test_a_name_that_wants_a_newer_version_is_misdirected(server, host):
     older = certificates.context(maximum=ssl.TLSVersion.TLSv1_2)
     assert ask(server, host, "/a.txt", older, name="both.example.test").status == 421
     assert ask(server, host, "/a.txt", certificates.context(), name="both.example.test").status == 200
     assert ask(server, "both.example.test", "/a.txt", certificates.context(), name=host).status == 200
+
+
+def test_a_name_that_wants_an_older_version_is_misdirected(server):
+    older = certificates.context(maximum=ssl.TLSVersion.TLSv1_2)
+    assert ask(server, "older.example.test", "/a.txt", certificates.context(), name="both.example.test").status == 421
+    assert ask(server, "older.example.test", "/a.txt", older, name="both.example.test").status == 200
+    assert ask(server, "older.example.test", "/a.txt", certificates.context()).status == 200
 
 
 # --- Clients with certificates. ---
