@@ -48,11 +48,13 @@ struct transport {
 	void *state; /* of TLS; plain has none */
 	int fd;
 	uint8_t caps;
-	bool corked;   /* segments are held back until a piece without `more` */
-	bool pending;  /* bytes for read() stand inside, of which the kernel will not tell */
-	bool unsent;   /* bytes that write() took wait for the kernel: see flush */
-	bool worn;     /* so much was sent that it should end: what is under way may be the last */
-	uint8_t wants; /* after IO_AGAIN */
+	bool corked;  /* segments are held back until a piece without `more` */
+	bool pending; /* bytes for read() stand inside, of which the kernel will not tell */
+	bool unsent;  /* bytes that write() took wait for the kernel: see flush */
+	bool worn;    /* so much was sent that it should end: what is under way may be the last */
+	/* After IO_AGAIN. So far each call waits for what its name says, and nobody need look: what reading makes TLS send does not wait, but
+	 * stands behind what is `unsent`. */
+	uint8_t wants;
 };
 
 /* Takes over a connected, non-blocking descriptor. */

@@ -238,6 +238,7 @@ static unsigned read_method(struct h2_stream *s)
 		s->malformed = true; /* RFC 8441, 4 */
 		return 400;
 	}
+	/* Which of both is not held against the connection, and nothing is decided by it: proxies in front say what their own client had */
 	bool known = slice_equal_nocase(s->scheme, SLICE("http")) ||
 		     slice_equal_nocase(s->scheme, SLICE("https"));
 	if (!s->scheme.ptr || !known || !s->path.ptr || s->path.len == 0) {

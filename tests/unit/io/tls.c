@@ -226,6 +226,41 @@ static void keeps_what_is_not_sent(void **state)
 	pair_close(&p);
 }
 
+/* Reading never waits for the socket to take something: what it makes the library say stands behind what waits already. */
+static void says_while_it_reads_what_the_socket_does_not_take(void **state)
+{
+	(void)state;
+	static char text[1 << 20];
+	char bytes[64];
+	memset(text, 'x', sizeof(text));
+	pair_open(&p, &(struct wish){.stream = true});
+	pair_greet(&p);
+	int small = 4096;
+	setsockopt(p.t.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+	struct iovec iov = {text, sizeof(text)};
+	size_t sent = 0;
+	while (!p.t.unsent) {
+		ssize_t n = p.t.ops->write(&p.t, &iov, 1, false);
+		assert_true(n > 0);
+		sent += (size_t)n;
+	}
+	static const char broken[] = "\x17\x03\x03\0\x20 no key of this connection has made";
+	assert_true(send(p.fd, broken, 5 + 32, MSG_NOSIGNAL) == 5 + 32);
+	assert_int_equal(p.t.ops->read(&p.t, bytes, sizeof(bytes)), IO_ERROR);
+	assert_int_equal(errno, EPROTO);
+	assert_true(p.t.unsent);
+	size_t heard = 0;
+	for (int i = 0; i < 1000 && p.t.unsent; i++) {
+		heard += strlen(pair_hear(&p));
+		int flushed = p.t.ops->flush(&p.t);
+		assert_true(flushed == 1 || (flushed == IO_AGAIN && p.t.wants == TRANSPORT_WRITE));
+	}
+	heard += strlen(pair_hear(&p));
+	assert_int_equal(heard, sent);
+	assert_int_equal(gnutls_alert_get(p.client), GNUTLS_A_BAD_RECORD_MAC);
+	pair_close(&p);
+}
+
 /* close_notify, then the end of the socket's half; the other half is still read. */
 static void finishes_one_half(void **state)
 {
@@ -338,6 +373,7 @@ int main(void)
 		cmocka_unit_test(one_send_each),
 		cmocka_unit_test(records_grow),
 		cmocka_unit_test(keeps_what_is_not_sent),
+		cmocka_unit_test(says_while_it_reads_what_the_socket_does_not_take),
 		cmocka_unit_test(finishes_one_half),
 		cmocka_unit_test(finishes_later),
 		cmocka_unit_test(closing_says_so),
