@@ -99,8 +99,8 @@ static unsigned count_threads(const struct disk *disk, bool stuck)
 	return count;
 }
 
-/* Puts a lane in or out of those that threads take from. */
-static void review_lane(struct disk *disk, struct lane *lane)
+/* Puts a lane in or out of those that threads take from. True: it came in, and there is a thread to be told. */
+static bool review_lane(struct disk *disk, struct lane *lane)
 {
 	bool ready = lane->first && lane->running < half_of(disk->wanted) &&
 		     lane->running + lane->stuck < half_of(DISK_THREADS);
@@ -108,9 +108,9 @@ static void review_lane(struct disk *disk, struct lane *lane)
 		list_remove(&lane->ready);
 	} else if (!link_listed(&lane->ready)) {
 		list_append(&disk->ready, &lane->ready);
-		if (disk->idle > 0)
-			pthread_cond_signal(&disk->work);
+		return disk->idle > 0;
 	}
+	return false;
 }
 
 static struct disk_job *take_job(struct disk *disk, struct io_thread *thread)
@@ -127,7 +127,8 @@ static struct disk_job *take_job(struct disk *disk, struct io_thread *thread)
 	thread->lane = lane;
 	thread->since = now_ms();
 	thread->state = THREAD_RUNS;
-	review_lane(disk, lane);
+	if (review_lane(disk, lane))
+		pthread_cond_signal(&disk->work);
 	if (disk->keeper_sleeps) {
 		disk->keeper_sleeps = false;
 		pthread_cond_signal(&disk->keep);
@@ -152,7 +153,7 @@ static void finish_job(struct disk *disk, struct io_thread *thread, struct disk_
 		lane->running--;
 	thread->lane = NULL;
 	thread->stuck = false;
-	review_lane(disk, lane);
+	review_lane(disk, lane); /* this thread is the next to look there */
 	if (disk->abandoned)
 		return;
 	thread->state = THREAD_POSTS;
@@ -265,7 +266,8 @@ static uint64_t find_stuck(struct disk *disk, uint64_t now)
 		thread->stuck = true;
 		thread->lane->running--;
 		thread->lane->stuck++;
-		review_lane(disk, thread->lane);
+		if (review_lane(disk, thread->lane))
+			pthread_cond_signal(&disk->work);
 		log_at(NULL, LOG_LEVEL_WARN, LOG_FILE,
 			"an I/O thread is stuck: a job in lane %td has run for %u ms",
 			thread->lane - disk->lanes, disk->stuck_after);
@@ -353,6 +355,7 @@ bool disk_submit(struct disk *disk, struct loop *loop, struct disk_job *job)
 	job->next = NULL;
 	job->message.deliver = deliver;
 	struct lane *lane = &disk->lanes[job->lane % DISK_LANES];
+	bool tell = false;
 	pthread_mutex_lock(&disk->lock);
 	bool taken =
 		!disk->stopping && disk->waiting < DISK_QUEUE && lane->waiting < DISK_QUEUE / 2;
@@ -361,9 +364,11 @@ bool disk_submit(struct disk *disk, struct loop *loop, struct disk_job *job)
 		lane->last = &job->next;
 		lane->waiting++;
 		disk->waiting++;
-		review_lane(disk, lane);
+		tell = review_lane(disk, lane);
 	}
 	pthread_mutex_unlock(&disk->lock);
+	if (tell) /* not before: it would wait for the lock */
+		pthread_cond_signal(&disk->work);
 	return taken;
 }
 

@@ -384,6 +384,18 @@ static struct object *add_object(
 	return object;
 }
 
+/* May block on slow disks. The kernel's number, or -1 with errno. */
+static int add_watch(const struct private *w, const char *path, bool files)
+{
+	if (remote_path(path)) {
+		if (errno == 0)
+			errno = EXDEV; /* of what others do there nothing is told */
+		return -1;
+	}
+	/* IN_MASK_ADD: by another path it may be watched for more */
+	return inotify_add_watch(w->watch.fd, path, (files ? OF_FILES : OF_NAMES) | IN_MASK_ADD);
+}
+
 /* With the lock held, which is let go of while the kernel looks the path up: a disk that hangs must not stop those who
  * drain. What was drained or given up meanwhile may have been about the new watch, which is then asked for again.
  * Whatever the path leads to later is told by an event that is still in the queue. NULL: it cannot be watched, or, with *gone, is not what
@@ -400,9 +412,7 @@ static struct object *find_or_add(struct private *w, const struct object *above,
 			return object;
 		uint64_t version = w->version;
 		pthread_mutex_unlock(&w->lock);
-		/* IN_MASK_ADD: by another path it may be watched for more */
-		int number = inotify_add_watch(w->watch.fd, length ? path : "/",
-			(files ? OF_FILES : OF_NAMES) | IN_MASK_ADD);
+		int number = add_watch(w, length ? path : "/", files);
 		int error = errno;
 		pthread_mutex_lock(&w->lock);
 		if (number < 0) {
@@ -430,8 +440,6 @@ static struct watched *ask(
 		return &vanished;
 	if (!watch || path[0] != '/' || parent == &unwatched)
 		return &unwatched;
-	if (remote_path(path))
-		return errno == ENOENT || errno == ENOTDIR ? &vanished : &unwatched;
 	char clean[PATH_MAX];
 	size_t length = strlen(path);
 	while (length > 0 && path[length - 1] == '/')
