@@ -217,16 +217,24 @@ static void take_name(struct private *w, struct node *node, const struct inotify
 		rise_all(&named);
 }
 
+/* No path can be relied upon. */
+static void kill_each(struct private *w)
+{
+	struct link list;
+	list_init(&list);
+	table_each(&w->paths, visit_all, &list);
+	kill_all(w, &list);
+}
+
 static void take_event(struct private *w, const struct inotify_event *event)
 {
 	struct link list;
 	list_init(&list);
 	if (event->mask & IN_Q_OVERFLOW) {
-		/* A move may be among what was lost, so no path can be relied upon. */
+		/* a move may be among what was lost */
 		log_at(NULL, LOG_LEVEL_WARN, LOG_FILE,
 			"inotify lost events; all directories are watched anew");
-		table_each(&w->paths, visit_all, &list);
-		kill_all(w, &list);
+		kill_each(w);
 		return;
 	}
 	struct node *node = find_node(w, event->wd);
@@ -291,6 +299,17 @@ void watch_drain(struct watch *watch)
 	pthread_mutex_unlock(&w->lock);
 }
 
+void watch_forget(struct watch *watch)
+{
+	struct private *w = private_of(watch);
+	pthread_mutex_lock(&w->lock);
+	atomic_fetch_add(&watch->epoch, 1);
+	w->version++;
+	kill_each(w);
+	atomic_fetch_add(&watch->epoch, 1);
+	pthread_mutex_unlock(&w->lock);
+}
+
 void watch_wait(struct watch *watch)
 {
 	if (!watch)
@@ -307,6 +326,7 @@ struct watch *watch_new(void)
 		return NULL;
 	struct private *w = must_zalloc(sizeof(*w));
 	w->watch.fd = fd;
+	w->watch.mounts = -1;
 	check(pthread_mutex_init(&w->lock, NULL) == 0);
 	table_init(&w->paths, 64);
 	table_init(&w->nodes, 64);
@@ -545,6 +565,8 @@ void watch_free(struct watch *watch)
 		free(object);
 	}
 	close(w->watch.fd);
+	if (watch->mounts >= 0)
+		close(watch->mounts);
 	table_done(&w->paths);
 	table_done(&w->nodes);
 	pthread_mutex_destroy(&w->lock);

@@ -20,6 +20,7 @@ struct watch {
 	_Atomic uint32_t epoch;
 	_Atomic unsigned attached; /* loops */
 	int fd;
+	int mounts; /* -1: not followed */
 };
 
 /* A directory that is watched. Shared by the threads; lives as long as somebody holds it, and while the watch lives. */
@@ -39,6 +40,9 @@ uint64_t watch_set(const char *name, size_t length);
 
 struct watch *watch_new(
 	void); /* NULL with errno: no inotify at all; everything is checked by time then */
+/* /proc/self/mountinfo, opened for reading, which now is the watch's: of another file system in the place of a directory no event tells but
+ * this one. Before the first loop is attached. */
+void watch_follow_mounts(struct watch *watch, int fd);
 /* After all loops detached. Objects that are still held go as well. */
 void watch_free(struct watch *watch);
 /* Puts the descriptor into a loop: each loop thread once, from its own thread. Where events come one after the other, as from a log that

@@ -52,6 +52,17 @@ static void on_events(struct ev_loop *ev, ev_io *io, int events)
 		begin_rest(ev, a);
 }
 
+static void on_mounts(struct ev_loop *ev, ev_io *io, int events)
+{
+	(void)ev, (void)events;
+	watch_forget(container_of(io, struct attachment, mounts)->watch);
+}
+
+void watch_follow_mounts(struct watch *watch, int fd)
+{
+	watch->mounts = fd;
+}
+
 void watch_attach(struct watch *watch, struct loop *loop)
 {
 	if (!watch)
@@ -64,6 +75,11 @@ void watch_attach(struct watch *watch, struct loop *loop)
 	ev_set_priority(&a->woken, EV_MAXPRI);
 	ev_timer_init(&a->rest, on_rested, 0., REST_S);
 	ev_io_start(loop->ev, &a->events);
+	/* it can always be read, and never be written: for who waits for that there is but the error that tells of a change, once */
+	ev_io_init(&a->mounts, on_mounts, watch->mounts, EV_WRITE);
+	ev_set_priority(&a->mounts, EV_MAXPRI);
+	if (watch->mounts >= 0)
+		ev_io_start(loop->ev, &a->mounts);
 	loop->watch = watch;
 	loop->attachment = a;
 	atomic_fetch_add(&watch->attached, 1);
@@ -75,6 +91,7 @@ void watch_detach(struct watch *watch, struct loop *loop)
 	if (!watch || !a)
 		return;
 	ev_io_stop(loop->ev, &a->events);
+	ev_io_stop(loop->ev, &a->mounts);
 	ev_check_stop(loop->ev, &a->woken);
 	ev_timer_stop(loop->ev, &a->rest);
 	loop->watch = NULL;

@@ -8,9 +8,13 @@
 /* Something happened to names of these sets (watch_set). Only the holder of the watch's lock may call this. */
 void watched_rise(struct watched *watched, uint64_t names);
 
+/* No directory is taken for what its path leads to any more: all are watched anew. */
+void watch_forget(struct watch *watch);
+
 /* A loop that hears of events, or rests from them. */
 struct attachment {
 	ev_io events;
+	ev_io mounts;   /* where they are followed */
 	ev_check woken; /* active while it rests, as is the timer */
 	ev_timer rest;
 	struct watch *watch;

@@ -46,6 +46,7 @@ struct worker {
 	struct grants roots; /* what the handlers named: looked at with the worker's rights */
 	struct following *following; /* of the roots, on a thread; NULL: it is not needed */
 	struct crew crew;
+	int mounts;                        /* /proc/self/mountinfo; -1: there is none */
 	struct tls_keys *keys;             /* who holds private keys */
 	struct renewing *renewing;         /* of certificates, on a thread; NULL: there are none */
 	struct renewal *renewal;           /* likewise: that thread's, as all up to expiry_told */

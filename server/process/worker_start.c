@@ -394,6 +394,8 @@ static int start_threads(struct worker *w)
 	}
 	if (!crew->watch)
 		log_warn("no inotify (%m): files are checked by time");
+	else
+		watch_follow_mounts(crew->watch, w->mounts);
 	if (w->files[WORKER_ACCESS_LOG] >= 0) {
 		crew->access = line_log_start(w->files[WORKER_ACCESS_LOG], crew->count);
 		if (!crew->access) {
@@ -447,6 +449,7 @@ int worker_start(struct worker *w)
 	w->crew.sniffer = magic_sniffer();
 	if (!w->crew.sniffer)
 		log_warn("no database of libmagic (%m): media types come from names alone");
+	w->mounts = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
 	if (failed || keep_configuration(w) || open_counters(w) ||
 		worker_renewal(w, worker_now()) || give_up_rights(w))
 		return -1;

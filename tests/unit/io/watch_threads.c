@@ -2,6 +2,8 @@
 /* Watched directories with several threads: no change is missed between them, nor when events are lost. */
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <time.h>
 
 #include "io/watch_priv.h"
@@ -280,6 +282,38 @@ static void loop_rests_from_many_events(void **state)
 	loop_done(&loop);
 }
 
+/* Another file system takes the place of a directory, and goes again: only the table of mounts tells. */
+static void mounts_end_all(void **state)
+{
+	(void)state;
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		skip(); /* it takes root's rights */
+	struct loop loop;
+	make("a");
+	assert_int_equal(loop_init(&loop, 0), 0);
+	watch_follow_mounts(watch, open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC));
+	watch_attach(watch, &loop);
+	for (unsigned i = 0; i < 3; i++)
+		ev_run(loop.ev, EVRUN_NOWAIT); /* the first look at the table may be news */
+	struct watched *a = watch_directory(watch, NULL, in_root("a"));
+	ev_run(loop.ev, EVRUN_NOWAIT);
+	assert_int_not_equal(watch_generation(watch, a), 0);
+	assert_int_equal(mount("none", in_root("a"), "tmpfs", 0, NULL), 0);
+	ev_run(loop.ev, EVRUN_NOWAIT);
+	assert_int_equal(watch_generation(watch, a), 0);
+	struct watched *other = watch_directory(watch, NULL, in_root("a"));
+	uint32_t before = watch_generation(watch, other);
+	put("a/f", "x");
+	ev_run(loop.ev, EVRUN_NOWAIT);
+	assert_int_not_equal(before, 0);
+	assert_int_not_equal(watch_generation(watch, other), before);
+	watch_release(watch, a);
+	watch_release(watch, other);
+	watch_detach(watch, &loop);
+	assert_int_equal(umount(in_root("a")), 0);
+	loop_done(&loop);
+}
+
 /* Threads that watch, release and move at once: no object is valid for a path that leads elsewhere. */
 static _Atomic bool moving;
 
@@ -342,6 +376,7 @@ int main(void)
 		EACH(who_looks_waits_for_who_drains),
 		EACH(no_loop_answers_stale),
 		EACH(loop_rests_from_many_events),
+		EACH(mounts_end_all),
 		EACH(moves_while_watching),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
