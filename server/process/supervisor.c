@@ -18,6 +18,8 @@
 #include "process/supervisor_priv.h"
 #include "process/tally.h"
 
+#define DESCRIPTORS_LEAST                                                                          \
+	64 /* for itself, a worker with its helpers, and another beside it during a reload */
 #define POLL_MAX (2 + CONTROL_CLIENTS_MAX + PLACES_MAX + PLACES_MAX * HELPER_KINDS + OPENINGS_MAX)
 
 uint64_t supervisor_now(void)
@@ -227,12 +229,17 @@ static void turn(struct supervisor *s)
 		return;
 	poll_add(polls, owners, &count, s->signals, NULL);
 	poll_add(polls, owners, &count, s->control.listener, NULL);
-	for (unsigned i = 0; i < CONTROL_CLIENTS_MAX; i++)
-		poll_add(polls, owners, &count, s->control.clients[i].fd, &s->control.clients[i]);
+	/* none that is not there: poll takes no more entries than there may be descriptors */
+	for (unsigned i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+		struct control_client *client = &s->control.clients[i];
+		if (client->fd >= 0)
+			poll_add(polls, owners, &count, client->fd, client);
+	}
 	unsigned first_child = count;
 	list_each (link, &s->children) {
 		struct child *child = container_of(link, struct child, link);
-		poll_add(polls, owners, &count, child->channel, child);
+		if (child->channel >= 0)
+			poll_add(polls, owners, &count, child->channel, child);
 	}
 	unsigned first_helper = count;
 	list_each (link, &s->helpers) {
@@ -288,14 +295,24 @@ static int open_signals(const struct supervisor_options *options)
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-/* Every socket of every worker passes through here. */
-static void raise_descriptors(void)
+/* Every socket of every worker passes through here. 0, or -1 after a message: whatever would be wanted first would fail, and who runs short
+ * while it serves may not be able to say so. */
+static int raise_descriptors(void)
 {
 	struct rlimit limit;
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return 0;
+	if (limit.rlim_cur < limit.rlim_max) {
 		limit.rlim_cur = limit.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &limit);
 	}
+	if (limit.rlim_cur >= DESCRIPTORS_LEAST)
+		return 0;
+	log_error(
+		"the limit of open files is %llu, and weir needs %d at least: raise it (`ulimit -n`, or "
+		"LimitNOFILE= of systemd)",
+		(unsigned long long)limit.rlim_cur, DESCRIPTORS_LEAST);
+	return -1;
 }
 
 static int keep_text(struct supervisor *s)
@@ -312,13 +329,14 @@ int supervisor_run(const struct supervisor_options *options)
 {
 	struct supervisor s = {.options = options, .log = -1, .started = supervisor_now()};
 	log_open(STDERR_FILENO, LOG_LEVEL_INFO, "supervisor");
+	if (raise_descriptors())
+		return 1;
 	list_init(&s.children);
 	list_init(&s.helpers);
 	list_init(&s.openings);
 	sockets_init(&s.sockets);
 	notify_open(&s.notify);
 	unsigned adopted = sockets_adopt(&s.sockets);
-	raise_descriptors();
 	s.signals = open_signals(options);
 	if (s.signals < 0 || control_open(&s.control, options->control ? options->file : NULL) ||
 		(options->text.ptr && keep_text(&s))) {

@@ -5,6 +5,7 @@ import errno
 import fcntl
 import http.client
 import os
+import resource
 import select
 import shutil
 import signal
@@ -88,6 +89,37 @@ def test_a_worker_that_hangs_in_its_start_ends_with_its_supervisor():
         for path in control_sockets(file):
             path.unlink(missing_ok=True)
         shutil.rmtree(folder)
+
+
+# --- Few descriptors ---
+
+def limited(count):
+    return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (count, count))
+
+
+@pytest.mark.parametrize("count", [16, 63])
+def test_too_few_descriptors_are_told(count):
+    folder = new_folder()
+    try:
+        (folder / "weir.yaml").write_text('sites: [ { listen: "http://127.0.0.1:1", root: . } ]\n')
+        run = subprocess.run([WEIR, "run", "-c", folder / "weir.yaml"], capture_output=True, text=True, timeout=20, check=False,
+                             preexec_fn=limited(count))
+        assert run.returncode == 1
+        assert f"the limit of open files is {count}, and weir needs 64 at least" in run.stderr
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_few_descriptors_are_enough_to_serve_and_to_reload(mortal):
+    server = mortal(CONFIG)
+    assert server.stop() == 0
+    server.command = ["prlimit", "--nofile=64:64", *server.command]
+    server.start()
+    assert get(server.port) == (200, b"hello\n")
+    assert command("reload", "-c", server.file).returncode == 0
+    assert get(server.port) == (200, b"hello\n")
+    assert len(status(server)["workers"]) >= 1
+    assert server.stop() == 0
 
 
 # --- The pid file ---
