@@ -20,7 +20,7 @@
 #include "process/signer_client.h"
 #include "process/worker_priv.h"
 
-enum { AN_HOUR = 3600, LOOK_MS = 30000 };
+enum { AN_HOUR = 3600, LOOK_MS = 30000, PAUSE_MS = 50 };
 
 /* Between the two threads. What else the renewal has of the worker, from worker_renewal_begin on, is its own. */
 struct renewing {
@@ -201,7 +201,11 @@ static void *run(void *argument)
 			renewal_hear(w->renewal, worker_now());
 		ask(w);
 		look_at_expiry(w);
-		poll(polls, COUNT_OF(polls), idle_ms(w));
+		/* what stands beside certificates, and comes and goes, is not to wake it each time */
+		int idle = idle_ms(w), first = polls[0].revents ? 1 : 0;
+		polls[0].revents = 0;
+		poll(polls + first, COUNT_OF(polls) - first,
+			first && idle > PAUSE_MS ? PAUSE_MS : idle);
 	}
 	ring(r->gone);
 	return NULL;

@@ -8,6 +8,7 @@ import re
 import signal
 import stat
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -66,6 +67,25 @@ def in_place(path, data):
     with open(path, "r+b") as file:
         file.truncate()
         file.write(data)
+
+
+def switches(pid):
+    """How often the threads of a process began to sleep."""
+    texts = [path.read_text(encoding="ascii", errors="replace") for path in Path(f"/proc/{pid}/task").glob("*/status")]
+    return sum(int(re.search(r"^voluntary_ctxt_switches:\s*(\d+)", text, re.M).group(1)) for text in texts)
+
+
+def test_neighbours_wake_nobody(server):
+    """An application's database stands beside the certificates, in the root, and beside it: a worker that has nothing to do sleeps."""
+    assert get(server.port, "/none").status == 404
+    worker = worker_of(server)
+    for folder in (server.folder / "tls", server.root, server.folder):
+        before = switches(worker)
+        for _ in range(3000):
+            with open(folder / "journal", "wb") as file:
+                file.write(b"x")
+            os.unlink(folder / "journal")
+        assert switches(worker) - before < 500, folder
 
 
 # --- Ways of writing ---
