@@ -62,14 +62,14 @@ def instrumented():
 
 
 def control_sockets(file, env=None):
-    """Where the control socket of a configuration file may be, with its lock (control_path in server/process/control.c)."""
+    """Where the control socket of a configuration file is, and its lock (control_path in server/process/control.c)."""
     digest = 0xCBF29CE484222325
     for octet in os.fsencode(file):
         digest = (digest ^ octet) * 0x100000001B3 % 2**64
     name = f"{Path(file).stem[:24]}-{digest:016x}.sock"
     own = (env or os.environ).get("XDG_RUNTIME_DIR")
-    folders = [Path("/run/weir")] if ROOT else [Path(own, "weir")] if own else []
-    return [folder / (name + tail) for folder in folders for tail in ("", ".lock")]
+    folder = Path("/run/weir") if ROOT else Path(own, "weir") if own else Path(f"/tmp/weir-{os.geteuid()}")
+    return [folder / name, folder / (name + ".lock")]
 
 
 GIVEN = collections.deque(maxlen=1000)  # ports: nobody listens at them yet
