@@ -3,6 +3,7 @@
  * opened by what is found here but where a link names its target absolutely. */
 #include "handlers/file/depend.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -24,13 +25,16 @@ struct walk {
 	size_t top_length;       /* 0: not yet */
 	char rest[2 * PATH_MAX]; /* what is still to be walked */
 	size_t at;               /* how much of it is done */
+	size_t beneath;          /* so much at its end is beneath the root */
 	unsigned quiet;          /* components until watching begins (again) */
 	uint64_t inside;         /* names that decide where the way ends in a directory */
 	uint64_t names;          /* those that decide in `here`, should the way end there */
 	bool holds;              /* `top` holds the root: of it only names count */
 	bool disturbed;          /* something changed during the walk */
 	bool found;
-	bool lost; /* `real` is not where the walk ended */
+	bool lacks;  /* the walk ended at a name that is not there */
+	bool linked; /* a link stood in what is beneath the root */
+	bool lost;   /* `real` is not where the walk ended */
 };
 
 static unsigned components(const char *path)
@@ -118,6 +122,7 @@ static int follow(struct walk *w, size_t link_length)
 	w->real[link_length] = '\0'; /* back to the directory that holds the link */
 	w->length = link_length;
 	size_t left = strlen(w->rest + w->at);
+	w->linked |= left < w->beneath;
 	if (length <= 0 || (size_t)length + 1 + left >= sizeof w->rest)
 		return -1;
 	target[length] = '\0';
@@ -193,8 +198,10 @@ static int step(struct walk *w, const char *name, size_t length, unsigned *links
 	w->real[w->length] = '\0';
 	w->names = watch_set(name, length);
 	struct stat s;
-	if (look_twice(w, before, &s))
+	if (look_twice(w, before, &s)) {
+		w->lacks = errno == ENOENT;
 		return 0;
+	}
 	if (S_ISLNK(s.st_mode) && ++*links > LINKS_MAX)
 		return 0;
 	if (S_ISLNK(s.st_mode))
@@ -258,7 +265,14 @@ static void drop_beyond(struct depend *d, struct watch *watch, unsigned count)
 		watch_release(watch, d->on[--d->count]);
 }
 
-void depend_add(struct depend *d, struct watch *watch, const char *root, const char *path,
+/* How much of what is beneath the root names what is missing. */
+static size_t lacking(const struct walk *w)
+{
+	size_t above = strlen(w->rest) - w->beneath;
+	return w->lacks && !w->linked && w->at > above ? w->at - above : 0;
+}
+
+size_t depend_add(struct depend *d, struct watch *watch, const char *root, const char *path,
 	uint64_t inside, char real[PATH_MAX])
 {
 	struct walk w;
@@ -273,12 +287,13 @@ void depend_add(struct depend *d, struct watch *watch, const char *root, const c
 		w.length = w.top_length = w.at = 0;
 		w.top[0] = real[0] = '\0';
 		w.inside = w.names = inside;
-		w.disturbed = w.found = w.lost = false;
+		w.disturbed = w.found = w.lost = w.lacks = w.linked = false;
 		size_t root_length = strlen(root), path_length = strlen(path);
 		if (root_length + path_length + 2 > sizeof w.rest) {
 			d->by_time = true;
-			return;
+			return 0;
 		}
+		w.beneath = path_length;
 		memcpy(w.rest, root, root_length);
 		w.rest[root_length] = '/';
 		memcpy(w.rest + root_length + 1, path, path_length + 1);
@@ -296,6 +311,7 @@ void depend_add(struct depend *d, struct watch *watch, const char *root, const c
 		d->by_time = true;
 	if (!w.found)
 		add_rest(&w);
+	return lacking(&w);
 }
 
 void depend_release(struct depend *d, struct watch *watch)

@@ -25,8 +25,9 @@ struct depend {
 /* Walks from `root` (absolute) along `path` (relative, decoded), watches the directories that are passed, notes their
  * generations and adds them to *d, which begins as all zero. `inside`: the names that decide in a directory to which the path leads
  * (watch_set). To be called before the file itself is opened. On an I/O thread; watch may be NULL. `real` gets the path of that without links: as far as there was something, and then what is
- * missing; "" when that cannot be told. */
-void depend_add(struct depend *d, struct watch *watch, const char *root, const char *path,
+ * missing; "" when that cannot be told. How many octets of `path` name what is missing, where there was no link: nothing is beneath that
+ * either; else 0. */
+size_t depend_add(struct depend *d, struct watch *watch, const char *root, const char *path,
 	uint64_t inside, char real[PATH_MAX]);
 /* Lets go of the directories; *d is empty then. */
 void depend_release(struct depend *d, struct watch *watch);

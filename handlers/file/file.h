@@ -130,8 +130,9 @@ struct file_look {
 	int error;            /* errno of what stood in the way */
 	bool root_closed;     /* the root itself may not be opened: by rights, or by the sandbox */
 	struct depend depend; /* the taker's to release */
-	struct slice index;   /* the index that answers for a directory; empty: none */
-	unsigned variants;    /* bits 1 << VARIANT_…: which there are beside the file itself */
+	size_t lacks; /* so many octets of the path name what is not there, and so nothing beneath it; 0: not known */
+	struct slice index; /* the index that answers for a directory; empty: none */
+	unsigned variants;  /* bits 1 << VARIANT_…: which there are beside the file itself */
 	struct file_version found[VARIANT_COUNT];
 	char type[SNIFFER_TYPE_MAX]; /* of the file, where its name does not tell; else "" */
 };

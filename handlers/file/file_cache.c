@@ -147,6 +147,16 @@ struct file_entry *file_cache_find(
 	return entry;
 }
 
+bool file_cache_lacks(struct file_cache *cache, const struct scope *scope, struct slice decoded)
+{
+	for (size_t i = 1; i < decoded.len; i++) {
+		struct slice above = {decoded.ptr, i};
+		if (decoded.ptr[i] == '/' && file_cache_find(cache, scope, above))
+			return true;
+	}
+	return false;
+}
+
 static struct file_entry *entry_new(
 	struct file_cache *cache, uint32_t scope, struct slice path, uint64_t hash)
 {
@@ -211,6 +221,30 @@ static void take_outcome(
 		entry->ttl_ms = TTL_BY_TIME_MS;
 	else
 		entry->ttl_ms = TTL_WATCHED_MS;
+}
+
+/* What an application answers has many names beneath one that no directory has. That one is known by an entry of its own, the key of which
+ * no question has, for it does not begin with a stroke. */
+static void take_lack(
+	struct file_cache *cache, const struct file_entry *entry, const struct file_look_job *job)
+{
+	struct slice above = {job->path, job->look.lacks};
+	if (entry->kind != FILE_MISSING || entry->ttl_ms != TTL_WATCHED_MS || above.len == 0 ||
+		job->path[above.len] != '/' || job->look.list)
+		return;
+	uint64_t hash = table_hash(above.ptr, above.len, entry->scope);
+	struct file_entry *lack = lookup(cache, entry->scope, above, hash);
+	if (!lack)
+		lack = entry_new(cache, entry->scope, above, hash);
+	unshelve(cache, lack);
+	if (lack->depend)
+		ref_put(&lack->depend->ref);
+	lack->depend = entry->depend;
+	ref_get(&lack->depend->ref);
+	lack->checked_ms = entry->checked_ms;
+	lack->ttl_ms = entry->ttl_ms;
+	lack->kind = FILE_MISSING;
+	shelve(cache, lack);
 }
 
 static void job_free(struct file_look_job *job)
@@ -315,6 +349,7 @@ static void look_done(struct disk_job *disk_job)
 			"folder, a reload makes that known",
 			job->look.root->path.ptr, strerror(job->look.error));
 	take_outcome(cache, entry, job);
+	take_lack(cache, entry, job);
 	const struct scope *scope = job->scope;
 	if (job->look.explanation)
 		tell_waiters(entry, &job->notes);

@@ -99,6 +99,8 @@ static inline bool file_entry_fresh(const struct file_cache *cache, const struct
  * system call, no allocation. */
 struct file_entry *file_cache_find(
 	struct file_cache *cache, const struct scope *scope, struct slice key);
+/* Is it known that a directory on the way of a question's path is not there? Then nothing is, of which no look need be told. */
+bool file_cache_lacks(struct file_cache *cache, const struct scope *scope, struct slice decoded);
 /* Takes the request (exchange_hold) and looks on an I/O thread; several requests with one question share a look. `found` is called
  * later, never from inside. */
 void file_cache_look(struct file_cache *cache, struct request *request,

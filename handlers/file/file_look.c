@@ -441,8 +441,8 @@ static bool look_once(struct file_look *look, bool last_try)
 	struct place place;
 	bool taken = true;
 	look->depend = (struct depend){0};
-	depend_add(&look->depend, look->watch, look->root->path.ptr, look->path, inside(look),
-		place.real);
+	look->lacks = depend_add(&look->depend, look->watch, look->root->path.ptr, look->path,
+		inside(look), place.real);
 	look->index = (struct slice){NULL, 0};
 	int root_fd = open(look->root->path.ptr, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root_fd < 0) {

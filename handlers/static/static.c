@@ -359,6 +359,8 @@ static enum verdict look(
 		return PASS;
 	}
 	question.decoded = slice_from(decoded, 1);
+	if (!request->explanation && file_cache_lacks(cache, request->scope, question.decoded))
+		return PASS;
 	if (list)
 		question.query = listing_query(request);
 	file_cache_look(cache, request, &question, found);

@@ -217,6 +217,34 @@ static void out_of_descriptors(void **state)
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
+/* What an application answers has ever new names beneath one that no folder has: that is known, and no look is needed. */
+static void beneath_what_is_missing(void **state)
+{
+	(void)state;
+	site_folder("www/app");
+	site_link("www/link", "app");
+	site_start("root: www", true);
+	site_get("/api/items/1", 404, NULL);
+	assert_true(site_at_once("/api/items/2"));
+	assert_true(site_at_once("/api/other/x%20y/"));
+	site_get("/api/%zz", 400, NULL);
+	assert_false(site_at_once("/apis/items/2"));
+	site_get("/app/users/1", 404, NULL);
+	assert_true(site_at_once("/app/users/2"));
+	assert_false(site_at_once("/app/groups/1"));
+	site_folder("www/api");
+	site_folder("www/api/items");
+	site_write("www/api/items/2", "two", 3);
+	site_get("/api/items/2", 200, "two");
+	site_folder("www/app/users");
+	site_write("www/app/users/2", "two", 3);
+	site_get("/app/users/2", 200, "two");
+	site_get("/link/none/1", 404, NULL);
+	site_folder("www/app/none");
+	site_write("www/app/none/2", "two", 3);
+	site_get("/link/none/2", 200, "two");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -226,6 +254,7 @@ int main(void)
 		SITE_TEST(hung_disk),
 		SITE_TEST(given_up_and_asked_again),
 		SITE_TEST(out_of_descriptors),
+		SITE_TEST(beneath_what_is_missing),
 	};
 	return cmocka_run_group_tests_name("handlers/file_looks", tests, NULL, NULL);
 }
