@@ -59,8 +59,8 @@ static void write_any(const char *place, unsigned step)
 
 static void link_any(const char *place)
 {
-	static const char *const targets[] = {
-		"a", "b", "c", "f", "../a", "../b/c", "../f", "../../next", "a/c", "c/../f", ".", "a/c/f", "../b/a/c"};
+	static const char *const targets[] = {"a", "b", "c", "f", "../a", "../b/c", "../f",
+		"../../next", "a/c", "c/../f", ".", "a/c/f", "../b/a/c"};
 	char absolute[PATH_MAX];
 	const char *target = targets[pick(sizeof targets / sizeof *targets)];
 	if (pick(4) == 0) {
