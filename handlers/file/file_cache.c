@@ -13,6 +13,8 @@
 #define SWEEP_S      10 /* after so many seconds a file that was deleted is closed, at the latest */
 #define SCAN_MAX     32 /* entries that one eviction may spare because they were used */
 #define LISTINGS_MAX 8  /* pages of directories that a thread has made at a time: they cost much */
+#define LACK_DEPTH                                                                                 \
+	8 /* directories of a path that are asked about: a long path must not cost more than a look */
 
 /* A request that waits for a look; in its arena. */
 struct waiter {
@@ -149,10 +151,13 @@ struct file_entry *file_cache_find(
 
 bool file_cache_lacks(struct file_cache *cache, const struct scope *scope, struct slice decoded)
 {
-	for (size_t i = 1; i < decoded.len; i++) {
-		struct slice above = {decoded.ptr, i};
-		if (decoded.ptr[i] == '/' && file_cache_find(cache, scope, above))
+	unsigned depth = 0;
+	for (size_t i = 1; i < decoded.len && depth < LACK_DEPTH; i++) {
+		if (decoded.ptr[i] != '/')
+			continue;
+		if (file_cache_find(cache, scope, (struct slice){decoded.ptr, i}))
 			return true;
+		depth++;
 	}
 	return false;
 }

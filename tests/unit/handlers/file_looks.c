@@ -232,6 +232,20 @@ static void beneath_what_is_missing(void **state)
 	site_get("/app/users/1", 404, NULL);
 	assert_true(site_at_once("/app/users/2"));
 	assert_false(site_at_once("/app/groups/1"));
+	/* not beyond so many names: a long path must not cost more than a look */
+	site_get("/app/2/3/4/5/6/7/8/9", 404, NULL);
+	assert_true(site_at_once("/app/2/3/4/5/6/7/8/10"));
+	static const char deep[] = "www/2/3/4/5/6/7/8";
+	char folder[sizeof(deep)];
+	for (int length = 5; length < (int)sizeof(deep); length += 2) {
+		snprintf(folder, sizeof(folder), "%.*s", length, deep);
+		site_folder(folder);
+	}
+	site_get("/2/3/4/5/6/7/8/none/1", 404, NULL);
+	assert_true(site_at_once("/2/3/4/5/6/7/8/none/2"));
+	site_folder("www/2/3/4/5/6/7/8/9");
+	site_get("/2/3/4/5/6/7/8/9/none/1", 404, NULL);
+	assert_false(site_at_once("/2/3/4/5/6/7/8/9/none/2"));
 	site_folder("www/api");
 	site_folder("www/api/items");
 	site_write("www/api/items/2", "two", 3);
