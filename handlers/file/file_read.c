@@ -87,11 +87,17 @@ static void write_etag(struct file_version *v, enum variant variant, const struc
 		v->stamp.racy || weak; /* so that it is looked at again, and becomes a strong one */
 }
 
+/* What is written again and again would seldom stand until it is sent. */
+static size_t kept_up_to(const struct file_version *v)
+{
+	return v->stamp.restless ? FILE_RESTLESS_MAX : FILE_SMALL_MAX;
+}
+
 /* Reads all of it: keeps it when it is small. 0, or -1 with errno (0: it is shorter). */
 static int read_content(struct file_version *v, struct digest *d)
 {
 	size_t length = (size_t)v->stamp.size;
-	bool keep = length <= FILE_SMALL_MAX;
+	bool keep = length <= kept_up_to(v);
 	char *buffer = malloc(keep ? (length ? length : 1) : PIECE);
 	if (!buffer)
 		return -1;

@@ -345,9 +345,9 @@ static void written_anew_before_the_first_look(void **state)
 	(void)state;
 	struct statx birth;
 	struct timespec now, times[2];
-	fill("www/made.bin", 40000, 'a');
-	fill("www/dated.bin", 40000, 'a');
-	fill("www/anew.bin", 40000, 'a');
+	fill("www/made.bin", 300000, 'a');
+	fill("www/dated.bin", 300000, 'a');
+	fill("www/anew.bin", 300000, 'a');
 	assert_int_equal(statx(AT_FDCWD, site_path("www/anew.bin"), 0, STATX_BTIME, &birth), 0);
 	clock_gettime(CLOCK_REALTIME, &now);
 	times[0] = times[1] = (struct timespec){now.tv_sec - 86400, 0};
@@ -383,6 +383,25 @@ static void written_while_sent(void **state)
 			assert_int_equal(seen->body.ptr[i], 'a');
 		loopback_free(seen);
 	}
+}
+
+/* What is known to be written in place again and again, as a camera does it, is sent from memory where it is not large: a version, whole. */
+static void written_again_while_sent(void **state)
+{
+	(void)state;
+	size_t length = 100000;
+	fill("www/shot.jpg", length, 'a');
+	site_start("root: www", true);
+	site_get("/shot.jpg", 200, NULL);
+	fill("www/shot.jpg", length, 'b');
+	struct exchange_seen *seen = begin_slowly("/shot.jpg");
+	fill("www/shot.jpg", length, 'c');
+	loopback_await(seen);
+	assert_false(seen->aborted);
+	assert_int_equal(seen->body.len, length);
+	for (size_t i = 0; i < length; i++)
+		assert_int_equal(seen->body.ptr[i], 'b');
+	loopback_free(seen);
 }
 
 /* Of a write that is not over while the rest is sent no event tells, but the file's time: here by another name, of which none tells at all. */
@@ -560,6 +579,7 @@ int main(void)
 		SITE_TEST(replaced_while_sent),
 		SITE_TEST(written_anew_before_the_first_look),
 		SITE_TEST(written_while_sent),
+		SITE_TEST(written_again_while_sent),
 		SITE_TEST(written_while_sent_and_not_told_of),
 		SITE_TEST(client_goes_while_sent),
 		SITE_TEST(cold_pages_are_read_ahead),
