@@ -389,12 +389,14 @@ static void written_while_sent(void **state)
 static void written_again_while_sent(void **state)
 {
 	(void)state;
-	size_t length = 100000;
-	fill("www/shot.jpg", length, 'a');
+	size_t length = 200000; /* more than one piece */
+	fill("www/shot.jpg", length - 1, 'a');
 	site_start("root: www", true);
 	site_get("/shot.jpg", 200, NULL);
 	fill("www/shot.jpg", length, 'b');
+	assert_int_equal(site_known(SHELF_OPEN), 1);
 	struct exchange_seen *seen = begin_slowly("/shot.jpg");
+	assert_int_equal(site_known(SHELF_OPEN), 0);
 	fill("www/shot.jpg", length, 'c');
 	loopback_await(seen);
 	assert_false(seen->aborted);
