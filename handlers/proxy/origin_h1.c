@@ -392,7 +392,7 @@ static void attempt(struct origin *o, bool fresh)
 	o->sent = 0;
 	origin_send_head(o);
 	origin_expect(o);
-	origin_send_more(o);
+	origin_send_first(o);
 }
 
 static void run_task(struct task *task)

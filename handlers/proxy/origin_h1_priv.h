@@ -111,6 +111,9 @@ void origin_send_head(struct origin *o);
 void origin_release_body(struct origin *o);
 /* Pulls and writes as much as goes now. */
 void origin_send_more(struct origin *o);
+/* The same for a head. Where nothing of the body is there, it waits until this turn of the loop ends: in HTTP/2 what was read often has the
+ * body as well, and both leave by one call. */
+void origin_send_first(struct origin *o);
 /* No more is sent; the body is given back. */
 void origin_send_stop(struct origin *o);
 /* The backend has begun to answer: nothing is sent again. */

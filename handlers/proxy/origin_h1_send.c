@@ -260,3 +260,12 @@ void origin_send_more(struct origin *o)
 	origin_watch(o);
 	await_answer(o);
 }
+
+void origin_send_first(struct origin *o)
+{
+	pull_body(o);
+	if (o->conn && o->sending == SENDING_BODY && o->body_paused)
+		loop_defer(o->backend->backends->thread->loop, &o->task);
+	else
+		origin_send_more(o);
+}

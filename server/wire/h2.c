@@ -244,10 +244,16 @@ static const struct h2_events events = {
 
 /* --- Reading. --- */
 
+/* Who pulls is told when all of the read was looked at: an end, and further frames, go on together with what came before. */
 static void take(struct conn *c, const char *bytes, size_t length)
 {
 	struct h2_conn *h2 = c->state;
 	h2_session_receive(h2->session, bytes, length);
+	while (!list_empty(&h2->fed)) {
+		struct h2_stream *s = container_of(h2->fed.next, struct h2_stream, fed);
+		list_remove(&s->fed);
+		h2_body_wake(s);
+	}
 }
 
 static void h2_readable(struct conn *c)
@@ -521,6 +527,7 @@ void h2_start(struct conn *c)
 	wire_peer(c, &h2->peer, &h2->address);
 	list_init(&h2->streams);
 	list_init(&h2->hungry);
+	list_init(&h2->fed);
 	list_init(&h2->whole);
 	h2->sweep.expired = sweep;
 	h2->begun = h2->judged = h2->guard.looked = now_ms(h2);

@@ -37,6 +37,7 @@ struct h2_conn {
 	struct address address;
 	struct link streams; /* all */
 	struct link hungry;  /* those whose queue has room again */
+	struct link fed;     /* those of whose body something came in the present read */
 	struct link
 		whole; /* those whose last octet stands in the connection's queue: in this order */
 	uint64_t queued; /* octets that were ever put into the connection's queue */

@@ -60,6 +60,13 @@ void h2_body_wake(struct h2_stream *s)
 	source_wake(&s->body);
 }
 
+/* Something came: see h2_conn.fed. */
+static void note_fed(struct h2_stream *s)
+{
+	if (!link_listed(&s->fed))
+		list_append(&s->h2->fed, &s->fed);
+}
+
 static enum pull finished(struct h2_stream *s)
 {
 	s->request.input = INPUT_DONE;
@@ -173,7 +180,7 @@ void h2_body_take(struct h2_stream *s, const char *bytes, size_t length)
 	}
 	s->h2->requests.octets += length;
 	chunks_copy(&s->in, bytes, length);
-	h2_body_wake(s);
+	note_fed(s);
 }
 
 void h2_body_end(struct h2_stream *s)
@@ -183,7 +190,7 @@ void h2_body_end(struct h2_stream *s)
 		s->announced != LENGTH_UNKNOWN && r->received != s->announced)
 		break_off(s);
 	else
-		h2_body_wake(s);
+		note_fed(s);
 }
 
 void h2_body_fail(struct h2_stream *s, unsigned status)

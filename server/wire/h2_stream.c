@@ -47,6 +47,7 @@ static void stream_free(struct h2_stream *s)
 	struct wire *wire = s->h2->conn->wire;
 	list_remove(&s->link);
 	list_remove(&s->hungry);
+	list_remove(&s->fed);
 	list_remove(&s->whole);
 	s->h2->waiting -= s->waiting;
 	chunks_clear(&s->in);

@@ -17,6 +17,7 @@ struct h2_stream {
 	struct priority priority;
 	struct link link;                               /* in h2->streams */
 	struct link hungry;                             /* in h2->hungry */
+	struct link fed;                                /* in h2->fed */
 	struct link whole;                              /* in h2->whole */
 	struct slice scheme, authority, path, protocol; /* pseudo-fields; ptr NULL: did not come */
 	struct source body;                             /* of the request, while somebody has it */

@@ -2,6 +2,8 @@
 """Requests and answers over HTTP/2, in clear and over TLS (RFC 9113, 8): bodies, trailers, interim answers, answers without bodies,
 answers that are cut, streams that a side gives up, hundreds at once."""
 import hashlib
+import socket
+import struct
 import time
 
 import pytest
@@ -118,6 +120,30 @@ def test_uploads_at_once(b):
             b.upload(stream, bytes([number]) * 5000, end=at == 45000)
     for number, stream in enumerate(streams):
         assert b.response(stream).body.decode().split("\n")[0] == hashlib.sha256(bytes([number]) * 50000).hexdigest()
+
+
+DATA_SEGMENTS_IN = 152  # the place of tcpi_data_segs_in in struct tcp_info
+
+
+def segments(peer, head):
+    """Answers with the connection, how many segments with data have come on it, and the body."""
+    body = b"".join(peer.body(head))
+    came = struct.unpack_from("=I", peer.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256), DATA_SEGMENTS_IN)[0]
+    answer = b"%d %d %s" % (id(peer), came, body)
+    peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(answer) + answer)
+    return True
+
+
+def test_a_body_with_its_head(b, h2stage):
+    """What the client sends together leaves for a backend that is connected together, too: each piece would be a call, and wake the backend."""
+    h2stage.origin.scripts["segments"] = segments
+    came = []
+    for _ in range(3):
+        with b.at_once():
+            stream = b.headers(head("POST", "/segments", scheme=b.scheme), end=False)
+            b.data(stream, b"body")
+        came.append(b.response(stream).body.split())
+    assert came == [[came[0][0], b"%d" % (int(came[0][1]) + further), b"body"] for further in range(3)]
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked", "close"])
