@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Finding the end of runs of octets, inline: SSE2, words of 8 octets (SWAR), and octet by octet as
- * the reference. Private to h1_syntax and h1_scan. */
+ * the reference. Private to this room. */
 #ifndef WEIR_HTTP_H1_SCAN_H
 #define WEIR_HTTP_H1_SCAN_H
 

@@ -4,6 +4,7 @@
 #include "http/token.h"
 
 #include "base/check.h"
+#include "http/h1_scan.h"
 
 /* Written out, so that it is read-only memory; tests/unit/http/token derives every entry from the
  * grammar. */
@@ -48,10 +49,7 @@ bool token_valid(struct slice s)
 
 bool field_value_valid(struct slice s)
 {
-	unsigned all = OCTET_VALUE;
-	for (size_t i = 0; i < s.len; i++)
-		all &= octet_class[(unsigned char)s.ptr[i]];
-	return all != 0;
+	return scan_value(s.ptr, s.ptr + s.len) == s.ptr + s.len;
 }
 
 /* The end of the quoted string that begins at `at`: behind its closing quote, or the end of s when
