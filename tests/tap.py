@@ -22,8 +22,8 @@ def plain(text):
     return " ".join(str(text).replace("#", "").split())
 
 
-def reason(report):
-    """What went wrong, in a few words."""
+def in_a_few_words(report):
+    """What went wrong."""
     crash = getattr(report.longrepr, "reprcrash", None)
     return ": " + plain(crash.message)[:300] if crash else ""
 
@@ -44,7 +44,7 @@ class Reporter:
             reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else getattr(report, "wasxfail", "")
             self.line("ok", report, " # SKIP " + plain(reason))
         elif report.failed:
-            self.line("not ok", report, reason(report))
+            self.line("not ok", report, in_a_few_words(report))
         elif report.when == "call":
             self.line("ok", report)
 

@@ -230,10 +230,13 @@ static bool is_lock(const char *name)
 static bool is_deserted(const char *path)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	size_t length = strlen(path);
+	int fd = length < sizeof(address.sun_path)
+			 ? socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)
+			 : -1;
 	if (fd < 0)
 		return false;
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	memcpy(address.sun_path, path, length);
 	bool refused = connect(fd, (const struct sockaddr *)&address, sizeof(address)) &&
 		       (errno == ECONNREFUSED || errno == ENOENT);
 	close(fd);
