@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -243,6 +244,16 @@ static bool is_deserted(const char *path)
 	return refused;
 }
 
+/* Is the process gone that had the lock? One without a number is being made: who starts must not find it locked. */
+static bool is_left(int lock)
+{
+	char text[24];
+	ssize_t length = pread(lock, text, sizeof(text) - 1, 0);
+	text[length > 0 ? length : 0] = 0;
+	long pid = strtol(text, NULL, 10);
+	return pid > 0 && kill((pid_t)pid, 0) < 0 && errno == ESRCH;
+}
+
 /* `path`: of the lock. Under the lock nobody can begin to use the socket. */
 static bool sweep_one(char *path)
 {
@@ -252,8 +263,9 @@ static bool sweep_one(char *path)
 	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)
 		return false;
-	if (fstat(fd, &held) == 0 && S_ISREG(held.st_mode) && flock(fd, LOCK_EX | LOCK_NB) == 0 &&
-		lstat(path, &named) == 0 && held.st_ino == named.st_ino) {
+	if (fstat(fd, &held) == 0 && S_ISREG(held.st_mode) && is_left(fd) &&
+		flock(fd, LOCK_EX | LOCK_NB) == 0 && lstat(path, &named) == 0 &&
+		held.st_ino == named.st_ino) {
 		*tail = 0;
 		swept = is_deserted(path) && (unlink(path) == 0 || errno == ENOENT);
 		*tail = '.';

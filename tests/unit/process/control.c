@@ -182,7 +182,7 @@ static int sweep_what_is_dead(void)
 	control_path("/a/live.yaml", live);
 	if (access(dead, F_OK))
 		return 3;
-	make(folder, "early-0123456789abcdef.sock.lock"); /* killed before it had a socket */
+	make(folder, "early-0123456789abcdef.sock.lock"); /* being made just now */
 	for (size_t i = 0; i < COUNT_OF(strange); i++)
 		make(folder, strange[i]);
 	if (control_open(&control, "/a/own.yaml"))
@@ -190,7 +190,7 @@ static int sweep_what_is_dead(void)
 	control_sweep(&control);
 	snprintf(path, sizeof(path), "%s.lock", dead);
 	if (access(dead, F_OK) == 0 || access(path, F_OK) == 0 ||
-		is_there(folder, "early-0123456789abcdef.sock.lock"))
+		!is_there(folder, "early-0123456789abcdef.sock.lock"))
 		return 5;
 	snprintf(path, sizeof(path), "%s.lock", live);
 	if (access(live, F_OK) || access(path, F_OK) || access(control.path, F_OK))
