@@ -510,7 +510,7 @@ def test_idle_connections_make_room(recorder):
         try:
             for connection in idle:
                 assert connection.get("/a.txt").status == 200
-            wait_for(lambda: served(server), 5, "service beside idle connections")
+            wait_for(lambda: served(server), 20, "service beside idle connections")  # idle for five seconds
             for connection in idle:
                 if is_h2(connection):
                     while connection.take(0):

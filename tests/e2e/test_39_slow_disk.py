@@ -25,11 +25,11 @@ sites:
   - { listen: "http://127.0.0.1:$port2", root: $disk/one, proxy: "127.0.0.1:$backend" }
   - { listen: "http://127.0.0.1:$port3", root: $disk/two }
 """
-AT_ONCE = 2.0     # seconds: far more than a healthy disk needs, far less than a look may take
+AT_ONCE = 4.0     # seconds: far more than a healthy disk needs, far less than a look may take
 LOOK_SECONDS = 10
 LARGE = 8 << 20
 MIDDLE = 3 << 20
-IN_TIME = 3.0     # a second of belief, and the looks on a slow machine
+IN_TIME = 5.0     # a second of belief, and the looks on a slow machine
 SECOND = 10 ** 9  # nanoseconds
 
 pytestmark = pytest.mark.skipif(fuse_module()[0] is None, reason=str(fuse_module()[1]))
