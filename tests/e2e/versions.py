@@ -14,6 +14,7 @@ from client import PROTOCOLS, BadResponse, Ended, connect, learned
 BLOB = random.Random(7).randbytes(8 << 20)
 STEP = 7919  # odd: each number has a start of its own in the first MiB
 RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)\Z")
+STATES_SEEN = 5  # readers must have met more of them: else nothing was shown
 
 
 @functools.lru_cache(maxsize=24)
@@ -238,14 +239,14 @@ class Run:
             self.counted.wait_for(lambda: self.answers + self.cuts >= end or self.over(), 20)
 
     def write(self, change, count, answers=100, seconds=60):
-        """Goes from state to state, as fast as it can, `count` times and until so many answers were held against them."""
+        """Goes from state to state, as fast as it can, `count` times and until so many answers were held against them, of enough states."""
         end = time.monotonic() + seconds
         interval = sys.getswitchinterval()
         sys.setswitchinterval(0.0005)
         try:
             for reader in self.readers:
                 reader.start()
-            while not self.over() and (self.story.done < count or self.answers < answers):
+            while not self.over() and (self.story.done < count or self.answers < answers or len(self.seen) <= STATES_SEEN):
                 assert time.monotonic() < end, f"{self.story.done} changes, {self.answers} answers within {seconds} s"
                 self.story.began += 1
                 change(self.story.began)
@@ -259,7 +260,7 @@ class Run:
             sys.setswitchinterval(interval)
         assert not self.faults, f"after {self.story.done} changes and {self.answers} answers: " + "\n".join(self.faults[:3])
         assert not any(reader.is_alive() for reader in self.readers)
-        assert len(self.seen) > 5, f"{self.answers} answers saw only the versions {self.seen}"
+        assert len(self.seen) > STATES_SEEN, f"{self.answers} answers saw only the versions {self.seen}"
         untrue = self.tags.untrue if self.by_content else []
         assert not untrue, f"{len(untrue)} tags of {self.answers} are not of the content alone: {untrue[:3]}"
         return self
