@@ -86,14 +86,6 @@ static void watch_folder(void *context, const char *folder, const char *name)
 	}
 }
 
-int roots_watch(const struct grants *roots)
-{
-	int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	for (unsigned i = 0; watch >= 0 && i < roots->count; i++)
-		roots_visit(roots->list[i].path, watch_folder, &watch);
-	return watch;
-}
-
 static bool is_within(const char *path, const char *folder)
 {
 	size_t length = strlen(folder);

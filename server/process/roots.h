@@ -11,10 +11,9 @@
 typedef void roots_visit_fn(void *context, const char *folder, const char *name);
 void roots_visit(const char *path, roots_visit_fn *visit, void *context);
 
-/* Watches the folders that hold links on the way to the roots, and all above these. Returns an inotify descriptor, or -1 with errno. */
-int roots_watch(const struct grants *roots);
-/* Takes the events that came, and tells whether a root leads to what is not among the granted. `locked`: links that lead elsewhere count,
- * too, for nothing else is open; without, only folders in the place of those that were granted. */
+/* Takes the events that came to an inotify descriptor (not blocking), watches the folders that hold links on the way to the roots, and all
+ * above these, and then tells whether a root leads to what is not among the granted. `locked`: links that lead elsewhere count, too, for
+ * nothing else is open; without, only folders in the place of those that were granted. */
 bool roots_moved(int watch, const struct grants *roots, const struct grants *granted, bool locked);
 
 #endif

@@ -228,7 +228,7 @@ int sandbox_ruleset(enum sandbox_mode mode, const struct grants *grants)
 		       : -1;
 }
 
-int sandbox_enter_by(
+int sandbox_enter(
 	enum sandbox_mode mode, enum sandbox_kind kind, const struct grants *grants, int ruleset)
 {
 	if (!is_wanted(mode))
@@ -241,9 +241,4 @@ int sandbox_enter_by(
 	if (seccomp_enter(kind, grants->local) && lacking(mode, "seccomp", strerror(errno)))
 		return -1;
 	return 0;
-}
-
-int sandbox_enter(enum sandbox_mode mode, enum sandbox_kind kind, const struct grants *grants)
-{
-	return sandbox_enter_by(mode, kind, grants, -1);
 }

@@ -10,10 +10,9 @@
 enum sandbox_kind { SANDBOX_WORKER, SANDBOX_SIGNER };
 
 /* Before any thread is started, for Landlock binds only the caller and its children to come. What the kernel lacks (Landlock before
- * version 6 lacks something) is said in the log and, with SANDBOX_REQUIRE, an error. 0 or -1. */
-int sandbox_enter(enum sandbox_mode mode, enum sandbox_kind kind, const struct grants *grants);
-/* Likewise, with a ruleset made before (the descriptor stays the caller's). Where there is none (-1) one is made of the grants. */
-int sandbox_enter_by(
+ * version 6 lacks something) is said in the log and, with SANDBOX_REQUIRE, an error. `ruleset`: made before, and the caller's still; where
+ * there is none (-1), one is made of the grants. 0 or -1. */
+int sandbox_enter(
 	enum sandbox_mode mode, enum sandbox_kind kind, const struct grants *grants, int ruleset);
 /* The ruleset of Landlock that leaves the grants open. A descriptor; -1: the kernel has no Landlock, which sandbox_enter tells, or none is
  * wanted. Looks the paths up. */

@@ -58,7 +58,7 @@ static int lock_in(struct signer *signer)
 {
 	static const struct grants nothing;
 	return sandbox_enter(
-		(enum sandbox_mode)signer->self.hello.want.sandbox, SANDBOX_SIGNER, &nothing);
+		(enum sandbox_mode)signer->self.hello.want.sandbox, SANDBOX_SIGNER, &nothing, -1);
 }
 
 /* --- What is kept. --- */

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -17,6 +16,7 @@
 #include "io/tls_cred.h"
 #include "io/tls_kernel.h"
 #include "io/watch.h"
+#include "process/bell.h"
 #include "process/signer_client.h"
 
 #define EMPTY_MOST                                                                                 \
@@ -48,21 +48,13 @@ static struct thread *thread_of(void *loop)
 
 /* --- On the thread. --- */
 
-static void ring(const struct crew *crew)
-{
-	uint64_t one = 1;
-	if (write(crew->bell, &one, sizeof(one)) < 0) {
-		/* it rings already */
-	}
-}
-
 static void on_empty(void *context)
 {
 	struct thread *thread = context;
 	if (thread->letting_go)
 		return;
 	atomic_store(&thread->empty, true);
-	ring(thread->crew);
+	bell_ring(thread->crew->bell);
 }
 
 static void on_listen(struct message *message, void *loop)
@@ -125,7 +117,7 @@ static void on_drain(struct message *message, void *loop)
 	 * accept. A new set is made before the loop sleeps again. */
 	ev_loop_fork(thread->loop.ev);
 	if (atomic_fetch_add(&thread->crew->let_go, 1) + 1 == thread->crew->count)
-		ring(thread->crew);
+		bell_ring(thread->crew->bell);
 	wire_drain(thread->wire);
 }
 

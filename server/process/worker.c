@@ -15,6 +15,7 @@
 #include "io/disk.h"
 #include "io/watch.h"
 #include "process/begin.h"
+#include "process/bell.h"
 #include "process/worker_priv.h"
 
 #define LOOK_MS      30000 /* how often lost log lines are counted */
@@ -151,10 +152,8 @@ static void serve(struct worker *w)
 		poll(polls, COUNT_OF(polls), timeout);
 		if (polls[0].revents && !hear(w, &life))
 			polls[0].fd = -1;
-		uint64_t rings;
-		if (polls[1].revents && read(w->crew.bell, &rings, sizeof(rings)) < 0) {
-			/* somebody was quicker */
-		}
+		if (polls[1].revents)
+			bell_still(w->crew.bell);
 		if (life.draining && !life.let_go && crew_let_go(&w->crew)) {
 			life.let_go = true;
 			if (channel_send(WORKER_CHANNEL, CHANNEL_LET_GO, NULL, 0, NULL, 0, NULL, 0,

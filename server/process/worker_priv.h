@@ -134,6 +134,8 @@ int worker_answer(struct worker *w, enum channel_type type);
 int worker_want_keepsake(struct worker *w, const char *name);
 /* Gives one to the supervisor; -1 in place of a descriptor is an errno. 0, or -1 after a message. */
 int worker_keep(struct worker *w, const char *name, int fd);
+/* Makes one of bytes, which nobody can change any more, and gives that. Likewise. */
+int worker_keep_bytes(struct worker *w, const char *name, struct slice bytes);
 /* Sends to the supervisor, with text as the tail. 0, or -1 after a message. */
 int worker_send(struct worker *w, enum channel_type type, const void *head, size_t length,
 	const char *text, const int *fds, unsigned count);

@@ -6,13 +6,13 @@
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/check.h"
 #include "base/log.h"
+#include "process/bell.h"
 #include "process/certificates.h"
 #include "process/keepsake.h"
 #include "process/registry.h"
@@ -35,14 +35,6 @@ struct renewing {
 	int fd, error;
 };
 
-static void ring(int bell)
-{
-	uint64_t one = 1;
-	if (write(bell, &one, sizeof(one)) < 0) {
-		/* it rings already */
-	}
-}
-
 /* --- Before there is the thread. --- */
 
 /* Those of a worker before count with what that had read. */
@@ -50,11 +42,7 @@ static int keep_none_renewed(struct worker *w)
 {
 	if (w->hello.kind == START_CRASH)
 		return 0;
-	int fd = keepsake_make("weir-renewed", SLICE(""));
-	int result = worker_keep(w, KEEPSAKE_RENEWED, fd);
-	if (fd >= 0)
-		close(fd);
-	return result;
+	return worker_keep_bytes(w, KEEPSAKE_RENEWED, SLICE(""));
 }
 
 /* Also where there are none: those of the worker before are not ours. */
@@ -79,10 +67,10 @@ int worker_renewal(struct worker *w, uint64_t now)
 		return 0;
 	struct renewing *r = must_zalloc(sizeof(*r));
 	r->worker = w;
-	r->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	r->bell = bell_new();
 	pthread_mutex_init(&r->lock, NULL);
 	w->renewing = r;
-	r->gone = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	r->gone = bell_new();
 	if (r->bell < 0 || r->gone < 0) {
 		log_error("certificates cannot be renewed: %m");
 		return -1;
@@ -124,7 +112,7 @@ static void keep_renewed(struct worker *w)
 {
 	struct buffer list = {0};
 	renewal_newer(w->renewal, &list);
-	int fd = keepsake_make("weir-renewed", (struct slice){list.ptr, list.len});
+	int fd = keepsake_make(KEEPSAKE_RENEWED, (struct slice){list.ptr, list.len});
 	if (fd < 0 || channel_send(WORKER_CHANNEL, CHANNEL_KEEP_KEEPSAKE, NULL, 0, KEEPSAKE_RENEWED,
 			      strlen(KEEPSAKE_RENEWED), &fd, 1, false))
 		log_warn("renewed certificates cannot be kept: %m");
@@ -158,10 +146,7 @@ static void take(struct renewing *r, int fd, int error)
 /* What came since the last time. False: it is over. */
 static bool hear(struct renewing *r)
 {
-	uint64_t rings;
-	if (read(r->bell, &rings, sizeof(rings)) < 0) {
-		/* not yet */
-	}
+	bell_still(r->bell);
 	pthread_mutex_lock(&r->lock);
 	bool over = r->over, came = r->came;
 	int fd = r->fd, error = r->error;
@@ -207,7 +192,7 @@ static void *run(void *argument)
 		poll(polls + first, COUNT_OF(polls) - first,
 			first && idle > PAUSE_MS ? PAUSE_MS : idle);
 	}
-	ring(r->gone);
+	bell_ring(r->gone);
 	return NULL;
 }
 
@@ -241,7 +226,7 @@ void worker_renewal_file(struct worker *w)
 	pthread_mutex_unlock(&r->lock);
 	if (!wanted && fd >= 0)
 		close(fd);
-	ring(r->bell);
+	bell_ring(r->bell);
 }
 
 void worker_renewal_end(struct worker *w)
@@ -252,17 +237,11 @@ void worker_renewal_end(struct worker *w)
 	pthread_mutex_lock(&r->lock);
 	r->over = true;
 	pthread_mutex_unlock(&r->lock);
-	ring(r->bell);
+	bell_ring(r->bell);
 }
 
 bool worker_renewal_join(struct worker *w, int ms)
 {
 	struct renewing *r = w->renewing;
-	if (!r || !r->begun)
-		return true;
-	struct pollfd gone = {.fd = r->gone, .events = POLLIN};
-	if (poll(&gone, 1, ms) != 1)
-		return false;
-	pthread_join(r->id, NULL);
-	return true;
+	return !r || !r->begun || bell_join(r->gone, r->id, ms);
 }

@@ -5,13 +5,14 @@
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
-#include <sys/eventfd.h>
+#include <sys/inotify.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/log.h"
+#include "process/bell.h"
 #include "process/roots.h"
 #include "process/worker_priv.h"
 
@@ -22,17 +23,9 @@ struct following {
 	struct worker *worker;
 	pthread_t id;
 	bool begun;
-	int over; /* an eventfd: it is to end */
-	int gone; /* likewise: it has */
+	int over; /* rung when it is to end */
+	int gone; /* rung by the thread as the last thing it does */
 };
-
-static void ring(int bell)
-{
-	uint64_t one = 1;
-	if (write(bell, &one, sizeof(one)) < 0) {
-		/* it rings already */
-	}
-}
 
 static void look(struct worker *w, int watch)
 {
@@ -59,7 +52,7 @@ static void *run(void *argument)
 {
 	struct following *f = argument;
 	prctl(PR_SET_NAME, "weir-roots");
-	int watch = roots_watch(&f->worker->roots);
+	int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	if (watch < 0)
 		log_warn("no inotify (%m): roots that move are not followed");
 	while (watch >= 0) {
@@ -71,7 +64,7 @@ static void *run(void *argument)
 	}
 	if (watch >= 0)
 		close(watch);
-	ring(f->gone);
+	bell_ring(f->gone);
 	return NULL;
 }
 
@@ -81,8 +74,8 @@ void worker_roots_begin(struct worker *w)
 		return;
 	struct following *f = must_zalloc(sizeof(*f));
 	f->worker = w;
-	f->over = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	f->gone = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	f->over = bell_new();
+	f->gone = bell_new();
 	int error = f->over < 0 || f->gone < 0 ? errno : pthread_create(&f->id, NULL, run, f);
 	if (error)
 		log_error("roots that move are not followed: cannot start a thread: %s",
@@ -94,17 +87,11 @@ void worker_roots_begin(struct worker *w)
 void worker_roots_end(struct worker *w)
 {
 	if (w->following)
-		ring(w->following->over);
+		bell_ring(w->following->over);
 }
 
 bool worker_roots_join(struct worker *w, int ms)
 {
 	struct following *f = w->following;
-	if (!f || !f->begun)
-		return true;
-	struct pollfd gone = {.fd = f->gone, .events = POLLIN};
-	if (poll(&gone, 1, ms) != 1)
-		return false;
-	pthread_join(f->id, NULL);
-	return true;
+	return !f || !f->begun || bell_join(f->gone, f->id, ms);
 }

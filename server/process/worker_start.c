@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,6 +15,7 @@
 #include "io/disk.h"
 #include "io/watch.h"
 #include "process/begin.h"
+#include "process/bell.h"
 #include "process/cpus.h"
 #include "process/keepsake.h"
 #include "process/magic.h"
@@ -140,15 +140,20 @@ int worker_keep(struct worker *w, const char *name, int fd)
 	return worker_send(w, CHANNEL_KEEP_KEEPSAKE, NULL, 0, name, &fd, 1);
 }
 
+int worker_keep_bytes(struct worker *w, const char *name, struct slice bytes)
+{
+	int fd = keepsake_make(name, bytes);
+	int result = worker_keep(w, name, fd);
+	if (fd >= 0)
+		close(fd);
+	return result;
+}
+
 static int keep_configuration(struct worker *w)
 {
 	if (w->hello.kind == START_CRASH)
 		return 0;
-	int fd = keepsake_make("weir-configuration", w->snapshot->text);
-	int result = worker_keep(w, KEEPSAKE_CONFIGURATION, fd);
-	if (fd >= 0)
-		close(fd);
-	return result;
+	return worker_keep_bytes(w, KEEPSAKE_CONFIGURATION, w->snapshot->text);
 }
 
 static int open_counters(struct worker *w)
@@ -306,10 +311,7 @@ static int keep_grants(struct worker *w, int ruleset)
 	struct buffer text = {0};
 	grants_pack(&w->grants, &text);
 	grants_pack(&w->roots, &text);
-	int fd = keepsake_make("weir-grants", (struct slice){text.ptr, text.len});
-	int result = worker_keep(w, KEEPSAKE_GRANTS, fd);
-	if (fd >= 0)
-		close(fd);
+	int result = worker_keep_bytes(w, KEEPSAKE_GRANTS, (struct slice){text.ptr, text.len});
 	buffer_free(&text);
 	return result || ruleset < 0 ? result : worker_keep(w, KEEPSAKE_RULESET, ruleset);
 }
@@ -361,7 +363,7 @@ static int give_up_rights(struct worker *w)
 	int ruleset = -1;
 	if (worker_account(w) || worker_acme_start(w) || take_account(w, &ruleset))
 		return -1;
-	int result = sandbox_enter_by(
+	int result = sandbox_enter(
 		(enum sandbox_mode)w->snapshot->core.sandbox, SANDBOX_WORKER, &w->grants, ruleset);
 	if (ruleset >= 0)
 		close(ruleset);
@@ -385,7 +387,7 @@ static int start_threads(struct worker *w)
 	struct crew *crew = &w->crew;
 	crew->table = w->program->table;
 	crew->snapshot = w->snapshot;
-	crew->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	crew->bell = bell_new();
 	crew->disk = disk_start(DISK_THREADS);
 	crew->watch = watch_new();
 	if (crew->bell < 0 || !crew->disk) {

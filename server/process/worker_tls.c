@@ -31,12 +31,8 @@ static int make_master(struct worker *w)
 		log_error("TLS: no random numbers are to be had");
 		return -1;
 	}
-	int fd = keepsake_make(
-		"weir-tickets", (struct slice){(const char *)w->tickets, sizeof(w->tickets)});
-	int result = worker_keep(w, KEEPSAKE_TICKETS, fd);
-	if (fd >= 0)
-		close(fd);
-	return result;
+	return worker_keep_bytes(
+		w, KEEPSAKE_TICKETS, (struct slice){(const char *)w->tickets, sizeof(w->tickets)});
 }
 
 static int master(struct worker *w)

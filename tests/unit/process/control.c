@@ -80,6 +80,17 @@ static void test_socket_names(void **state)
 	}
 }
 
+/* In a child, for the account changes. */
+static void assert_good(int (*body)(void))
+{
+	int status;
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(body());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 /* The lock on a file that was removed meanwhile keeps nobody out: it must not be taken for one. */
 static int open_while_another_ends(void)
 {
@@ -113,13 +124,8 @@ static int open_while_another_ends(void)
 
 static void test_a_lock_that_is_gone_is_not_taken(void **state)
 {
-	int status;
 	(void)state;
-	pid_t pid = fork();
-	if (pid == 0)
-		_exit(open_while_another_ends());
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
+	assert_good(open_while_another_ends);
 }
 
 static void make(const char *folder, const char *name)
@@ -214,13 +220,8 @@ static int sweep_what_is_dead(void)
 
 static void test_what_the_dead_left_is_swept(void **state)
 {
-	int status;
 	(void)state;
-	pid_t pid = fork();
-	if (pid == 0)
-		_exit(sweep_what_is_dead());
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
+	assert_good(sweep_what_is_dead);
 }
 
 /* Who sweeps has the lock for a moment only. */
@@ -257,13 +258,8 @@ static int open_while_another_sweeps(void)
 
 static void test_who_sweeps_is_not_taken_for_one_that_runs(void **state)
 {
-	int status;
 	(void)state;
-	pid_t pid = fork();
-	if (pid == 0)
-		_exit(open_while_another_sweeps());
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
+	assert_good(open_while_another_sweeps);
 }
 
 int main(void)

@@ -134,7 +134,7 @@ static void locked(int (*body)(void))
 		int ruleset = by_ruleset ? sandbox_ruleset(SANDBOX_ON, &grants) : -1;
 		if (ruleset >= 0)
 			grants_clear(&grants);
-		if (sandbox_enter_by(SANDBOX_ON, kind, &grants, ruleset))
+		if (sandbox_enter(SANDBOX_ON, kind, &grants, ruleset))
 			_exit(100);
 		_exit(body());
 	}
@@ -378,7 +378,7 @@ static int enters(enum sandbox_mode mode, long version, char said[1024])
 	if (pid == 0) {
 		pretended = version;
 		log_open(fd, LOG_LEVEL_INFO, NULL);
-		_exit(sandbox_enter(mode, SANDBOX_WORKER, &none) ? 1 : 0);
+		_exit(sandbox_enter(mode, SANDBOX_WORKER, &none, -1) ? 1 : 0);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	ssize_t length = pread(fd, said, 1023, 0);
