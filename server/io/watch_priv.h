@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the parts of watching share: watch.c takes up events, watch_names.c says for whom they count. */
+/* What the parts of watching share: watch.c takes up events, watch_sets.c says for whom they count. */
 #ifndef WEIR_IO_WATCH_PRIV_H
 #define WEIR_IO_WATCH_PRIV_H
 
