@@ -13,8 +13,7 @@
 
 #define PROBES_ENOUGH                                                                              \
 	32 /* parts of a file found warm one after the other: the next ones are believed to be, */
-#define PROBES_MS 1000 /* for so long */
-#define YOUNG     2 /* seconds since a file changed in which it may be about to change once more */
+#define PROBES_MS 1000  /* for so long */
 #define WARM_MS   60000 /* how long pages that were just seen in memory are believed to stay there */
 
 struct read_ahead;
@@ -142,8 +141,7 @@ static bool version_stood(struct ref *ref, bool read)
 	return read ? file_stamp_holds(&file->stamp, file->fd) : version_stands(ref, read);
 }
 
-/* Likewise where other spans went before, which the kernel may have sent: nobody asked behind them, so that is done before the last one, too.
- * But only of a file that changed of late, as one does that is written again and again: it costs calls that long files go without. */
+/* Likewise where other spans went before, which the kernel may have sent: nobody asked behind them, so that is done before the last one, too. */
 static bool version_stood_so_far(struct ref *ref, bool read)
 {
 	const struct file *file = container_of(ref, struct file, ref);
@@ -151,11 +149,10 @@ static bool version_stood_so_far(struct ref *ref, bool read)
 	return file_stamp_holds(&file->stamp, file->fd);
 }
 
-static bool may_be_written(const struct file_source *body)
+/* May it be written in place, as far as one can tell? To ask of each file would be a call that long ones go without. */
+static bool is_suspect(const struct file *file)
 {
-	const struct file_stamp *stamp = &body->file->stamp;
-	return stamp->restless || stamp->linked ||
-	       body->request->thread->clock->wall - stamp->changed.tv_sec <= YOUNG;
+	return file->stamp.restless || file->stamp.linked;
 }
 
 static enum pull body_pull(struct source *source, struct chunks *out, size_t room)
@@ -163,9 +160,9 @@ static enum pull body_pull(struct source *source, struct chunks *out, size_t roo
 	(void)room; /* spans of files hold no memory */
 	struct file_source *body = container_of(source, struct file_source, source);
 	uint64_t length = body->left < FILE_QUANTUM ? body->left : FILE_QUANTUM;
-	chunk_stands_fn *stands = length < body->left                   ? version_stands
-				  : body->begun && may_be_written(body) ? version_stood_so_far
-									: version_stood;
+	chunk_stands_fn *stands = length < body->left                     ? version_stands
+				  : body->begun && is_suspect(body->file) ? version_stood_so_far
+									  : version_stood;
 	if (body->broken || !stands(&body->file->ref, false)) {
 		source->fault = body->broken ? END_DISK_ERROR : END_FILE_CHANGED;
 		return PULL_FAILED;

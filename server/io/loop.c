@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
 
 #include "base/bytes.h"
 #include "base/check.h"
@@ -153,6 +155,30 @@ static bool looks(struct loop *loop)
 	return false;
 }
 
+/* --- Full sockets. --- */
+
+#define WRITABLES_MOST 64 /* that are taken by one call; the others are next */
+
+static void on_writables(struct ev_loop *ev, ev_io *watch, int events)
+{
+	struct epoll_event ready[WRITABLES_MOST];
+	(void)ev, (void)events;
+	int count = epoll_wait(watch->fd, ready, WRITABLES_MOST, 0);
+	for (int i = 0; i < count; i++) {
+		struct writable *writable = ready[i].data.ptr;
+		writable->ready(writable);
+	}
+}
+
+int loop_writable(struct loop *loop, int fd, struct writable *writable)
+{
+	struct epoll_event event = {.events = EPOLLOUT | EPOLLET, .data.ptr = writable};
+	if (!writable->watched && epoll_ctl(loop->writables, EPOLL_CTL_ADD, fd, &event))
+		return -1;
+	writable->watched = true;
+	return 0;
+}
+
 /* --- Turns. --- */
 
 static void on_before_sleep(struct ev_loop *ev, ev_prepare *prepare, int events)
@@ -207,6 +233,11 @@ int loop_init(struct loop *loop, unsigned index)
 			errno = ENOSYS;
 		return -1;
 	}
+	loop->writables = epoll_create1(EPOLL_CLOEXEC);
+	if (loop->writables < 0) {
+		ev_loop_destroy(loop->ev);
+		return -1;
+	}
 	loop->index = index;
 	loop->scratch = must_alloc(LOOP_SCRATCH);
 	clock_update(&loop->clock);
@@ -227,6 +258,8 @@ int loop_init(struct loop *loop, unsigned index)
 	ev_check_start(loop->ev, &loop->after_sleep);
 	ev_async_init(&loop->inbox_watch, on_inbox);
 	ev_async_start(loop->ev, &loop->inbox_watch);
+	ev_io_init(&loop->writables_watch, on_writables, loop->writables, EV_READ);
+	ev_io_start(loop->ev, &loop->writables_watch);
 	return 0;
 }
 
@@ -248,6 +281,8 @@ void loop_done(struct loop *loop)
 	ev_prepare_stop(loop->ev, &loop->before_sleep);
 	ev_check_stop(loop->ev, &loop->after_sleep);
 	ev_async_stop(loop->ev, &loop->inbox_watch);
+	ev_io_stop(loop->ev, &loop->writables_watch);
+	close(loop->writables);
 	ev_loop_destroy(loop->ev);
 	loop->ev = NULL;
 	free(loop->scratch);

@@ -39,6 +39,12 @@ struct awaited {
 	uint64_t since_us; /* of the only one; 0: there were others */
 };
 
+/* Waits for a full socket to take octets again. */
+struct writable {
+	void (*ready)(struct writable *writable);
+	bool watched; /* see loop_writable */
+};
+
 struct loop {
 	struct ev_loop *ev;
 	struct clock clock; /* updated each time the loop wakes */
@@ -50,6 +56,8 @@ struct loop {
 	ev_timer wheel_timer;
 	struct link tasks;
 	struct awaited awaited;
+	int writables; /* an epoll set of its own: libev knows levels only */
+	ev_io writables_watch;
 	struct link wheel[LOOP_WHEEL];
 	uint64_t tick;       /* now, in ticks */
 	unsigned filed;      /* deadlines in the wheel: the timer runs only while there are some */
@@ -78,6 +86,12 @@ void deadline_clear(struct loop *loop, struct deadline *deadline);
 void loop_await(struct loop *loop);
 /* It is there, or nobody waits for it any more: once for each loop_await. */
 void loop_await_end(struct loop *loop);
+
+/* From now on `ready` is called whenever the socket was full (a write that failed with EAGAIN, or took less than it was given)
+ * and is not any more, or has failed; at times also for nothing. It is asked for once a descriptor: where writing is watched
+ * for by levels, each response that fills the socket costs two calls more. Closing the descriptor, of which there must be no
+ * copy, ends it, but in the same turn `ready` may still be called. 0, or -1 with errno. */
+int loop_writable(struct loop *loop, int fd, struct writable *writable);
 
 /* Runs the task once, at the end of this turn of the loop; one that is already waiting stays where it is. A task that is
  * deferred by a task runs in the next turn, after new events were looked for, so that nobody is starved. */

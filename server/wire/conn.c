@@ -12,31 +12,20 @@
 
 /* --- Watching. --- */
 
-static int watched(struct conn *c)
-{
-	return ev_is_active(&c->watch) ? c->watch.events & (EV_READ | EV_WRITE) : 0;
-}
-
-/* It has more to send, others are next, and the socket is watched anyway: its event takes the task's place, which saves two calls a turn. */
-static bool leave_to_event(struct conn *c)
-{
-	if (c->blocked || c->dead || !link_listed(&c->task.link) || !(watched(c) & EV_WRITE))
-		return false;
-	loop_forget(&c->task);
-	return true;
-}
-
+/* What is to be read is watched for by libev, what the socket takes by its edge. */
 static void watch_events(struct conn *c)
 {
-	int events = (c->reading_paused || c->peer_eof ? 0 : EV_READ) |
-		     (c->blocked || leave_to_event(c) ? EV_WRITE : 0);
-	if (events == watched(c))
-		return;
-	ev_io_stop(c->wire->loop->ev, &c->watch);
-	if (!events)
-		return;
-	ev_io_modify(&c->watch, events);
-	ev_io_start(c->wire->loop->ev, &c->watch);
+	bool reads = !c->reading_paused && !c->peer_eof;
+	if (reads != ev_is_active(&c->watch)) {
+		if (reads)
+			ev_io_start(c->wire->loop->ev, &c->watch);
+		else
+			ev_io_stop(c->wire->loop->ev, &c->watch);
+	}
+	if (c->blocked && loop_writable(c->wire->loop, c->transport.fd, &c->writable)) {
+		conn_break(c, true);
+		loop_defer(c->wire->loop, &c->task);
+	}
 }
 
 void conn_pause(struct conn *c)
@@ -191,10 +180,20 @@ static bool rated(enum conn_wait wait)
 	return wait == CONN_WAIT_BODY || wait == CONN_WAIT_SEND;
 }
 
+/* What the peer has acknowledged is asked for behind a while, for most have taken all by then; the wait is counted from there. */
+static bool wants_acks(const struct conn *c, enum conn_wait wait)
+{
+	return wait == CONN_WAIT_SEND && !c->acks_known;
+}
+
 /* Whoever waits for octets of the peer is looked at again when the time between two of them or the span of the rate ends,
  * whichever is first: octets that move do not touch the deadline. */
 static void wait_for_octets(struct conn *c, enum conn_wait wait)
 {
+	if (wants_acks(c, wait)) {
+		deadline_set(c->wire->loop, &c->deadline, CONN_ACKS_MS);
+		return;
+	}
 	uint64_t timeout = timeout_of(c, wait);
 	uint32_t since = conn_now_ms(c) - c->progress, spent = conn_now_ms(c) - c->window;
 	uint64_t left = timeout > since ? timeout - since : 1;
@@ -225,14 +224,19 @@ static void wait_for_request(struct conn *c)
 	deadline_set(c->wire->loop, &c->deadline, timeout > since ? timeout - since : 1);
 }
 
+static void begin_pace(struct conn *c)
+{
+	c->progress = c->window = conn_now_ms(c);
+	c->rate_bytes = 0;
+}
+
 static void update_wait(struct conn *c)
 {
 	enum conn_wait wait = c->lingering ? CONN_WAIT_LINGER
 			      : c->cold    ? CONN_WAIT_NONE /* for the disk */
 					   : c->protocol->wait(c);
 	bool anew = note_idle(c, wait) && between_requests(wait);
-	bool goes_on = link_listed(&c->task.link) || (!c->blocked && (watched(c) & EV_WRITE));
-	if (wait == CONN_WAIT_NONE && c->wait == CONN_WAIT_SEND && goes_on)
+	if (wait == CONN_WAIT_NONE && c->wait == CONN_WAIT_SEND && link_listed(&c->task.link))
 		return; /* others are next */
 	if (wait == c->wait && wait != CONN_WAIT_IDLE && !anew)
 		return;
@@ -240,10 +244,8 @@ static void update_wait(struct conn *c)
 	if (wait == CONN_WAIT_NONE) {
 		deadline_clear(c->wire->loop, &c->deadline);
 	} else if (rated(wait)) {
-		c->progress = c->window = conn_now_ms(c);
-		c->rate_bytes = 0;
-		if (wait == CONN_WAIT_SEND)
-			c->acked = transport_acked(&c->transport);
+		c->acks_known = false;
+		begin_pace(c);
 		wait_for_octets(c, wait);
 	} else if (wait == CONN_WAIT_IDLE) {
 		wait_for_request(c);
@@ -352,7 +354,7 @@ static void settle(struct conn *c)
 				close_or_linger(c);
 			break;
 		}
-		again = c->protocol->settle(c) && conn_spend(c, &budget, CONN_ROUND);
+		again = c->protocol->settle(c) && conn_spend(c, &budget, CONN_ROUND, false);
 	}
 	if (c->broken && !c->told) {
 		end(c);
@@ -377,12 +379,20 @@ static void readable(struct conn *c, bool woken)
 static void on_event(struct ev_loop *ev, ev_io *watch, int events)
 {
 	struct conn *c = container_of(watch, struct conn, watch);
-	(void)ev;
+	(void)ev, (void)events;
 	c->entered = true;
-	if (events & EV_WRITE)
-		c->blocked = false;
-	if (events & EV_READ)
-		readable(c, true);
+	readable(c, true);
+	settle(c);
+	c->entered = false;
+}
+
+static void on_writable(struct writable *writable)
+{
+	struct conn *c = container_of(writable, struct conn, writable);
+	if (c->dead || !c->blocked)
+		return;
+	c->blocked = false;
+	c->entered = true;
 	settle(c);
 	c->entered = false;
 }
@@ -416,6 +426,12 @@ static void look_at_acked(struct conn *c)
 static bool keeps_pace(struct conn *c, enum conn_wait wait)
 {
 	c->too_slow = false;
+	if (wants_acks(c, wait)) {
+		c->acked = transport_acked(&c->transport);
+		c->acks_known = true;
+		begin_pace(c);
+		return true;
+	}
 	if (wait == CONN_WAIT_SEND)
 		look_at_acked(c);
 	if (conn_now_ms(c) - c->progress >= timeout_of(c, wait))
@@ -452,6 +468,7 @@ static void on_deadline(struct deadline *deadline)
 void conn_start(struct conn *c)
 {
 	ev_io_init(&c->watch, on_event, c->transport.fd, EV_READ);
+	c->writable.ready = on_writable;
 	c->task.run = on_task;
 	c->deadline.expired = on_deadline;
 	chunks_init(&c->out);

@@ -24,8 +24,10 @@
 	(64 * 1024) /* what one read takes: so much a connection may be left with of requests to come */
 #define CONN_READ_BLOCK     (16 * 1024) /* what is read at once into memory of the connection's own */
 #define CONN_RATE_WINDOW_MS 10000       /* the span of time that the least rate is judged by */
-#define CONN_LINGER_MS      2000        /* how long a closed connection is still read from */
-#define CONN_SIGN_MS        2000        /* how long nobody asks whether a peer is there */
+#define CONN_ACKS_MS                                                                               \
+	250 /* with an answer that is taken sooner, nobody asks what the peer has acknowledged */
+#define CONN_LINGER_MS 2000 /* how long a closed connection is still read from */
+#define CONN_SIGN_MS   2000 /* how long nobody asks whether a peer is there */
 #define CONN_LINGER_MAX                                                                            \
 	(64 * 1024 * 1024) /* and how much: a reset would take the answer from a fast sender */
 
@@ -74,6 +76,7 @@ struct protocol {
 struct conn {
 	ev_io watch;
 	struct transport transport;
+	struct writable writable; /* tells when `blocked` ends */
 	struct task task;
 	struct deadline deadline;
 	struct link link; /* in the wire */
@@ -92,7 +95,7 @@ struct conn {
 	uint32_t progress;   /* last octet that moved, in ms of the loop's clock (wraps) */
 	uint32_t window;     /* begin of the span in which the rate is counted, likewise */
 	uint32_t rate_bytes; /* in that span */
-	uint32_t acked;      /* what the peer has taken, when that was looked at last */
+	uint32_t acked; /* what the peer has taken, when that was looked at last: see acks_known */
 	uint32_t idle_since; /* when something was under way last, likewise in ms */
 	uint32_t idle_after; /* requests, of which that was the last */
 	uint8_t wait;        /* enum conn_wait */
@@ -107,10 +110,11 @@ struct conn {
 	bool closing; /* close when the queue is empty */
 	bool linger;  /* and then read on for a while */
 	bool lingering;
-	bool broken;   /* to be ended at the end of the callback */
-	bool reset;    /* the peer is to see a reset */
-	bool told;     /* broken, but the peer was told why */
-	bool dead;     /* ended; memory goes in the next turn */
+	bool broken; /* to be ended at the end of the callback */
+	bool reset;  /* the peer is to see a reset */
+	bool told;   /* broken, but the peer was told why */
+	bool dead;   /* ended; memory goes in the next turn */
+	bool acks_known;
 	bool too_slow; /* the least rate was missed, not the time between two octets */
 	uint8_t fault; /* enum exchange_end: why it was broken, where that was not the client */
 	struct sockaddr_in6 peer; /* or sockaddr_in; family AF_UNIX: nothing is known */

@@ -47,10 +47,12 @@ size_t conn_quantum(const struct conn *c)
 	return c->transport.caps & TRANSPORT_PACED ? CONN_QUANTUM_PACED : CONN_QUANTUM;
 }
 
+/* No little rest is left for a call of its own. */
 static size_t file_piece(const struct conn *c)
 {
 	uint64_t length = c->out.first->length;
-	return length < conn_quantum(c) ? (size_t)length : conn_quantum(c);
+	size_t quantum = conn_quantum(c);
+	return length < quantum + quantum / 2 ? (size_t)length : quantum;
 }
 
 static ssize_t write_file(struct conn *c)
@@ -221,10 +223,10 @@ static enum exchange_end write_fault(bool file, ssize_t n)
 	return errno == EIO ? END_DISK_ERROR : END_CLIENT_GONE;
 }
 
-bool conn_spend(struct conn *c, size_t *budget, size_t cost)
+bool conn_spend(struct conn *c, size_t *budget, size_t cost, bool over)
 {
 	*budget -= cost < *budget ? cost : *budget;
-	if (*budget > 0)
+	if (*budget > 0 || over)
 		return true;
 	loop_defer(c->wire->loop, &c->task);
 	return false;
@@ -293,12 +295,17 @@ bool conn_flush(struct conn *c, size_t *budget)
 			continue;
 		}
 		account_write(c, (size_t)n);
-		/* the socket is full, or the file was cut: a turn of the loop tells which, for that takes up what happened to files */
-		if ((size_t)n < asked || c->transport.unsent) {
+		if (c->transport.unsent) {
 			c->blocked = true;
 			return false;
 		}
-		if (!conn_spend(c, budget, (size_t)n))
+		/* the socket is full, or the file was cut: asked again, behind a turn of the loop, which takes up what happened to files */
+		if ((size_t)n < asked) {
+			loop_defer(c->wire->loop, &c->task);
+			return false;
+		}
+		/* the end of an answer does not wait for another turn, in which the next request is there */
+		if (!conn_spend(c, budget, (size_t)n, chunks_empty(&c->out)))
 			return false;
 	}
 	return true;

@@ -41,8 +41,9 @@ static inline bool conn_last(const struct conn *c)
 
 /* What is asked of the kernel at once, and of one connection in a turn of the loop. */
 size_t conn_quantum(const struct conn *c);
-/* Takes from what this connection may do before others have their turn. False: it goes on in the loop's next turn. */
-bool conn_spend(struct conn *c, size_t *budget, size_t cost);
+/* Takes from what this connection may do before others have their turn. False: it goes on in the loop's next turn; not where what it did is
+ * `over`. */
+bool conn_spend(struct conn *c, size_t *budget, size_t cost, bool over);
 /* Sends what is queued, as far as the budget goes. True: all of it is sent. */
 bool conn_flush(struct conn *c, size_t *budget);
 /* Nobody waits for pages of a file any more. */

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The loop: deadlines (never early, kept to within a tick, moved lazily), tasks, the inbox. */
+/* The loop: deadlines (never early, kept to within a tick, moved lazily), tasks, the inbox, full sockets. */
+#include <errno.h>
+#include <poll.h>
 #include <pthread.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -384,6 +387,73 @@ static void an_answer_among_others_is_slept_for(void **state)
 	assert_int_equal(loop.awaited.luck, 2 * LOOP_LUCK);
 }
 
+struct full {
+	struct writable writable;
+	int fds[2];
+	unsigned times;
+};
+
+static bool epoll_pending(int set)
+{
+	struct pollfd one = {.fd = set, .events = POLLIN};
+	return poll(&one, 1, 0) > 0;
+}
+
+static void fill(int fd)
+{
+	char bytes[4096] = {0};
+	while (send(fd, bytes, sizeof(bytes), MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
+		;
+	assert_int_equal(errno, EAGAIN);
+}
+
+static void *take_all(void *arg)
+{
+	const struct full *full = arg;
+	char bytes[4096];
+	while (recv(full->fds[1], bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+		;
+	return NULL;
+}
+
+static void on_room(struct writable *writable)
+{
+	container_of(writable, struct full, writable)->times++;
+	loop_stop(&loop);
+}
+
+/* It is told each time, though asked for once; and that the peer has gone. */
+static void full_sockets_tell_of_room(void **state)
+{
+	(void)state;
+	struct full full = {.writable = {.ready = on_room}};
+	pthread_t reader;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, full.fds), 0);
+	for (unsigned i = 1; i <= 3; i++) {
+		fill(full.fds[0]);
+		assert_int_equal(loop_writable(&loop, full.fds[0], &full.writable), 0);
+		assert_int_equal(pthread_create(&reader, NULL, take_all, &full), 0);
+		assert_int_equal(run_loop(&loop), 0);
+		assert_int_equal(pthread_join(reader, NULL), 0);
+		assert_true(full.times >= i);
+		/* what is left over of its edges */
+		while (epoll_pending(loop.writables))
+			ev_run(loop.ev, EVRUN_NOWAIT);
+	}
+	fill(full.fds[0]);
+	unsigned before = full.times;
+	close(full.fds[1]);
+	assert_int_equal(run_loop(&loop), 0);
+	assert_int_equal(full.times, before + 1);
+	/* once it is closed nobody tells of it */
+	close(full.fds[0]);
+	ev_run(loop.ev, EVRUN_NOWAIT);
+	assert_int_equal(full.times, before + 1);
+	full.writable.watched = false;
+	assert_int_equal(loop_writable(&loop, full.fds[0], &full.writable), -1);
+	assert_int_equal(errno, EBADF);
+}
+
 int main(void)
 {
 	/* Must not matter: EVFLAG_NOENV. */
@@ -401,6 +471,7 @@ int main(void)
 		cmocka_unit_test(answers_are_looked_for_where_they_are_quick),
 		cmocka_unit_test(answers_are_slept_for_where_they_are_slow),
 		cmocka_unit_test(an_answer_among_others_is_slept_for),
+		cmocka_unit_test(full_sockets_tell_of_room),
 	};
 	return cmocka_run_group_tests(tests, start, end);
 }

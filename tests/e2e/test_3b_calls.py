@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What an answer costs in system calls (DESIGN §6): a small file one that receives and one that sends, a large one the head and sendfile."""
+import os
+import re
+import signal
+import statistics
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from client import connect
+from server import Server, wait_for
+
+CONFIG = """
+threads: 1
+sites:
+  - listen: "http://127.0.0.1:$port"
+    root: $root
+"""
+LARGE = 48 << 20
+QUANTUM = 256 << 10  # the least: of a connection whose sending is paced
+CALL = re.compile(r"^(\w+)\((.*)\) += (-?\d+)", re.MULTILINE)
+
+
+class Traced:
+    """The system calls of the worker of a weir, a file for each thread."""
+
+    def __init__(self, weir):
+        self.folder = tempfile.TemporaryDirectory()  # not beside the root, where weir hears of what comes and goes
+        self.process = subprocess.Popen(["strace", "-ff", "-s", "40", "-o", f"{self.folder.name}/calls", "-p", str(weir.worker())],
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+    def __enter__(self):
+        line = self.process.stderr.readline()
+        assert b"attached" in line, line
+        return self
+
+    def __exit__(self, *exception):
+        self.process.send_signal(signal.SIGINT)
+        self.process.stderr.read()
+        self.process.wait(20)
+        self.process.stderr.close()
+        self.folder.cleanup()
+
+    def after(self, target):
+        """What the thread that received this target last did from then on."""
+        for file in Path(self.folder.name).glob("calls.*"):
+            before, found, after = file.read_text(errors="replace").rpartition(f'"GET {target} ')
+            if found:
+                return before.rpartition("\n")[2] + found + after
+        return ""
+
+    def calls(self, target):
+        """The same as names, arguments, results."""
+        return [(name, arguments, int(result)) for name, arguments, result in CALL.findall(self.after(target))]
+
+
+@pytest.fixture(name="weir", scope="module")
+def running():
+    with Server(CONFIG) as weir:
+        (weir.root / "small.txt").write_text("hello\n")
+        (weir.root / "large.bin").write_bytes(os.urandom(1 << 20) * (LARGE >> 20))
+        old = 1_700_000_000  # a file that has just changed is looked at more often
+        for name in ("small.txt", "large.bin"):
+            os.utime(weir.root / name, (old, old))
+        yield weir
+
+
+def names(calls):
+    return [name for name, _, _ in calls]
+
+
+def test_a_small_file(weir):
+    with connect(weir.port, "h1") as connection:
+        for _ in range(3):
+            assert connection.get("/small.txt").body == b"hello\n"
+        with Traced(weir) as traced:
+            for number in range(3):
+                assert connection.get(f"/small.txt?{number}").body == b"hello\n"
+            wait_for(lambda: traced.after("/small.txt?2"), what="the last request in the log")
+            between = traced.calls("/small.txt?1")
+    assert [name for name in names(between) if name not in ("epoll_wait", "epoll_pwait2")][:4] == ["recvfrom", "sendto"] * 2
+
+
+def test_a_large_file(weir):
+    """Also where its reader is slow, so that the socket is full: the second answer of a connection asks for nothing but to send."""
+    with connect(weir.port, "h1") as connection, Traced(weir) as traced:
+        for number in (1, 2):
+            target = f"/large.bin?{number}"
+            connection.request(target)
+            wait_for(lambda: ("sendfile", -1) in [(name, result) for name, _, result in traced.calls(target)], seconds=20, what="a full socket")
+            assert len(connection.read().body) == LARGE
+        wait_for(lambda: "TCP_CORK, [0]" in traced.after(target), what="the end of the answer")
+        calls = traced.calls(target)
+    assert not {"epoll_ctl", "statx", "newfstatat", "fstat", "lseek", "pread64", "preadv2", "openat2"} & set(names(calls))
+    options = [(name, "TCP_CORK" in arguments) for name, arguments, _ in calls if name in ("setsockopt", "getsockopt")]
+    assert [option for option in options if option[0] == "setsockopt"] == [("setsockopt", True)] * 2
+    assert len(options) <= 3  # of one that takes longer it is asked once what the peer has acknowledged
+    asked = [int(arguments.rpartition(", ")[2]) for name, arguments, _ in calls if name == "sendfile"]
+    assert statistics.median(asked) >= QUANTUM
+    assert sum(result for name, _, result in calls if name == "sendfile" and result > 0) == LARGE
