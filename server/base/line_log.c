@@ -37,6 +37,7 @@ struct line_log {
 	_Atomic bool dirty;
 	_Atomic bool stop;
 	_Atomic uint64_t lost;
+	_Atomic bool reopened; /* what stands behind `fd` has not been looked at yet */
 	int fd;
 	unsigned count;
 	struct line_queue *queues;
@@ -45,6 +46,7 @@ struct line_log {
 	uint64_t told_ms;    /* when; 0: never */
 	uint64_t stopped_ms; /* since when a stop waits for a reader; 0: it does not */
 	int error;           /* why the last line was lost; 0: there was no room to wait in */
+	bool file;           /* `fd` is one, no pipe and no terminal */
 	bool failing;        /* the last write failed */
 	bool torn;           /* and left a piece of a line in this file: */
 	dev_t torn_device;
@@ -116,17 +118,17 @@ static bool await_reader(struct line_log *log)
 }
 
 /* Writes once. 0, or an errno where nothing more goes. */
-static int write_some(struct line_log *log, bool file, struct slice *left)
+static int write_some(struct line_log *log, struct slice *left)
 {
-	size_t most = file || left->len < PIECE ? left->len : PIECE;
+	size_t most = log->file || left->len < PIECE ? left->len : PIECE;
 	const char *end = most < left->len ? memrchr(left->ptr, '\n', most) : NULL;
 	if (end)
 		most = (size_t)(end - left->ptr) + 1;
-	if (!file && !await_reader(log))
+	if (!log->file && !await_reader(log))
 		return EAGAIN;
 	ssize_t n = write(log->fd, left->ptr, most);
 	if (n < 0)
-		return errno == EINTR || (errno == EAGAIN && !file && !atomic_load(&log->stop))
+		return errno == EINTR || (errno == EAGAIN && !log->file && !atomic_load(&log->stop))
 			       ? 0
 			       : errno;
 	*left = slice_from(*left, (size_t)n);
@@ -134,46 +136,53 @@ static int write_some(struct line_log *log, bool file, struct slice *left)
 	return n ? 0 : EIO;
 }
 
-static int write_all(struct line_log *log, bool file, struct slice *left)
+static int write_all(struct line_log *log, struct slice *left)
 {
 	int error = 0;
 	while (left->len && !error)
-		error = write_some(log, file, left);
+		error = write_some(log, left);
 	return error;
 }
 
+static struct stat look(struct line_log *log)
+{
+	struct stat st;
+	if (fstat(log->fd, &st))
+		st = (struct stat){0};
+	log->file = S_ISREG(st.st_mode);
+	return st;
+}
+
 /* A piece of a line that a full disk took ends before the next one. */
-static int mend(struct line_log *log, const struct stat *st)
+static int mend(struct line_log *log)
 {
 	struct slice end = SLICE("\n");
-	if (!log->torn)
-		return 0;
+	struct stat st = look(log);
 	log->torn = false;
-	if (st->st_dev != log->torn_device || st->st_ino != log->torn_file)
+	if (st.st_dev != log->torn_device || st.st_ino != log->torn_file)
 		return 0; /* the file was replaced */
-	int error = write_all(log, true, &end);
+	int error = write_all(log, &end);
 	log->torn = error != 0;
 	return error;
 }
 
 static void write_out(struct line_log *log, const struct buffer *lines)
 {
-	struct stat st;
 	struct slice left = {lines->ptr, lines->len};
 	if (!left.len)
 		return;
-	if (fstat(log->fd, &st))
-		st = (struct stat){0};
-	bool file = S_ISREG(st.st_mode);
-	int error = mend(log, &st);
+	if (atomic_exchange(&log->reopened, false))
+		look(log);
+	int error = log->torn ? mend(log) : 0;
 	if (!error)
-		error = write_all(log, file, &left);
+		error = write_all(log, &left);
 	if (!error) {
 		log->failing = false;
 		return;
 	}
 	if (left.len < lines->len && left.ptr[-1] != '\n') {
-		log->torn = file;
+		struct stat st = look(log);
+		log->torn = log->file;
 		log->torn_device = st.st_dev;
 		log->torn_file = st.st_ino;
 	}
@@ -250,6 +259,7 @@ struct line_log *line_log_start(int fd, unsigned queues)
 {
 	struct line_log *log = must_zalloc(sizeof *log);
 	log->fd = fd;
+	log->reopened = true;
 	log->count = queues;
 	log->queues = aligned_alloc(64, sizeof(struct line_queue) * queues);
 	check(log->queues);
@@ -295,6 +305,11 @@ void line_log_commit(struct line_log *log, unsigned queue, size_t length)
 	q->lines.len += length;
 	pthread_mutex_unlock(&q->lock);
 	wake(log);
+}
+
+void line_log_reopened(struct line_log *log)
+{
+	atomic_store(&log->reopened, true);
 }
 
 uint64_t line_log_lost(const struct line_log *log)

@@ -17,6 +17,8 @@ struct line_log *line_log_start(int fd, unsigned queues);
  * is lost and counted. Ends with line_log_commit, on the same thread, without blocking in between. */
 char *line_log_reserve(struct line_log *log, unsigned queue, size_t longest);
 void line_log_commit(struct line_log *log, unsigned queue, size_t length);
+/* Another file has taken the descriptor's place. From any thread. */
+void line_log_reopened(struct line_log *log);
 /* How many lines were lost so far. */
 uint64_t line_log_lost(const struct line_log *log);
 /* Writes what waits, ends the thread, frees. No line is added any more. Who does not read a pipe is waited for 0.3 s. Returns how many lines

@@ -53,6 +53,8 @@ static void reopen(struct worker *w)
 	else if (w->files[file.number] >= 0 &&
 		 dup3(w->message.fds[0], w->files[file.number], O_CLOEXEC) < 0)
 		log_error("a log cannot be opened anew: %m");
+	else if (file.number == WORKER_ACCESS_LOG && w->crew.access)
+		line_log_reopened(w->crew.access);
 }
 
 struct life {

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -244,13 +245,19 @@ static void a_pipe_gets_all_lines_from_who_stops(void **state)
 	close(ends[0]);
 }
 
+/* Also where the pipe has taken the place of a file. */
 static void nobody_who_does_not_read_holds_up_a_stop(void **state)
 {
 	(void)state;
-	int ends[2];
+	int ends[2], fd = temporary();
 	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
 	assert_true(fcntl(ends[1], F_SETPIPE_SZ, 4096) > 0);
-	struct line_log *log = line_log_start(ends[1], 1);
+	struct line_log *log = line_log_start(fd, 1);
+	put(log, "to the file\n");
+	while (lseek(fd, 0, SEEK_END) == 0)
+		sched_yield();
+	assert_int_equal(dup3(ends[1], fd, O_CLOEXEC), fd);
+	line_log_reopened(log);
 	for (int i = 0; i < 1000; i++)
 		put(log, "line of ten\n");
 	time_t before = time(NULL);
@@ -259,6 +266,7 @@ static void nobody_who_does_not_read_holds_up_a_stop(void **state)
 	assert_true(time(NULL) - before <= 4);
 	close(ends[0]);
 	close(ends[1]);
+	close(fd);
 }
 
 int main(void)
