@@ -13,7 +13,8 @@
 
 #define PROBES_ENOUGH                                                                              \
 	32 /* parts of a file found warm one after the other: the next ones are believed to be, */
-#define PROBES_MS 1000  /* for so long */
+#define PROBES_MS 1000    /* for so long */
+#define YOUNG_US  1000000 /* since a file changed: it may be about to change once more */
 #define WARM_MS   60000 /* how long pages that were just seen in memory are believed to stay there */
 
 struct read_ahead;
@@ -124,35 +125,39 @@ static bool quantum_is_warm(const struct file_source *body, uint64_t length)
 /* --- The source. --- */
 
 /* Is the file still what it was? Replaced and removed files are; those that were written or cut are not. */
-static bool version_stands(struct ref *ref, bool read)
+static bool version_stands(struct ref *ref, enum chunk_when when)
 {
 	const struct file *file = container_of(ref, struct file, ref);
 	struct depend_shared *depend = file->depend;
 	bool seen = depend && !depend->depend.by_time && !file->stamp.linked;
-	return read || (seen && depend_holds(&depend->depend, depend->watch)) ||
+	return when == CHUNK_BEHIND || (seen && depend_holds(&depend->depend, depend->watch)) ||
 	       file_stamp_holds(&file->stamp, file->fd);
 }
 
 /* Likewise for the end of a body. Events come when a write is over, its time is noted as it begins: before the last octets are sent the stamp
  * is asked whether all that was read is of one version. */
-static bool version_stood(struct ref *ref, bool read)
+static bool version_stood(struct ref *ref, enum chunk_when when)
 {
 	const struct file *file = container_of(ref, struct file, ref);
-	return read ? file_stamp_holds(&file->stamp, file->fd) : version_stands(ref, read);
+	return when == CHUNK_BEHIND ? file_stamp_holds(&file->stamp, file->fd)
+				    : version_stands(ref, when);
 }
 
-/* Likewise where other spans went before, which the kernel may have sent: nobody asked behind them, so that is done before the last one, too. */
-static bool version_stood_so_far(struct ref *ref, bool read)
+/* Likewise where other spans went before, which the kernel may have sent: nobody asked behind them, so that is done before the last piece,
+ * too. */
+static bool version_stood_so_far(struct ref *ref, enum chunk_when when)
 {
-	const struct file *file = container_of(ref, struct file, ref);
-	(void)read;
-	return file_stamp_holds(&file->stamp, file->fd);
+	return version_stood(ref, when == CHUNK_AT_END ? CHUNK_BEHIND : when);
 }
 
-/* May it be written in place, as far as one can tell? To ask of each file would be a call that long ones go without. */
-static bool is_suspect(const struct file *file)
+/* It was made just now, has been written in place of late, or has names by which it may be unseen. Of others the call is spared. */
+static bool may_be_written(const struct file_source *body)
 {
-	return file->stamp.restless || file->stamp.linked;
+	const struct file_stamp *stamp = &body->file->stamp;
+	const struct clock *clock = body->request->thread->clock;
+	int64_t age_us = (int64_t)(clock->wall - stamp->changed.tv_sec) * 1000000 + clock->wall_us -
+			 stamp->changed.tv_nsec / 1000;
+	return stamp->restless || stamp->linked || age_us < YOUNG_US;
 }
 
 static enum pull body_pull(struct source *source, struct chunks *out, size_t room)
@@ -160,10 +165,10 @@ static enum pull body_pull(struct source *source, struct chunks *out, size_t roo
 	(void)room; /* spans of files hold no memory */
 	struct file_source *body = container_of(source, struct file_source, source);
 	uint64_t length = body->left < FILE_QUANTUM ? body->left : FILE_QUANTUM;
-	chunk_stands_fn *stands = length < body->left                     ? version_stands
-				  : body->begun && is_suspect(body->file) ? version_stood_so_far
-									  : version_stood;
-	if (body->broken || !stands(&body->file->ref, false)) {
+	chunk_stands_fn *stands = length < body->left                   ? version_stands
+				  : body->begun && may_be_written(body) ? version_stood_so_far
+									: version_stood;
+	if (body->broken || !stands(&body->file->ref, CHUNK_AHEAD)) {
 		source->fault = body->broken ? END_DISK_ERROR : END_FILE_CHANGED;
 		return PULL_FAILED;
 	}

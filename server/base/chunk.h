@@ -10,9 +10,15 @@
 #include "base/bytes.h"
 #include "base/ref.h"
 
-/* Is the file behind a span still the version that the span was made of? Before it is read: no system call, as a rule. `read`: octets
- * were read into memory just now and are not sent yet; who writes meanwhile may not have been told of. */
-typedef bool chunk_stands_fn(struct ref *owner, bool read);
+/* When it is asked whether a file still stands: no system call, as a rule, */
+enum chunk_when {
+	CHUNK_AHEAD,  /* before a piece is read or sent by the kernel; */
+	CHUNK_AT_END, /* before the last piece of the span is; */
+	CHUNK_BEHIND, /* but one where octets were read into memory just now and are not sent yet: who writes meanwhile may not have been told of */
+};
+
+/* Is the file behind a span still the version that the span was made of? */
+typedef bool chunk_stands_fn(struct ref *owner, enum chunk_when when);
 
 /* A span holds one reference to its owner, whose memory or descriptor stays valid and unchanged until then.
  * owner NULL: memory that is never freed (literals). Never memory of an arena. */
@@ -53,10 +59,10 @@ void chunks_move(struct chunks *to, struct chunks *from);
 void chunks_gather(struct chunks *to, struct chunks *from, uint64_t least);
 /* Moves spans of at most `limit` bytes in all from the front of `from`; splits the last where needed. */
 void chunks_move_some(struct chunks *to, struct chunks *from, uint64_t limit);
-/* May a span of a file still be read; or `read`, is what was read of it its own? */
-static inline bool chunk_stands(const struct chunk *span, bool read)
+/* May a span of a file still be read; or behind that, is what was read of it its own? */
+static inline bool chunk_stands(const struct chunk *span, enum chunk_when when)
 {
-	return !span->stands || span->stands(span->owner, read);
+	return !span->stands || span->stands(span->owner, when);
 }
 /* Drops the first `length` bytes, with the references of the spans that end there. */
 void chunks_consume(struct chunks *q, uint64_t length);

@@ -248,7 +248,8 @@ static ssize_t read_data(nghttp2_session *ng, int32_t id, uint8_t *to, size_t le
 		s->events->framed(part, 0);
 		return NGHTTP2_ERR_DEFERRED;
 	}
-	if (part->out.length && !part->out.first->ptr && !chunk_stands(part->out.first, false)) {
+	if (part->out.length && !part->out.first->ptr &&
+		!chunk_stands(part->out.first, CHUNK_AHEAD)) {
 		part->stale = true;
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 	}

@@ -107,6 +107,12 @@ void loop_defer(struct loop *loop, struct task *task)
 		list_append(&loop->tasks, &task->link);
 }
 
+void loop_postpone(struct loop *loop, struct task *task)
+{
+	if (!link_listed(&task->link))
+		list_append(&loop->postponed, &task->link);
+}
+
 void loop_forget(struct task *task)
 {
 	list_remove(&task->link);
@@ -157,26 +163,27 @@ static bool looks(struct loop *loop)
 
 /* --- Full sockets. --- */
 
-#define WRITABLES_MOST 64 /* that are taken by one call; the others are next */
+#define TOLD_MOST 64 /* by one call; the others are next */
 
-static void on_writables(struct ev_loop *ev, ev_io *watch, int events)
+static void on_full(struct ev_loop *ev, ev_io *watch, int events)
 {
-	struct epoll_event ready[WRITABLES_MOST];
+	struct loop *loop = container_of(watch, struct loop, full_watch);
+	struct epoll_event told[TOLD_MOST];
 	(void)ev, (void)events;
-	int count = epoll_wait(watch->fd, ready, WRITABLES_MOST, 0);
-	for (int i = 0; i < count; i++) {
-		struct writable *writable = ready[i].data.ptr;
-		writable->ready(writable);
-	}
+	int count = epoll_wait(loop->full, told, TOLD_MOST, 0);
+	for (int i = 0; i < count; i++)
+		loop->on_room(told[i].data.ptr);
 }
 
-int loop_writable(struct loop *loop, int fd, struct writable *writable)
+int loop_watch_room(struct loop *loop, int fd, void *who)
 {
-	struct epoll_event event = {.events = EPOLLOUT | EPOLLET, .data.ptr = writable};
-	if (!writable->watched && epoll_ctl(loop->writables, EPOLL_CTL_ADD, fd, &event))
-		return -1;
-	writable->watched = true;
-	return 0;
+	struct epoll_event event = {.events = EPOLLOUT | EPOLLET, .data.ptr = who};
+	return epoll_ctl(loop->full, EPOLL_CTL_ADD, fd, &event);
+}
+
+void loop_forget_room(struct loop *loop, int fd)
+{
+	epoll_ctl(loop->full, EPOLL_CTL_DEL, fd, NULL);
 }
 
 /* --- Turns. --- */
@@ -193,6 +200,7 @@ static void on_before_sleep(struct ev_loop *ev, ev_prepare *prepare, int events)
 		list_remove(&task->link);
 		task->run(task);
 	}
+	list_move(&loop->tasks, &loop->postponed);
 	if (list_empty(&loop->tasks) && !looks(loop))
 		ev_idle_stop(ev, &loop->more);
 	else
@@ -233,9 +241,11 @@ int loop_init(struct loop *loop, unsigned index)
 			errno = ENOSYS;
 		return -1;
 	}
-	loop->writables = epoll_create1(EPOLL_CLOEXEC);
-	if (loop->writables < 0) {
+	loop->full = epoll_create1(EPOLL_CLOEXEC);
+	if (loop->full < 0) {
+		int error = errno;
 		ev_loop_destroy(loop->ev);
+		errno = error;
 		return -1;
 	}
 	loop->index = index;
@@ -243,6 +253,7 @@ int loop_init(struct loop *loop, unsigned index)
 	clock_update(&loop->clock);
 	loop->tick = tick_now(loop);
 	list_init(&loop->tasks);
+	list_init(&loop->postponed);
 	for (size_t i = 0; i < LOOP_WHEEL; i++)
 		list_init(&loop->wheel[i]);
 	inbox_init(&loop->inbox, wake, loop);
@@ -258,8 +269,8 @@ int loop_init(struct loop *loop, unsigned index)
 	ev_check_start(loop->ev, &loop->after_sleep);
 	ev_async_init(&loop->inbox_watch, on_inbox);
 	ev_async_start(loop->ev, &loop->inbox_watch);
-	ev_io_init(&loop->writables_watch, on_writables, loop->writables, EV_READ);
-	ev_io_start(loop->ev, &loop->writables_watch);
+	ev_io_init(&loop->full_watch, on_full, loop->full, EV_READ);
+	ev_io_start(loop->ev, &loop->full_watch);
 	return 0;
 }
 
@@ -281,8 +292,8 @@ void loop_done(struct loop *loop)
 	ev_prepare_stop(loop->ev, &loop->before_sleep);
 	ev_check_stop(loop->ev, &loop->after_sleep);
 	ev_async_stop(loop->ev, &loop->inbox_watch);
-	ev_io_stop(loop->ev, &loop->writables_watch);
-	close(loop->writables);
+	ev_io_stop(loop->ev, &loop->full_watch);
+	close(loop->full);
 	ev_loop_destroy(loop->ev);
 	loop->ev = NULL;
 	free(loop->scratch);

@@ -39,12 +39,6 @@ struct awaited {
 	uint64_t since_us; /* of the only one; 0: there were others */
 };
 
-/* Waits for a full socket to take octets again. */
-struct writable {
-	void (*ready)(struct writable *writable);
-	bool watched; /* see loop_writable */
-};
-
 struct loop {
 	struct ev_loop *ev;
 	struct clock clock; /* updated each time the loop wakes */
@@ -55,9 +49,11 @@ struct loop {
 	ev_idle more; /* keeps the loop from sleeping while tasks wait, or an answer is looked for */
 	ev_timer wheel_timer;
 	struct link tasks;
+	struct link postponed;
 	struct awaited awaited;
-	int writables; /* an epoll set of its own: libev knows levels only */
-	ev_io writables_watch;
+	int full; /* an epoll set of its own, for edges: libev knows levels only */
+	ev_io full_watch;
+	void (*on_room)(void *who); /* see loop_watch_room */
 	struct link wheel[LOOP_WHEEL];
 	uint64_t tick;       /* now, in ticks */
 	unsigned filed;      /* deadlines in the wheel: the timer runs only while there are some */
@@ -87,15 +83,19 @@ void loop_await(struct loop *loop);
 /* It is there, or nobody waits for it any more: once for each loop_await. */
 void loop_await_end(struct loop *loop);
 
-/* From now on `ready` is called whenever the socket was full (a write that failed with EAGAIN, or took less than it was given)
- * and is not any more, or has failed; at times also for nothing. It is asked for once a descriptor: where writing is watched
- * for by levels, each response that fills the socket costs two calls more. Closing the descriptor, of which there must be no
- * copy, ends it, but in the same turn `ready` may still be called. 0, or -1 with errno. */
-int loop_writable(struct loop *loop, int fd, struct writable *writable);
+/* From now on `on_room` of the loop is called with `who` whenever the socket was full (a write that failed with EAGAIN, or took less than it
+ * was given) and is not any more, or has failed; at times also for nothing. It is asked for once a descriptor: where writing is watched for
+ * by levels, each answer that fills the socket costs two calls more. Closing the descriptor, of which there must be no copy, ends it, but in
+ * the same turn `on_room` may still be called. 0, or -1 with errno. */
+int loop_watch_room(struct loop *loop, int fd, void *who);
+/* Ends it: for who is told again and again for nothing, as of a Unix socket, which tells of all that is taken. */
+void loop_forget_room(struct loop *loop, int fd);
 
 /* Runs the task once, at the end of this turn of the loop; one that is already waiting stays where it is. A task that is
  * deferred by a task runs in the next turn, after new events were looked for, so that nobody is starved. */
 void loop_defer(struct loop *loop, struct task *task);
+/* Likewise, but at the end of the next turn: behind events that have not been looked for yet. */
+void loop_postpone(struct loop *loop, struct task *task);
 /* A waiting task is forgotten; before its memory goes. */
 void loop_forget(struct task *task);
 

@@ -7,12 +7,13 @@
 
 #include "base/check.h"
 #include "base/counters.h"
+#include "base/log.h"
 #include "io/watch.h"
 #include "wire/wire_priv.h"
 
 /* --- Watching. --- */
 
-/* What is to be read is watched for by libev, what the socket takes by its edge. */
+/* What is to be read is watched for by libev (whose errors count as that), room in the socket by its edge. */
 static void watch_events(struct conn *c)
 {
 	bool reads = !c->reading_paused && !c->peer_eof;
@@ -22,7 +23,12 @@ static void watch_events(struct conn *c)
 		else
 			ev_io_stop(c->wire->loop->ev, &c->watch);
 	}
-	if (c->blocked && loop_writable(c->wire->loop, c->transport.fd, &c->writable)) {
+	if (!c->blocked || c->room_watched)
+		return;
+	c->room_watched = loop_watch_room(c->wire->loop, c->transport.fd, c) == 0;
+	if (!c->room_watched) {
+		log_error("a connection cannot be watched: %m");
+		c->fault = END_INTERNAL;
 		conn_break(c, true);
 		loop_defer(c->wire->loop, &c->task);
 	}
@@ -180,25 +186,19 @@ static bool rated(enum conn_wait wait)
 	return wait == CONN_WAIT_BODY || wait == CONN_WAIT_SEND;
 }
 
-/* What the peer has acknowledged is asked for behind a while, for most have taken all by then; the wait is counted from there. */
-static bool wants_acks(const struct conn *c, enum conn_wait wait)
-{
-	return wait == CONN_WAIT_SEND && !c->acks_known;
-}
-
 /* Whoever waits for octets of the peer is looked at again when the time between two of them or the span of the rate ends,
  * whichever is first: octets that move do not touch the deadline. */
 static void wait_for_octets(struct conn *c, enum conn_wait wait)
 {
-	if (wants_acks(c, wait)) {
-		deadline_set(c->wire->loop, &c->deadline, CONN_ACKS_MS);
-		return;
-	}
 	uint64_t timeout = timeout_of(c, wait);
 	uint32_t since = conn_now_ms(c) - c->progress, spent = conn_now_ms(c) - c->window;
 	uint64_t left = timeout > since ? timeout - since : 1;
 	uint64_t rate_left = spent < CONN_RATE_WINDOW_MS ? CONN_RATE_WINDOW_MS - spent : 1;
-	deadline_set(c->wire->loop, &c->deadline, left < rate_left ? left : rate_left);
+	if (rate_left < left)
+		left = rate_left;
+	if (wait == CONN_WAIT_SEND && c->acks_stale && left > CONN_ACKS_MS)
+		left = CONN_ACKS_MS;
+	deadline_set(c->wire->loop, &c->deadline, left);
 }
 
 static bool between_requests(enum conn_wait wait)
@@ -224,12 +224,6 @@ static void wait_for_request(struct conn *c)
 	deadline_set(c->wire->loop, &c->deadline, timeout > since ? timeout - since : 1);
 }
 
-static void begin_pace(struct conn *c)
-{
-	c->progress = c->window = conn_now_ms(c);
-	c->rate_bytes = 0;
-}
-
 static void update_wait(struct conn *c)
 {
 	enum conn_wait wait = c->lingering ? CONN_WAIT_LINGER
@@ -244,8 +238,9 @@ static void update_wait(struct conn *c)
 	if (wait == CONN_WAIT_NONE) {
 		deadline_clear(c->wire->loop, &c->deadline);
 	} else if (rated(wait)) {
-		c->acks_known = false;
-		begin_pace(c);
+		c->progress = c->window = conn_now_ms(c);
+		c->rate_bytes = 0;
+		c->acks_stale = true;
 		wait_for_octets(c, wait);
 	} else if (wait == CONN_WAIT_IDLE) {
 		wait_for_request(c);
@@ -289,7 +284,7 @@ static void close_or_linger(struct conn *c)
 		conn_break(c, false);
 		return;
 	}
-	if (c->transport.ops->finish(&c->transport) == IO_ERROR) {
+	if (conn_finish(c) == IO_ERROR) {
 		conn_break(c, false);
 		return;
 	}
@@ -354,7 +349,7 @@ static void settle(struct conn *c)
 				close_or_linger(c);
 			break;
 		}
-		again = c->protocol->settle(c) && conn_spend(c, &budget, CONN_ROUND, false);
+		again = c->protocol->settle(c) && conn_spend(c, &budget, CONN_ROUND);
 	}
 	if (c->broken && !c->told) {
 		end(c);
@@ -386,11 +381,18 @@ static void on_event(struct ev_loop *ev, ev_io *watch, int events)
 	c->entered = false;
 }
 
-static void on_writable(struct writable *writable)
+void conn_has_room(void *who)
 {
-	struct conn *c = container_of(writable, struct conn, writable);
-	if (c->dead || !c->blocked)
+	struct conn *c = who;
+	if (c->dead)
 		return;
+	if (!c->blocked) {
+		if (!conn_unsent(c)) {
+			loop_forget_room(c->wire->loop, c->transport.fd);
+			c->room_watched = false;
+		}
+		return;
+	}
 	c->blocked = false;
 	c->entered = true;
 	settle(c);
@@ -411,10 +413,12 @@ static void on_task(struct task *task)
 	c->entered = false;
 }
 
-/* What left the kernel's buffer is progress as well: that may hold more than a slow reader takes in all the time it has. */
+/* What left the kernel's buffer is progress as well: that may hold more than a slow reader takes in all the time it has. What it took since
+ * it was looked at for an earlier answer counts the first time, in favour of who may have taken it just now. */
 static void look_at_acked(struct conn *c)
 {
 	uint32_t acked = transport_acked(&c->transport);
+	c->acks_stale = false;
 	if (acked == c->acked)
 		return;
 	c->progress = conn_now_ms(c);
@@ -426,12 +430,6 @@ static void look_at_acked(struct conn *c)
 static bool keeps_pace(struct conn *c, enum conn_wait wait)
 {
 	c->too_slow = false;
-	if (wants_acks(c, wait)) {
-		c->acked = transport_acked(&c->transport);
-		c->acks_known = true;
-		begin_pace(c);
-		return true;
-	}
 	if (wait == CONN_WAIT_SEND)
 		look_at_acked(c);
 	if (conn_now_ms(c) - c->progress >= timeout_of(c, wait))
@@ -468,7 +466,6 @@ static void on_deadline(struct deadline *deadline)
 void conn_start(struct conn *c)
 {
 	ev_io_init(&c->watch, on_event, c->transport.fd, EV_READ);
-	c->writable.ready = on_writable;
 	c->task.run = on_task;
 	c->deadline.expired = on_deadline;
 	chunks_init(&c->out);
@@ -500,6 +497,14 @@ void conn_close(struct conn *c, bool linger)
 	c->closing = true;
 	c->linger = c->linger || linger;
 	conn_touch(c);
+}
+
+int conn_finish(struct conn *c)
+{
+	int result = c->transport.ops->finish(&c->transport);
+	if (result == IO_AGAIN)
+		c->blocked = true;
+	return result;
 }
 
 void conn_fail(struct conn *c)

@@ -25,7 +25,7 @@
 #define CONN_READ_BLOCK     (16 * 1024) /* what is read at once into memory of the connection's own */
 #define CONN_RATE_WINDOW_MS 10000       /* the span of time that the least rate is judged by */
 #define CONN_ACKS_MS                                                                               \
-	250 /* with an answer that is taken sooner, nobody asks what the peer has acknowledged */
+	250 /* what the peer has acknowledged is asked behind so long a wait, as most have taken all by then */
 #define CONN_LINGER_MS 2000 /* how long a closed connection is still read from */
 #define CONN_SIGN_MS   2000 /* how long nobody asks whether a peer is there */
 #define CONN_LINGER_MAX                                                                            \
@@ -76,7 +76,6 @@ struct protocol {
 struct conn {
 	ev_io watch;
 	struct transport transport;
-	struct writable writable; /* tells when `blocked` ends */
 	struct task task;
 	struct deadline deadline;
 	struct link link; /* in the wire */
@@ -95,13 +94,14 @@ struct conn {
 	uint32_t progress;   /* last octet that moved, in ms of the loop's clock (wraps) */
 	uint32_t window;     /* begin of the span in which the rate is counted, likewise */
 	uint32_t rate_bytes; /* in that span */
-	uint32_t acked; /* what the peer has taken, when that was looked at last: see acks_known */
+	uint32_t acked;      /* what the peer has taken, when that was looked at last */
 	uint32_t idle_since; /* when something was under way last, likewise in ms */
 	uint32_t idle_after; /* requests, of which that was the last */
 	uint8_t wait;        /* enum conn_wait */
 	bool entered; /* inside of one of this connection's own callbacks: settling comes at their end */
-	bool more;    /* what is queued is not the end of the answer's body */
-	bool blocked; /* the kernel takes no more just now */
+	bool more;         /* what is queued is not the end of the answer's body */
+	bool blocked;      /* the kernel takes no more just now */
+	bool room_watched; /* the loop tells when it does: see loop_watch_room */
 	bool reading_paused;
 	bool read_full; /* the last read filled its buffer: more is likely there */
 	bool woken;     /* an event tells of what is read next */
@@ -110,13 +110,13 @@ struct conn {
 	bool closing; /* close when the queue is empty */
 	bool linger;  /* and then read on for a while */
 	bool lingering;
-	bool broken; /* to be ended at the end of the callback */
-	bool reset;  /* the peer is to see a reset */
-	bool told;   /* broken, but the peer was told why */
-	bool dead;   /* ended; memory goes in the next turn */
-	bool acks_known;
-	bool too_slow; /* the least rate was missed, not the time between two octets */
-	uint8_t fault; /* enum exchange_end: why it was broken, where that was not the client */
+	bool broken;     /* to be ended at the end of the callback */
+	bool reset;      /* the peer is to see a reset */
+	bool told;       /* broken, but the peer was told why */
+	bool dead;       /* ended; memory goes in the next turn */
+	bool acks_stale; /* that was before it was waited for */
+	bool too_slow;   /* the least rate was missed, not the time between two octets */
+	uint8_t fault;   /* enum exchange_end: why it was broken, where that was not the client */
 	struct sockaddr_in6 peer; /* or sockaddr_in; family AF_UNIX: nothing is known */
 };
 
@@ -172,6 +172,8 @@ void conn_touch(struct conn *c);
 size_t conn_room(const struct conn *c);
 /* Closes when all is sent; `linger`: the peer may still be sending. */
 void conn_close(struct conn *c, bool linger);
+/* Says that nothing more is written; a result of the transport's. What is held back of it leaves by itself. */
+int conn_finish(struct conn *c);
 /* Ends it as soon as the present callback is over. */
 void conn_break(struct conn *c, bool reset);
 

@@ -59,7 +59,8 @@ static ssize_t write_file(struct conn *c)
 {
 	const struct chunk *span = c->out.first;
 	size_t length = file_piece(c);
-	bool stands = chunk_stands(span, false); /* between two pieces it becomes another version */
+	/* between two pieces it becomes another version */
+	bool stands = chunk_stands(span, length < span->length ? CHUNK_AHEAD : CHUNK_AT_END);
 	if (stands) /* behind it nobody asks once more: the pages stay the file's own until the peer has them */
 		return c->transport.ops->send_file(&c->transport, span->fd, span->offset, length,
 			span->next != NULL || length < span->length || c->more);
@@ -71,12 +72,12 @@ static ssize_t write_file(struct conn *c)
 static ssize_t read_file(const struct chunk *span, char *to, size_t size)
 {
 	ssize_t n = IO_ERROR;
-	bool stands = chunk_stands(span, false);
+	bool stands = chunk_stands(span, CHUNK_AHEAD);
 	if (stands)
 		n = transport_file_bytes(span->fd, span->offset, to,
 			span->length < size ? (size_t)span->length : size);
 	if (n > 0)
-		stands = chunk_stands(span, true);
+		stands = chunk_stands(span, CHUNK_BEHIND);
 	if (stands)
 		return n;
 	errno = ESTALE;
@@ -223,10 +224,10 @@ static enum exchange_end write_fault(bool file, ssize_t n)
 	return errno == EIO ? END_DISK_ERROR : END_CLIENT_GONE;
 }
 
-bool conn_spend(struct conn *c, size_t *budget, size_t cost, bool over)
+bool conn_spend(struct conn *c, size_t *budget, size_t cost)
 {
 	*budget -= cost < *budget ? cost : *budget;
-	if (*budget > 0 || over)
+	if (*budget > 0)
 		return true;
 	loop_defer(c->wire->loop, &c->task);
 	return false;
@@ -299,13 +300,14 @@ bool conn_flush(struct conn *c, size_t *budget)
 			c->blocked = true;
 			return false;
 		}
-		/* the socket is full, or the file was cut: asked again, behind a turn of the loop, which takes up what happened to files */
+		/* the socket is full, or the file was cut: asked again when what happened to files was taken up */
 		if ((size_t)n < asked) {
-			loop_defer(c->wire->loop, &c->task);
+			loop_postpone(c->wire->loop, &c->task);
 			return false;
 		}
-		/* the end of an answer does not wait for another turn, in which the next request is there */
-		if (!conn_spend(c, budget, (size_t)n, chunks_empty(&c->out)))
+		if (chunks_empty(&c->out)) /* maybe the end of an answer, which waits for nobody */
+			*budget -= (size_t)n < *budget ? (size_t)n : *budget;
+		else if (!conn_spend(c, budget, (size_t)n))
 			return false;
 	}
 	return true;

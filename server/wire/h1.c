@@ -287,7 +287,7 @@ static bool settle_tunnel(struct conn *c, struct h1_stream *s)
 {
 	if (!s->half_closed) {
 		s->half_closed = true;
-		if (c->transport.ops->finish(&c->transport) == IO_ERROR)
+		if (conn_finish(c) == IO_ERROR)
 			conn_break(c, true);
 	}
 	if (s->body_held)

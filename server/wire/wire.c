@@ -195,6 +195,7 @@ struct wire *wire_start(struct exchange_thread *thread, struct wire_shared *shar
 	struct wire *wire = must_zalloc(sizeof *wire);
 	wire->thread = thread;
 	wire->loop = thread->loop;
+	wire->loop->on_room = conn_has_room;
 	wire->shared = shared;
 	wire->empty = empty;
 	wire->context = context;

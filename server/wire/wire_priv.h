@@ -41,9 +41,8 @@ static inline bool conn_last(const struct conn *c)
 
 /* What is asked of the kernel at once, and of one connection in a turn of the loop. */
 size_t conn_quantum(const struct conn *c);
-/* Takes from what this connection may do before others have their turn. False: it goes on in the loop's next turn; not where what it did is
- * `over`. */
-bool conn_spend(struct conn *c, size_t *budget, size_t cost, bool over);
+/* Takes from what this connection may do before others have their turn. False: it goes on in the loop's next turn. */
+bool conn_spend(struct conn *c, size_t *budget, size_t cost);
 /* Sends what is queued, as far as the budget goes. True: all of it is sent. */
 bool conn_flush(struct conn *c, size_t *budget);
 /* Nobody waits for pages of a file any more. */
@@ -51,6 +50,8 @@ void conn_cold_forget(struct conn *c);
 
 /* --- conn.c --- */
 
+/* There is room again in the socket of a connection: see loop_watch_room. */
+void conn_has_room(void *who);
 /* The transport gave IO_ERROR, errno says which. */
 void conn_fail(struct conn *c);
 

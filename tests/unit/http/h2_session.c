@@ -303,10 +303,10 @@ static void sessions_do_not_disturb_each_other(void **state)
 	}
 }
 
-static bool stands(struct ref *owner, bool read)
+static bool stands(struct ref *owner, enum chunk_when when)
 {
 	(void)owner;
-	(void)read;
+	(void)when;
 	return false;
 }
 

@@ -388,12 +388,11 @@ static void an_answer_among_others_is_slept_for(void **state)
 }
 
 struct full {
-	struct writable writable;
 	int fds[2];
-	unsigned times;
+	unsigned told;
 };
 
-static bool epoll_pending(int set)
+static bool has_events(int set)
 {
 	struct pollfd one = {.fd = set, .events = POLLIN};
 	return poll(&one, 1, 0) > 0;
@@ -416,42 +415,110 @@ static void *take_all(void *arg)
 	return NULL;
 }
 
-static void on_room(struct writable *writable)
+static void on_room(void *who)
 {
-	container_of(writable, struct full, writable)->times++;
+	struct full *full = who;
+	full->told++;
 	loop_stop(&loop);
 }
 
-/* It is told each time, though asked for once; and that the peer has gone. */
+/* What is left over of edges. */
+static void take_edges(void)
+{
+	while (has_events(loop.full))
+		ev_run(loop.ev, EVRUN_NOWAIT);
+}
+
+/* It is told each time, though asked for once, and that the peer has gone; until it is forgotten, or closed. */
 static void full_sockets_tell_of_room(void **state)
 {
 	(void)state;
-	struct full full = {.writable = {.ready = on_room}};
+	struct full full = {.told = 0};
 	pthread_t reader;
+	loop.on_room = on_room;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, full.fds), 0);
-	for (unsigned i = 1; i <= 3; i++) {
+	assert_int_equal(loop_watch_room(&loop, full.fds[0], &full), 0);
+	take_edges();
+	for (unsigned i = 0; i < 3; i++) {
+		unsigned before = full.told;
 		fill(full.fds[0]);
-		assert_int_equal(loop_writable(&loop, full.fds[0], &full.writable), 0);
 		assert_int_equal(pthread_create(&reader, NULL, take_all, &full), 0);
 		assert_int_equal(run_loop(&loop), 0);
 		assert_int_equal(pthread_join(reader, NULL), 0);
-		assert_true(full.times >= i);
-		/* what is left over of its edges */
-		while (epoll_pending(loop.writables))
-			ev_run(loop.ev, EVRUN_NOWAIT);
+		assert_true(full.told > before);
+		take_edges();
 	}
+	unsigned before = full.told;
+	loop_forget_room(&loop, full.fds[0]);
 	fill(full.fds[0]);
-	unsigned before = full.times;
+	take_all(&full);
+	take_edges();
+	assert_int_equal(full.told, before);
+	assert_int_equal(loop_watch_room(&loop, full.fds[0], &full), 0);
+	take_edges();
+	fill(full.fds[0]);
+	before = full.told;
 	close(full.fds[1]);
 	assert_int_equal(run_loop(&loop), 0);
-	assert_int_equal(full.times, before + 1);
-	/* once it is closed nobody tells of it */
+	assert_int_equal(full.told, before + 1);
 	close(full.fds[0]);
-	ev_run(loop.ev, EVRUN_NOWAIT);
-	assert_int_equal(full.times, before + 1);
-	full.writable.watched = false;
-	assert_int_equal(loop_writable(&loop, full.fds[0], &full.writable), -1);
+	take_edges();
+	assert_int_equal(full.told, before + 1);
+	assert_int_equal(loop_watch_room(&loop, full.fds[0], &full), -1);
 	assert_int_equal(errno, EBADF);
+}
+
+/* A task, and a descriptor that is readable from the moment on in which the task was postponed. */
+struct postponed {
+	struct task task;
+	ev_io watch;
+	int ends[2];
+	bool heard;
+	bool ran;
+};
+
+static void on_heard(struct ev_loop *ev, ev_io *watch, int events)
+{
+	(void)events;
+	struct postponed *p = container_of(watch, struct postponed, watch);
+	assert_false(p->ran);
+	p->heard = true;
+	ev_io_stop(ev, watch);
+}
+
+static void run_postponed(struct task *task)
+{
+	struct postponed *p = container_of(task, struct postponed, task);
+	assert_true(p->heard);
+	p->ran = true;
+	loop_stop(&loop);
+}
+
+static void postpone(struct ev_loop *ev, ev_timer *timer, int events)
+{
+	(void)ev, (void)events;
+	struct postponed *p = timer->data;
+	assert_int_equal(write(p->ends[1], "x", 1), 1);
+	loop_postpone(&loop, &p->task);
+	loop_postpone(&loop, &p->task);
+}
+
+/* What is deferred by a callback runs before new events are looked for; what is postponed behind them. */
+static void postponed_tasks_run_behind_new_events(void **state)
+{
+	(void)state;
+	struct postponed p = {.task.run = run_postponed};
+	ev_timer timer;
+	assert_int_equal(pipe(p.ends), 0);
+	ev_io_init(&p.watch, on_heard, p.ends[0], EV_READ);
+	ev_io_start(loop.ev, &p.watch);
+	ev_timer_init(&timer, postpone, 0.001, 0.);
+	timer.data = &p;
+	ev_timer_start(loop.ev, &timer);
+	assert_int_equal(run_loop(&loop), 0);
+	assert_true(p.ran);
+	close(p.ends[0]);
+	close(p.ends[1]);
 }
 
 int main(void)
@@ -472,6 +539,7 @@ int main(void)
 		cmocka_unit_test(answers_are_slept_for_where_they_are_slow),
 		cmocka_unit_test(an_answer_among_others_is_slept_for),
 		cmocka_unit_test(full_sockets_tell_of_room),
+		cmocka_unit_test(postponed_tasks_run_behind_new_events),
 	};
 	return cmocka_run_group_tests(tests, start, end);
 }

@@ -465,10 +465,10 @@ static void offers_long_files(void **state)
 }
 
 /* Nobody has told of a write before the piece was read, and the file knows of it behind. */
-static bool is_written_meanwhile(struct ref *owner, bool read)
+static bool is_written_meanwhile(struct ref *owner, enum chunk_when when)
 {
 	(void)owner;
-	return !read;
+	return when != CHUNK_BEHIND;
 }
 
 /* DESIGN 3: nothing is mixed. What the kernel sends stays the file's own, and is not asked for. */
