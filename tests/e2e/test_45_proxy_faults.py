@@ -475,7 +475,7 @@ def test_slow_reader_is_no_silence_of_the_backend(stage, proto):
 @brief
 def test_pauses_of_the_backend(stage, proto):
     """Each pause is shorter than it may be, all of them are longer."""
-    stage.origin.scripts["pauses"] = answer(HEAD + b"Content-Length: 5\r\n", b"\r\n", b"a", b"b", b"c", b"d", b"e", end="keep", pause=0.5)
+    stage.origin.scripts["pauses"] = answer(HEAD + b"Content-Length: 5\r\n", b"\r\n", b"a", b"b", b"c", b"d", b"e", end="keep", pause=0.3)
     with connect(stage.scripted) as connection:
         assert connection.get("/pauses").body == b"abcde"
 

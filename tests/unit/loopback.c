@@ -47,13 +47,14 @@ static void send_info(struct request *request, unsigned status, const struct fie
 	seen_of(request)->infos++;
 }
 
-/* A file that is shorter than its span ends the answer, as on a connection. */
+/* A file that is shorter than its span, or does not stand any more, ends the answer, as on a connection. */
 static void take_file(struct exchange_seen *seen, const struct chunk *span)
 {
 	uint64_t left = span->length;
 	off_t offset = span->offset;
 	seen->file_spans++;
-	while (left) {
+	seen->aborted = !chunk_stands(span, CHUNK_AT_END);
+	while (left && !seen->aborted) {
 		buffer_reserve(&seen->body, 65536);
 		ssize_t n = pread(span->fd, seen->body.ptr + seen->body.len,
 			left < 65536 ? (size_t)left : 65536, offset);
@@ -84,7 +85,7 @@ static void send_body(
 			seen->room = 0;
 	}
 	chunks_clear(body);
-	if (last)
+	if (last && !seen->aborted)
 		end(seen);
 }
 
