@@ -15,7 +15,7 @@
 
 struct exchange_thread;
 
-#define FILE_SMALL_MAX (32u << 10) /* bodies up to this are kept in memory, */
+#define FILE_SMALL_MAX (16u << 10) /* bodies up to this are kept in memory, */
 #define FILE_RESTLESS_MAX                                                                          \
 	(256u << 10) /* those of files that are written in place again and again up to this */
 #define FILE_DIGEST_MAX (4u << 20) /* files up to this get their entity tag from their content */

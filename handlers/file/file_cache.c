@@ -9,10 +9,11 @@
 #include "base/clock.h"
 #include "http/respond.h"
 
-#define LATE_MS      10000 /* a look that takes longer: its waiters get 503 */
-#define SWEEP_S      10 /* after so many seconds a file that was deleted is closed, at the latest */
-#define SCAN_MAX     32 /* entries that one eviction may spare because they were used */
-#define LISTINGS_MAX 8  /* pages of directories that a thread has made at a time: they cost much */
+#define LATE_MS         10000 /* a look that takes longer: its waiters get 503 */
+#define SWEEP_S         10 /* after so many seconds a file that was deleted is closed, at the latest */
+#define SCAN_MAX        32 /* entries that one eviction may spare because they were used */
+#define LISTINGS_MAX    8 /* pages of directories that a thread has made at a time: they cost much */
+#define DESCRIPTORS_MAX 4096 /* descriptors of a thread */
 #define LACK_DEPTH                                                                                 \
 	8 /* directories of a path that are asked about: a long path must not cost more than a look */
 
@@ -479,9 +480,9 @@ static unsigned descriptors_max(unsigned threads)
 {
 	struct rlimit limit;
 	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == RLIM_INFINITY)
-		return 1024;
+		return DESCRIPTORS_MAX;
 	rlim_t share = limit.rlim_cur / 4 / (threads ? threads : 1);
-	return share < 8 ? 8 : share > 1024 ? 1024 : (unsigned)share;
+	return share < 8 ? 8 : share > DESCRIPTORS_MAX ? DESCRIPTORS_MAX : (unsigned)share;
 }
 
 struct file_cache *file_cache_new(struct exchange_thread *thread, file_ready_fn *make_ready)
@@ -492,7 +493,7 @@ struct file_cache *file_cache_new(struct exchange_thread *thread, file_ready_fn 
 	} bounds[SHELF_COUNT] = {
 		[SHELF_MISSES] = {8192, 4u << 20},
 		[SHELF_SMALL] = {16384, 96u << 20},
-		[SHELF_OPEN] = {1024, 4u << 20},
+		[SHELF_OPEN] = {DESCRIPTORS_MAX, 16u << 20},
 		[SHELF_LISTINGS] = {1024, 8u << 20},
 	};
 	struct file_cache *cache = must_zalloc(sizeof *cache);

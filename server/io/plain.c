@@ -34,7 +34,7 @@ static ssize_t plain_read(struct transport *t, void *to, size_t size)
 
 static ssize_t plain_write(struct transport *t, const struct iovec *iov, int count, bool more)
 {
-	int flags = MSG_NOSIGNAL | (more && !(t->caps & TRANSPORT_PACED) ? MSG_MORE : 0);
+	int flags = MSG_NOSIGNAL | (more ? MSG_MORE : 0);
 	ssize_t sent;
 	if (count == 1) {
 		do {

@@ -144,7 +144,7 @@ ssize_t tls_kernel_write(struct tls *tls, const struct iovec *iov, int count, bo
 	/* sendmsg only reads the vector */
 	message.msg_iov = (struct iovec *)(uintptr_t)iov;
 	message.msg_iovlen = count > IOV_MAX ? IOV_MAX : (size_t)count;
-	if (more && !(t->caps & TRANSPORT_PACED))
+	if (more)
 		transport_cork(t, true);
 	do {
 		n = tls->thread->kernel->send(t->fd, &message, MSG_NOSIGNAL);

@@ -17,8 +17,7 @@ enum { TRANSPORT_READ = 1, TRANSPORT_WRITE = 2 };
 /* What it can do. */
 enum {
 	TRANSPORT_SEND_FILE = 1,
-	TRANSPORT_PACED =
-		2, /* its congestion control paces: bytes that are held back for others cost dear */
+	TRANSPORT_PACED = 2, /* its congestion control paces: each short segment costs a timer */
 };
 
 struct transport;

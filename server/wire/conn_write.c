@@ -10,8 +10,9 @@
 #include "io/disk.h"
 #include "wire/wire_priv.h"
 
-#define IOV_MOST 64
-#define SHORT    512 /* octets that are copied to stand beside others */
+#define IOV_MOST    64
+#define SHORT       512 /* octets that are copied to stand beside others */
+#define ONE_SEGMENT (60 * 1024)
 #define OFFLOAD_FROM                                                                               \
 	(64 * 1024) /* octets of a file: with fewer, handing over costs more than it saves */
 
@@ -32,6 +33,12 @@ static void account_write(struct conn *c, size_t n)
 	counter_add(c->wire->thread->counters, COUNTER_BYTES_OUT, (int64_t)n);
 }
 
+/* May a head wait for its body? Where sending is paced only if both fit one segment: of the loopback's, too, a little rest costs a timer. */
+static bool may_hold_back(const struct conn *c)
+{
+	return !(c->transport.caps & TRANSPORT_PACED) || c->out.length <= ONE_SEGMENT;
+}
+
 static ssize_t write_memory(struct conn *c)
 {
 	struct iovec iov[IOV_MOST];
@@ -39,7 +46,7 @@ static ssize_t write_memory(struct conn *c)
 	const struct chunk *span = c->out.first;
 	for (; span && span->ptr && count < IOV_MOST; span = span->next)
 		iov[count++] = (struct iovec){(void *)(uintptr_t)span->ptr, span->length};
-	return c->transport.ops->write(&c->transport, iov, count, span != NULL);
+	return c->transport.ops->write(&c->transport, iov, count, span && may_hold_back(c));
 }
 
 size_t conn_quantum(const struct conn *c)
