@@ -493,7 +493,7 @@ struct file_cache *file_cache_new(struct exchange_thread *thread, file_ready_fn 
 	} bounds[SHELF_COUNT] = {
 		[SHELF_MISSES] = {8192, 4u << 20},
 		[SHELF_SMALL] = {16384, 96u << 20},
-		[SHELF_OPEN] = {DESCRIPTORS_MAX, 16u << 20},
+		[SHELF_OPEN] = {DESCRIPTORS_MAX, 64u << 20},
 		[SHELF_LISTINGS] = {1024, 8u << 20},
 	};
 	struct file_cache *cache = must_zalloc(sizeof *cache);

@@ -21,6 +21,7 @@ sites:
     root: $root
 """
 LARGE = 48 << 20
+MIDDLING = [24 << 10, 40 << 10]
 QUANTUM = 256 << 10  # the least: of a connection whose sending is paced
 CALL = re.compile(r"^(\w+)\((.*)\) += (-?\d+)", re.MULTILINE)
 
@@ -62,7 +63,9 @@ class Traced:
 def running():
     with Server(CONFIG) as weir:
         (weir.root / "small.txt").write_text("hello\n")
-        (weir.root / "middling.bin").write_bytes(bytes(40 << 10))
+        for size in MIDDLING:
+            (weir.root / f"{size}.bin").write_bytes(bytes(size))
+            os.utime(weir.root / f"{size}.bin", (1_700_000_000, 1_700_000_000))  # what was written of late is sent from memory
         (weir.root / "large.bin").write_bytes(os.urandom(1 << 20) * (LARGE >> 20))
         changed = (weir.root / "large.bin").stat().st_ctime
         wait_for(lambda: time.time() - changed > 2, what="a file that has not changed just now: such a one is looked at once more")
@@ -85,16 +88,17 @@ def test_a_small_file(weir):
     assert [name for name in names(between) if name not in ("epoll_wait", "epoll_pwait2")][:4] == ["recvfrom", "sendto"] * 2
 
 
-def test_a_middling_file(weir):
-    """The head waits for the body, whatever the congestion control: both are one segment of the loopback."""
+@pytest.mark.parametrize("size", MIDDLING)
+def test_a_middling_file(weir, size):
+    """The head waits for the body, whatever the congestion control: both are one segment of the loopback. Also of what is kept in memory."""
     with connect(weir.port, "h1") as connection:
         for _ in range(3):
-            assert len(connection.get("/middling.bin").body) == 40 << 10
+            assert len(connection.get(f"/{size}.bin").body) == size
         with Traced(weir) as traced:
             for number in range(3):
-                assert len(connection.get(f"/middling.bin?{number}").body) == 40 << 10
-            wait_for(lambda: traced.after("/middling.bin?2"), what="the last request in the log")
-            between = [call for call in traced.calls("/middling.bin?1") if call[0] not in ("epoll_wait", "epoll_pwait2")]
+                assert len(connection.get(f"/{size}.bin?{number}").body) == size
+            wait_for(lambda: traced.after(f"/{size}.bin?2"), what="the last request in the log")
+            between = [call for call in traced.calls(f"/{size}.bin?1") if call[0] not in ("epoll_wait", "epoll_pwait2")]
     assert names(between)[:6] == ["recvfrom", "sendto", "sendfile"] * 2
     assert "MSG_MORE" in between[1][1]
 
