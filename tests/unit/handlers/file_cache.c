@@ -292,199 +292,6 @@ static void unchanged_is_kept(void **state)
 	assert_ptr_equal(entry->file, before);
 }
 
-/* --- Versions. --- */
-
-static void fill(const char *path, size_t length, char with)
-{
-	char *content = test_malloc(length);
-	memset(content, with, length);
-	site_write(path, content, length);
-	test_free(content);
-}
-
-static struct exchange_seen *begin_slowly(const char *target)
-{
-	struct exchange_seen *seen = loopback_begin(site.loopback, "GET", target, NULL);
-	seen->quantum = 1;
-	while (!seen->bodies && !seen->aborted)
-		loopback_turn(site.loopback);
-	return seen;
-}
-
-/* DESIGN 3: replaced while it is sent: the old one, whole. */
-static void replaced_while_sent(void **state)
-{
-	(void)state;
-	size_t length = 3 * 1024 * 1024;
-	fill("www/large.bin", length, 'a');
-	fill("next", length, 'b');
-	site_start("root: www", true);
-	struct exchange_seen *seen = begin_slowly("/large.bin");
-	site_rename("next", "www/large.bin");
-	site_get("/large.bin", 200, NULL);
-	loopback_await(seen);
-	assert_false(seen->aborted);
-	assert_int_equal(seen->body.len, length);
-	for (size_t i = 0; i < length; i++)
-		assert_int_equal(seen->body.ptr[i], 'a');
-	loopback_free(seen);
-}
-
-static bool guarded(const char *name)
-{
-	char path[64];
-	snprintf(path, sizeof path, "/%s", name);
-	site_get(path, 200, NULL);
-	return container_of(site_cache()->shelves[SHELF_OPEN].entries.prev, struct file_entry, link)
-		->file->guarded;
-}
-
-/* Who wrote a file just now that was made long ago does so in place: what stands in the kernel already would change, too. */
-static void written_anew_before_the_first_look(void **state)
-{
-	(void)state;
-	struct statx birth;
-	struct timespec now, times[2];
-	fill("www/made.bin", 300000, 'a');
-	fill("www/dated.bin", 300000, 'a');
-	fill("www/anew.bin", 300000, 'a');
-	assert_int_equal(statx(AT_FDCWD, site_path("www/anew.bin"), 0, STATX_BTIME, &birth), 0);
-	clock_gettime(CLOCK_REALTIME, &now);
-	times[0] = times[1] = (struct timespec){now.tv_sec - 86400, 0};
-	assert_int_equal(utimensat(AT_FDCWD, site_path("www/dated.bin"), times, 0), 0);
-	times[0] = times[1] = (struct timespec){now.tv_sec + 60, 0};
-	assert_int_equal(utimensat(AT_FDCWD, site_path("www/anew.bin"), times, 0), 0);
-	site_start("root: www", true);
-	assert_false(guarded("made.bin"));
-	assert_false(guarded("dated.bin"));
-	assert_int_equal(guarded("anew.bin"), (birth.stx_mask & STATX_BTIME) != 0);
-}
-
-/* What is beyond 16 KB leaves more cheaply by the kernel where that sends files, and from memory where it does not, or where it was written
- * of late. */
-static void some_are_in_memory_and_open(void **state)
-{
-	(void)state;
-	const struct {
-		const char *name;
-		size_t length;
-		bool memory, open;
-		bool young;
-	} rows[] = {
-		{"a.bin", 16 << 10, true, false, false},
-		{"b.bin", (16 << 10) + 1, true, true, false},
-		{"c.bin", (16 << 10) + 1, true, false, true},
-		{"d.bin", 32 << 10, true, true, false},
-		{"e.bin", (32 << 10) + 1, false, true, false},
-	};
-	const struct timespec old[2] = {{1700000000, 0}, {1700000000, 0}};
-	site_start("root: www", true);
-	for (size_t i = 0; i < COUNT_OF(rows); i++) {
-		char path[64];
-		snprintf(path, sizeof path, "www/%s", rows[i].name);
-		fill(path, rows[i].length, 'a');
-		if (!rows[i].young)
-			assert_int_equal(utimensat(AT_FDCWD, site_path(path), old, 0), 0);
-		struct exchange_seen *seen = site_get(path + 3, 200, NULL);
-		assert_int_equal(seen->body.len, rows[i].length);
-		assert_int_equal(seen->ready, rows[i].memory);
-		enum file_shelf shelf = rows[i].open ? SHELF_OPEN : SHELF_SMALL;
-		const struct file *file = container_of(
-			site_cache()->shelves[shelf].entries.prev, struct file_entry, link)
-						  ->file;
-		assert_int_equal(file->length, rows[i].length);
-		assert_int_equal(file->fd >= 0, rows[i].open);
-		assert_int_equal(file->ready->body_length, rows[i].memory ? rows[i].length : 0);
-	}
-}
-
-/* DESIGN 3: written in place or truncated: the connection ends, nothing is mixed or padded. */
-static void written_while_sent(void **state)
-{
-	(void)state;
-	size_t length = 3 * 1024 * 1024;
-	for (int how = 0; how < 3; how++) {
-		fill("www/large.bin", length, 'a');
-		if (how == 0)
-			site_start("root: www", true);
-		struct exchange_seen *seen = begin_slowly("/large.bin");
-		if (how == 0)
-			fill("www/large.bin", length, 'b');
-		else
-			assert_int_equal(
-				truncate(site_path("www/large.bin"), how == 1 ? 100 : 0), 0);
-		watch_drain(site.loopback->thread.watch);
-		loopback_await(seen);
-		assert_true(seen->aborted);
-		assert_false(seen->ended);
-		for (size_t i = 0; i < seen->body.len; i++)
-			assert_int_equal(seen->body.ptr[i], 'a');
-		loopback_free(seen);
-	}
-}
-
-/* What is known to be written in place again and again, as a camera does it, is sent from memory where it is not large: a version, whole. */
-static void written_again_and_again(void **state)
-{
-	(void)state;
-	fill("www/shot.jpg", 200000, 'a');
-	site_start("root: www", true);
-	site_get("/shot.jpg", 200, NULL);
-	assert_int_equal(site_known(SHELF_OPEN), 1);
-	fill("www/shot.jpg", 200001, 'b');
-	assert_int_equal(site_get("/shot.jpg", 200, NULL)->body.len, 200001);
-	assert_int_equal(site_known(SHELF_OPEN), 0);
-	fill("www/shot.jpg", 300000, 'c');
-	assert_int_equal(site_get("/shot.jpg", 200, NULL)->body.len, 300000);
-	assert_int_equal(site_known(SHELF_OPEN), 1);
-}
-
-/* Of a write that is not over while the rest is sent no event tells, but the file's time: here by another name, of which none tells at all. */
-static void written_while_sent_and_not_told_of(void **state)
-{
-	(void)state;
-	size_t length = 3 * 1024 * 1024;
-	fill("www/large.bin", length, 'a');
-	site_folder("unseen");
-	site_start("root: www", true);
-	struct exchange_seen *seen = begin_slowly("/large.bin");
-	assert_int_equal(link(site_path("www/large.bin"), site_path("unseen/name")), 0);
-	fill("unseen/name", length, 'b');
-	loopback_await(seen);
-	assert_true(seen->aborted);
-	assert_false(seen->ended);
-	loopback_free(seen);
-}
-
-static void client_goes_while_sent(void **state)
-{
-	(void)state;
-	fill("www/large.bin", 3 * 1024 * 1024, 'a');
-	site_start("root: www", true);
-	struct exchange_seen *seen = begin_slowly("/large.bin");
-	loopback_gone(seen);
-	loopback_free(seen);
-	site_get("/large.bin", 200, NULL);
-}
-
-/* DESIGN 4: cold pages are read by an I/O thread. Dropping the page cache of a file needs no rights. */
-static void cold_pages_are_read_ahead(void **state)
-{
-	(void)state;
-	size_t length = 9 * 1024 * 1024; /* more than what is read for its entity tag */
-	fill("www/large.bin", length, 'c');
-	int fd = open(site_path("www/large.bin"), O_RDONLY | O_CLOEXEC);
-	assert_int_equal(fsync(fd), 0);
-	site_start("root: www", true);
-	for (int i = 0; i < 3; i++) {
-		posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-		struct exchange_seen *seen = site_get("/large.bin", 200, NULL);
-		assert_int_equal(seen->body.len, length);
-		assert_int_equal(seen->body.ptr[length - 1], 'c');
-	}
-	close(fd);
-}
-
 /* --- Bounds. --- */
 
 static unsigned open_descriptors(void)
@@ -501,7 +308,7 @@ static unsigned open_descriptors(void)
 static void bounds_are_kept(void **state)
 {
 	(void)state;
-	fill("www/medium", 40000, 'm');
+	site_fill("www/medium", 40000, 'm');
 	char name[64];
 	for (int i = 0; i < 60; i++) {
 		snprintf(name, sizeof name, "www/%d.bin", i);
@@ -575,10 +382,10 @@ static void used_entries_stay(void **state)
 static void deleted_files_are_closed(void **state)
 {
 	(void)state;
-	fill("www/removed.css", 40000, 'a');
-	fill("www/replaced.css", 40000, 'a');
-	fill("www/variant.css", 40000, 'a');
-	fill("www/variant.css.gz", 40000, 'z');
+	site_fill("www/removed.css", 40000, 'a');
+	site_fill("www/replaced.css", 40000, 'a');
+	site_fill("www/variant.css", 40000, 'a');
+	site_fill("www/variant.css.gz", 40000, 'z');
 	site_start("root: www", true);
 	site_cache()->sweep_s = 0.02;
 	unsigned before = open_descriptors();
@@ -611,14 +418,6 @@ int main(void)
 		SITE_TEST(links_are_switched),
 		SITE_TEST(by_time),
 		SITE_TEST(unchanged_is_kept),
-		SITE_TEST(replaced_while_sent),
-		SITE_TEST(written_anew_before_the_first_look),
-		SITE_TEST(some_are_in_memory_and_open),
-		SITE_TEST(written_while_sent),
-		SITE_TEST(written_again_and_again),
-		SITE_TEST(written_while_sent_and_not_told_of),
-		SITE_TEST(client_goes_while_sent),
-		SITE_TEST(cold_pages_are_read_ahead),
 		SITE_TEST(bounds_are_kept),
 		SITE_TEST(listings_drive_out_no_files),
 		SITE_TEST(used_entries_stay),

@@ -89,6 +89,14 @@ void site_write(const char *path, const char *content, size_t length)
 	close(fd);
 }
 
+void site_fill(const char *path, size_t length, char with)
+{
+	char *content = test_malloc(length);
+	memset(content, with, length);
+	site_write(path, content, length);
+	test_free(content);
+}
+
 void site_folder(const char *path)
 {
 	assert_int_equal(mkdir(site_path(path), 0755), 0);

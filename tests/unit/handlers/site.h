@@ -30,6 +30,8 @@ extern unsigned site_passed;
 
 /* Paths are relative to the folder. Contents of length SIZE_MAX: up to the NUL. */
 void site_write(const char *path, const char *content, size_t length);
+/* Likewise, all of one octet. */
+void site_fill(const char *path, size_t length, char with);
 void site_folder(const char *path);
 void site_link(const char *path, const char *target);
 void site_rename(const char *from, const char *to);
