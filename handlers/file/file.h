@@ -16,8 +16,6 @@
 struct exchange_thread;
 
 #define FILE_SMALL_MAX (32u << 10) /* bodies up to this are kept in memory, */
-#define FILE_COPIED_MAX                                                                            \
-	(16u << 10) /* and beside those beyond this a descriptor, from which they leave more cheaply where the kernel sends them */
 #define FILE_RESTLESS_MAX                                                                          \
 	(256u << 10) /* those of files that are written in place again and again up to this */
 #define FILE_DIGEST_MAX (4u << 20) /* files up to this get their entity tag from their content */
@@ -83,7 +81,7 @@ struct file_stamp {
 struct file {
 	struct ref ref;
 	struct exchange_thread *thread;
-	int fd;       /* -1: the content stands in the body of `ready` and nowhere else */
+	int fd;       /* -1: the whole content stands in the body of `ready` */
 	bool guarded; /* on a file system that may hang (io/remote.h), or written in place again and again: see file_guarded_body */
 	uint64_t length;
 	struct file_stamp stamp;
@@ -109,7 +107,7 @@ static inline struct slice file_etag(const struct file *file)
 struct file_version {
 	bool unchanged; /* it is the one at hand: nothing of it was read */
 	bool utf8, text, warm, guarded;
-	int fd; /* the taker's to close; -1: none, or what is whole at `content` is all that is wanted */
+	int fd; /* the taker's to close; -1: none, or the content is whole at `content` */
 	struct file_stamp stamp;
 	char *content; /* the taker's to free; NULL: not kept */
 	uint8_t etag_length;
@@ -163,7 +161,7 @@ enum file_read {
 	FILE_READ_ERROR,   /* errno says why */
 };
 /* Reads the version that is open at v->fd with v->stamp: content, entity tag (with the variant's suffix), what kind of text. The content of small
- * ones is kept, and the descriptor closed where that is as cheap. `last_try`: it changes all the time, or is young and there are no events of its own to go by. */
+ * ones is kept and the descriptor closed. `last_try`: it changes all the time, or is young and there are no events of its own to go by. */
 enum file_read file_read(struct file_look *look, enum variant variant, bool last_try);
 /* Waits until a file that was just written is old enough for its times to tell the next write. */
 void file_ripen(const struct file_stamp *stamp);

@@ -26,7 +26,6 @@ struct file_source {
 	uint64_t offset;
 	uint64_t left;
 	bool whole;   /* it began at the file's first octet and goes to its last */
-	bool begun;   /* some of it was given */
 	bool fetched; /* the next quantum was read ahead: it is not asked for again */
 	bool broken;
 	struct read_ahead *ahead; /* under way */
@@ -143,21 +142,21 @@ static bool version_stood(struct ref *ref, enum chunk_when when)
 				    : version_stands(ref, when);
 }
 
-/* Likewise where other spans went before, which the kernel may have sent: nobody asked behind them, so that is done before the last piece,
- * too. */
+/* Likewise where the kernel sends it: nobody asks behind what it has sent, so that is done before the last piece of the span. */
 static bool version_stood_so_far(struct ref *ref, enum chunk_when when)
 {
 	return version_stood(ref, when == CHUNK_AT_END ? CHUNK_BEHIND : when);
 }
 
-/* It was made just now, has been written in place of late, or has names by which it may be unseen. Of others the call is spared. */
+/* It was made just now, or has names by which it may be written unseen. (What was written in place of late is guarded.) Of others the call is
+ * spared: who writes in place for longer than the rest takes to be sent is not noticed in time. */
 static bool may_be_written(const struct file_source *body)
 {
 	const struct file_stamp *stamp = &body->file->stamp;
 	const struct clock *clock = body->request->thread->clock;
 	int64_t age_us = (int64_t)(clock->wall - stamp->changed.tv_sec) * 1000000 + clock->wall_us -
 			 stamp->changed.tv_nsec / 1000;
-	return stamp->restless || stamp->linked || age_us < YOUNG_US;
+	return stamp->linked || age_us < YOUNG_US;
 }
 
 static enum pull body_pull(struct source *source, struct chunks *out, size_t room)
@@ -165,9 +164,9 @@ static enum pull body_pull(struct source *source, struct chunks *out, size_t roo
 	(void)room; /* spans of files hold no memory */
 	struct file_source *body = container_of(source, struct file_source, source);
 	uint64_t length = body->left < FILE_QUANTUM ? body->left : FILE_QUANTUM;
-	chunk_stands_fn *stands = length < body->left                   ? version_stands
-				  : body->begun && may_be_written(body) ? version_stood_so_far
-									: version_stood;
+	chunk_stands_fn *stands = length < body->left    ? version_stands
+				  : may_be_written(body) ? version_stood_so_far
+							 : version_stood;
 	if (body->broken || !stands(&body->file->ref, CHUNK_AHEAD)) {
 		source->fault = body->broken ? END_DISK_ERROR : END_FILE_CHANGED;
 		return PULL_FAILED;
@@ -177,7 +176,6 @@ static enum pull body_pull(struct source *source, struct chunks *out, size_t roo
 	body->fetched = false;
 	ref_get(&body->file->ref);
 	chunks_file(out, &body->file->ref, body->file->fd, (off_t)body->offset, length, stands);
-	body->begun = true;
 	body->offset += length;
 	body->left -= length;
 	if (body->left)

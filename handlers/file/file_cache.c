@@ -13,7 +13,7 @@
 #define SWEEP_S         10 /* after so many seconds a file that was deleted is closed, at the latest */
 #define SCAN_MAX        32 /* entries that one eviction may spare because they were used */
 #define LISTINGS_MAX    8 /* pages of directories that a thread has made at a time: they cost much */
-#define DESCRIPTORS_MAX 4096 /* descriptors of a thread */
+#define DESCRIPTORS_MAX 4096 /* that a thread keeps open */
 #define LACK_DEPTH                                                                                 \
 	8 /* directories of a path that are asked about: a long path must not cost more than a look */
 
@@ -493,7 +493,7 @@ struct file_cache *file_cache_new(struct exchange_thread *thread, file_ready_fn 
 	} bounds[SHELF_COUNT] = {
 		[SHELF_MISSES] = {8192, 4u << 20},
 		[SHELF_SMALL] = {16384, 96u << 20},
-		[SHELF_OPEN] = {DESCRIPTORS_MAX, 64u << 20},
+		[SHELF_OPEN] = {0, 8u << 20}, /* as many as there may be descriptors */
 		[SHELF_LISTINGS] = {1024, 8u << 20},
 	};
 	struct file_cache *cache = must_zalloc(sizeof *cache);

@@ -206,13 +206,6 @@ static void note_writing(struct file_version *v, const struct file_stamp *known)
 			  (written || (!same && written_anew(v->fd, stamp)));
 }
 
-/* Is what is kept in memory to be open, too? Not where it was written of late: what the kernel is sending would change when it is again. */
-static bool leaves_by_kernel(const struct file_version *v)
-{
-	return v->stamp.size > (off_t)FILE_COPIED_MAX && !v->guarded && !v->stamp.linked &&
-	       nanoseconds_since(v->stamp.modified) > RESTLESS_NS;
-}
-
 enum file_read file_read(struct file_look *look, enum variant variant, bool last_try)
 {
 	struct file_version *v = &look->found[variant];
@@ -229,7 +222,7 @@ enum file_read file_read(struct file_look *look, enum variant variant, bool last
 			return result;
 	}
 	v->warm = v->stamp.size <= (off_t)FILE_DIGEST_MAX;
-	if (v->content && !leaves_by_kernel(v)) {
+	if (v->content) {
 		close(v->fd);
 		v->fd = -1;
 	}

@@ -120,18 +120,11 @@ static void copy_fields(struct request *request, const struct file *file, uint64
 	}
 }
 
-/* What is both in memory and open goes from where it costs less. */
-static bool from_memory(const struct request *request, const struct file *file)
-{
-	bool there = file->ready->body_length == file->length;
-	return there && (file->fd < 0 || !request->peer->sends_files);
-}
-
 static struct source *open_part(
 	struct request *request, const struct entity *entity, uint64_t first, uint64_t length)
 {
 	struct file *file = entity->state;
-	if (!from_memory(request, file))
+	if (file->fd >= 0)
 		return file_body(request, file, first, length);
 	struct ready *ready = file->ready;
 	return respond_spans(
@@ -271,7 +264,7 @@ static void serve_file(struct request *request, const struct file_entry *entry)
 		respond_status(request, 406);
 	} else if (request->x.status || seen & CONDITIONAL) {
 		serve_entity(request, file);
-	} else if (from_memory(request, file) || request->method == METHOD_HEAD) {
+	} else if (file->fd < 0 || file->length == 0 || request->method == METHOD_HEAD) {
 		exchange_ready(request, file->ready);
 	} else {
 		copy_fields(request, file, 0);

@@ -10,11 +10,11 @@
 #include "base/bytes.h"
 #include "base/ref.h"
 
-/* When it is asked whether a file still stands: no system call, as a rule, */
+/* When it is asked whether a file still stands. The first two cost no system call, as a rule. */
 enum chunk_when {
-	CHUNK_AHEAD,  /* before a piece is read or sent by the kernel; */
-	CHUNK_AT_END, /* before the last piece of the span is; */
-	CHUNK_BEHIND, /* but one where octets were read into memory just now and are not sent yet: who writes meanwhile may not have been told of */
+	CHUNK_AHEAD,  /* before a piece is read, or sent by the kernel */
+	CHUNK_AT_END, /* before the kernel sends the last piece of the span */
+	CHUNK_BEHIND, /* octets were read into memory just now and are not sent yet: who writes meanwhile may not have been told of */
 };
 
 /* Is the file behind a span still the version that the span was made of? */

@@ -46,7 +46,8 @@ struct line_log {
 	uint64_t told_ms;    /* when; 0: never */
 	uint64_t stopped_ms; /* since when a stop waits for a reader; 0: it does not */
 	int error;           /* why the last line was lost; 0: there was no room to wait in */
-	bool file;           /* `fd` is one, no pipe and no terminal */
+	struct stat st;      /* of `fd`, when it was opened */
+	bool file;           /* it is one, no pipe and no terminal */
 	bool failing;        /* the last write failed */
 	bool torn;           /* and left a piece of a line in this file: */
 	dev_t torn_device;
@@ -144,22 +145,20 @@ static int write_all(struct line_log *log, struct slice *left)
 	return error;
 }
 
-static struct stat look(struct line_log *log)
+static void look(struct line_log *log)
 {
-	struct stat st;
-	if (fstat(log->fd, &st))
-		st = (struct stat){0};
-	log->file = S_ISREG(st.st_mode);
-	return st;
+	if (fstat(log->fd, &log->st))
+		log->st = (struct stat){0};
+	log->file = S_ISREG(log->st.st_mode);
 }
 
 /* A piece of a line that a full disk took ends before the next one. */
 static int mend(struct line_log *log)
 {
 	struct slice end = SLICE("\n");
-	struct stat st = look(log);
+	look(log);
 	log->torn = false;
-	if (st.st_dev != log->torn_device || st.st_ino != log->torn_file)
+	if (log->st.st_dev != log->torn_device || log->st.st_ino != log->torn_file)
 		return 0; /* the file was replaced */
 	int error = write_all(log, &end);
 	log->torn = error != 0;
@@ -181,10 +180,9 @@ static void write_out(struct line_log *log, const struct buffer *lines)
 		return;
 	}
 	if (left.len < lines->len && left.ptr[-1] != '\n') {
-		struct stat st = look(log);
 		log->torn = log->file;
-		log->torn_device = st.st_dev;
-		log->torn_file = st.st_ino;
+		log->torn_device = log->st.st_dev;
+		log->torn_file = log->st.st_ino;
 	}
 	lose(log, left, error);
 }

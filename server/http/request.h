@@ -33,7 +33,6 @@ struct peer {
 	const struct tls_settings *
 		tls; /* the rules that its handshake was judged by (settings/tls.h); NULL in clear */
 	bool tls_newest;                 /* it is TLS 1.3 */
-	bool sends_files;                /* the kernel sends files on it, without a copy */
 	struct slice client_certificate; /* of a client that was verified: DER; empty: none */
 	struct slice client_subject;     /* of it, by RFC 4514 */
 };

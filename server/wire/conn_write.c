@@ -10,9 +10,10 @@
 #include "io/disk.h"
 #include "wire/wire_priv.h"
 
-#define IOV_MOST    64
-#define SHORT       512 /* octets that are copied to stand beside others */
-#define ONE_SEGMENT (60 * 1024)
+#define IOV_MOST 64
+#define SHORT    512 /* octets that are copied to stand beside others */
+#define HELD_BACK_MOST                                                                             \
+	(60 * 1024) /* octets of head and body: one segment on the loopback, and one piece for segmentation offload */
 #define OFFLOAD_FROM                                                                               \
 	(64 * 1024) /* octets of a file: with fewer, handing over costs more than it saves */
 
@@ -33,10 +34,10 @@ static void account_write(struct conn *c, size_t n)
 	counter_add(c->wire->thread->counters, COUNTER_BYTES_OUT, (int64_t)n);
 }
 
-/* May a head wait for its body? Where sending is paced only if both fit one segment: of the loopback's, too, a little rest costs a timer. */
+/* May a head wait for its body? Where sending is paced only if both leave at once, for a little rest costs a timer. */
 static bool may_hold_back(const struct conn *c)
 {
-	return !(c->transport.caps & TRANSPORT_PACED) || c->out.length <= ONE_SEGMENT;
+	return !(c->transport.caps & TRANSPORT_PACED) || c->out.length <= HELD_BACK_MOST;
 }
 
 static ssize_t write_memory(struct conn *c)

@@ -52,7 +52,6 @@ void wire_peer(const struct conn *c, struct peer *peer, struct address *address)
 		.connection = c->number,
 		.scheme = c->listener->scheme,
 		.transport = tls ? tls->version : "http"};
-	peer->sends_files = c->protocol == &h1_protocol && c->transport.caps & TRANSPORT_SEND_FILE;
 	if (tls) {
 		peer->tls = tls->rules;
 		peer->tls_newest = tls->newest;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Versions of files while they are sent: the old one whole where it was replaced, an end where it was written to (DESIGN 3), and from where
- * its octets come. */
+/* Versions of files while they are sent: the old one whole where it was replaced, an end where it was written to (DESIGN 3). */
 #include "site.h"
 
 #include <fcntl.h>
@@ -65,44 +64,6 @@ static void written_anew_before_the_first_look(void **state)
 	assert_false(guarded("made.bin"));
 	assert_false(guarded("dated.bin"));
 	assert_int_equal(guarded("anew.bin"), (birth.stx_mask & STATX_BTIME) != 0);
-}
-
-/* What is beyond 16 KB leaves more cheaply by the kernel where that sends files, and from memory where it does not, or where it was written
- * of late. */
-static void some_are_in_memory_and_open(void **state)
-{
-	(void)state;
-	const struct {
-		const char *name;
-		size_t length;
-		bool memory, open;
-		bool young;
-	} rows[] = {
-		{"a.bin", 16 << 10, true, false, false},
-		{"b.bin", (16 << 10) + 1, true, true, false},
-		{"c.bin", (16 << 10) + 1, true, false, true},
-		{"d.bin", 32 << 10, true, true, false},
-		{"e.bin", (32 << 10) + 1, false, true, false},
-	};
-	const struct timespec old[2] = {{1700000000, 0}, {1700000000, 0}};
-	site_start("root: www", true);
-	for (size_t i = 0; i < COUNT_OF(rows); i++) {
-		char path[64];
-		snprintf(path, sizeof path, "www/%s", rows[i].name);
-		site_fill(path, rows[i].length, 'a');
-		if (!rows[i].young)
-			assert_int_equal(utimensat(AT_FDCWD, site_path(path), old, 0), 0);
-		struct exchange_seen *seen = site_get(path + 3, 200, NULL);
-		assert_int_equal(seen->body.len, rows[i].length);
-		assert_int_equal(seen->ready, rows[i].memory);
-		enum file_shelf shelf = rows[i].open ? SHELF_OPEN : SHELF_SMALL;
-		const struct file *file = container_of(
-			site_cache()->shelves[shelf].entries.prev, struct file_entry, link)
-						  ->file;
-		assert_int_equal(file->length, rows[i].length);
-		assert_int_equal(file->fd >= 0, rows[i].open);
-		assert_int_equal(file->ready->body_length, rows[i].memory ? rows[i].length : 0);
-	}
 }
 
 /* DESIGN 3: written in place or truncated: the connection ends, nothing is mixed or padded. */
@@ -197,7 +158,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		SITE_TEST(replaced_while_sent),
 		SITE_TEST(written_anew_before_the_first_look),
-		SITE_TEST(some_are_in_memory_and_open),
 		SITE_TEST(written_while_sent),
 		SITE_TEST(written_again_and_again),
 		SITE_TEST(written_while_sent_and_not_told_of),
