@@ -16,6 +16,7 @@ from server import Server, wait_for
 
 CONFIG = """
 threads: 1
+log: { error: { path: stderr }, access: off }  # whose thread is woken by a call
 sites:
   - listen: "http://127.0.0.1:$port"
     root: $root
