@@ -13,6 +13,9 @@
 
 /* --- Watching. --- */
 
+#define TOLD_IN_VAIN                                                                               \
+	8 /* times one after the other: that is a Unix socket; TCP does it once in a while */
+
 /* What is to be read is watched for by libev (whose errors count as that), room in the socket by its edge. */
 static void watch_events(struct conn *c)
 {
@@ -26,6 +29,7 @@ static void watch_events(struct conn *c)
 	if (!c->blocked || c->room_watched)
 		return;
 	c->room_watched = loop_watch_room(c->wire->loop, c->transport.fd, c) == 0;
+	c->told_in_vain = 0;
 	if (!c->room_watched) {
 		log_error("a connection cannot be watched: %m");
 		c->fault = END_INTERNAL;
@@ -387,12 +391,13 @@ void conn_has_room(void *who)
 	if (c->dead)
 		return;
 	if (!c->blocked) {
-		if (!conn_unsent(c)) {
+		if (!conn_unsent(c) && ++c->told_in_vain == TOLD_IN_VAIN) {
 			loop_forget_room(c->wire->loop, c->transport.fd);
 			c->room_watched = false;
 		}
 		return;
 	}
+	c->told_in_vain = 0;
 	c->blocked = false;
 	c->entered = true;
 	settle(c);

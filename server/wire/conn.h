@@ -91,13 +91,14 @@ struct conn {
 	uint32_t head_seen; /* h1: how far the end of the head was looked for */
 	uint64_t number;
 	uint32_t requests;
-	uint32_t progress;   /* last octet that moved, in ms of the loop's clock (wraps) */
-	uint32_t window;     /* begin of the span in which the rate is counted, likewise */
-	uint32_t rate_bytes; /* in that span */
-	uint32_t acked;      /* what the peer has taken, when that was looked at last */
-	uint32_t idle_since; /* when something was under way last, likewise in ms */
-	uint32_t idle_after; /* requests, of which that was the last */
-	uint8_t wait;        /* enum conn_wait */
+	uint32_t progress;    /* last octet that moved, in ms of the loop's clock (wraps) */
+	uint32_t window;      /* begin of the span in which the rate is counted, likewise */
+	uint32_t rate_bytes;  /* in that span */
+	uint32_t acked;       /* what the peer has taken, when that was looked at last */
+	uint32_t idle_since;  /* when something was under way last, likewise in ms */
+	uint32_t idle_after;  /* requests, of which that was the last */
+	uint8_t told_in_vain; /* of room, since somebody waited for that */
+	uint8_t wait;         /* enum conn_wait */
 	bool entered; /* inside of one of this connection's own callbacks: settling comes at their end */
 	bool more;         /* what is queued is not the end of the answer's body */
 	bool blocked;      /* the kernel takes no more just now */

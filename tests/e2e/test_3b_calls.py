@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from client import connect
+from client import Connection, connect
 from server import Server, wait_for
 
 CONFIG = """
 threads: 1
 log: { error: { path: stderr }, access: off }  # whose thread is woken by a call
 sites:
-  - listen: "http://127.0.0.1:$port"
+  - listen: ["http://127.0.0.1:$port", "http://unix:$folder/socket"]
     root: $root
 """
 LARGE = 48 << 20
@@ -118,3 +118,16 @@ def test_a_large_file(weir):
     asked = [int(arguments.rpartition(", ")[2]) for name, arguments, _ in calls if name == "sendfile"]
     assert statistics.median(asked) >= QUANTUM
     assert sum(result for name, _, result in calls if name == "sendfile" and result > 0) == LARGE
+
+
+def test_a_unix_socket_that_was_full(weir):
+    """Such a socket tells of room whenever something was taken: after a while nobody listens, and an answer is one turn of the loop."""
+    with Connection(str(weir.folder / "socket"), seconds=20) as connection, Traced(weir) as traced:
+        connection.request("/large.bin?unix")
+        wait_for(lambda: ("sendfile", -1) in [(name, result) for name, _, result in traced.calls("/large.bin?unix")], seconds=20, what="a full socket")
+        assert len(connection.read().body) == LARGE
+        for number in range(50):
+            assert connection.get(f"/small.txt?{number}").body == b"hello\n"
+        wait_for(lambda: "sendto" in names(traced.calls("/small.txt?49")), what="the last answer in the log")
+        calls = names(traced.calls("/small.txt?20"))
+    assert calls.count("sendto") == 30 and calls.count("epoll_wait") <= 35
