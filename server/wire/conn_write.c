@@ -55,12 +55,12 @@ size_t conn_quantum(const struct conn *c)
 	return c->transport.caps & TRANSPORT_PACED ? CONN_QUANTUM_PACED : CONN_QUANTUM;
 }
 
-/* No little rest is left for a call of its own. */
+/* Of a body that is longer the last piece is another's turn, and behind a look at what happened to files: what was written in place while the
+ * first was taken does not end as if it were whole. */
 static size_t file_piece(const struct conn *c)
 {
 	uint64_t length = c->out.first->length;
-	size_t quantum = conn_quantum(c);
-	return length < quantum + quantum / 2 ? (size_t)length : quantum;
+	return length < conn_quantum(c) ? (size_t)length : conn_quantum(c);
 }
 
 static ssize_t write_file(struct conn *c)
