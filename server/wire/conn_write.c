@@ -232,9 +232,14 @@ static enum exchange_end write_fault(bool file, ssize_t n)
 	return errno == EIO ? END_DISK_ERROR : END_CLIENT_GONE;
 }
 
-bool conn_spend(struct conn *c, size_t *budget, size_t cost)
+static void spend(size_t *budget, size_t cost)
 {
 	*budget -= cost < *budget ? cost : *budget;
+}
+
+bool conn_spend(struct conn *c, size_t *budget, size_t cost)
+{
+	spend(budget, cost);
 	if (*budget > 0)
 		return true;
 	loop_defer(c->wire->loop, &c->task);
@@ -314,7 +319,7 @@ bool conn_flush(struct conn *c, size_t *budget)
 			return false;
 		}
 		if (chunks_empty(&c->out)) /* maybe the end of an answer, which waits for nobody */
-			*budget -= (size_t)n < *budget ? (size_t)n : *budget;
+			spend(budget, (size_t)n);
 		else if (!conn_spend(c, budget, (size_t)n))
 			return false;
 	}
