@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A part of one version of a file as a body: spans of the file in quanta, read ahead by an I/O thread where its pages are cold. */
+/* A part of one version of a file as a body: spans of the file, read ahead by an I/O thread where its pages are cold. */
 #include "handlers/file/file_body.h"
 
 #include <errno.h>
@@ -26,12 +26,12 @@ struct file_source {
 	uint64_t offset;
 	uint64_t left;
 	bool whole;   /* it began at the file's first octet and goes to its last */
-	bool fetched; /* the next quantum was read ahead: it is not asked for again */
+	bool fetched; /* the next span was read ahead: it is not asked for again */
 	bool broken;
 	struct read_ahead *ahead; /* under way */
 };
 
-/* A quantum that is being read into memory; outlives the source if it must. */
+/* A span that is being read into memory; outlives the source if it must. */
 struct read_ahead {
 	struct disk_job job;
 	struct file_source *source; /* NULL: nobody waits any more */
@@ -104,7 +104,7 @@ static bool page_is_warm(int fd, uint64_t offset)
 	return preadv2(fd, &iov, 1, (off_t)offset, RWF_NOWAIT) >= 0 || errno != EAGAIN;
 }
 
-static bool quantum_is_warm(const struct file_source *body, uint64_t length)
+static bool span_is_warm(const struct file_source *body, uint64_t length)
 {
 	if (body->fetched || body->request->thread->clock->monotonic_ms < body->file->warm_until_ms)
 		return true;
@@ -163,7 +163,7 @@ static enum pull body_pull(struct source *source, struct chunks *out, size_t roo
 {
 	(void)room; /* spans of files hold no memory */
 	struct file_source *body = container_of(source, struct file_source, source);
-	uint64_t length = body->left < FILE_QUANTUM ? body->left : FILE_QUANTUM;
+	uint64_t length = body->left < FILE_SPAN ? body->left : FILE_SPAN;
 	chunk_stands_fn *stands = length < body->left    ? version_stands
 				  : may_be_written(body) ? version_stood_so_far
 							 : version_stood;
@@ -171,7 +171,7 @@ static enum pull body_pull(struct source *source, struct chunks *out, size_t roo
 		source->fault = body->broken ? END_DISK_ERROR : END_FILE_CHANGED;
 		return PULL_FAILED;
 	}
-	if (!quantum_is_warm(body, length) && ahead_start(body, (size_t)length))
+	if (!span_is_warm(body, length) && ahead_start(body, (size_t)length))
 		return PULL_PAUSED;
 	body->fetched = false;
 	ref_get(&body->file->ref);

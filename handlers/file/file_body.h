@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A part of one version of a file as a body: spans of the file in quanta, never of another version, never waiting for a disk. */
+/* A part of one version of a file as a body: spans of the file, never of another version, never waiting for a disk. */
 #ifndef WEIR_FILE_FILE_BODY_H
 #define WEIR_FILE_FILE_BODY_H
 
 #include "handlers/file/file.h"
 #include "http/exchange.h"
 
-#define FILE_QUANTUM (2u << 20)
+#define FILE_SPAN (16 * CHUNK_QUANTUM) /* octets; what is cold is read ahead by so much */
 
 /* A source over octets first … first + length - 1 of an open file (file->fd >= 0), in the request's arena; it takes references of its
  * own and outlives the entry that the file came from.

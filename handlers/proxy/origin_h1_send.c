@@ -5,8 +5,7 @@
 #include "http/h1_head.h"
 
 #define SPANS_A_WRITE      64
-#define WRITES_A_TURN      8 /* of at most ORIGIN_WINDOW each, before others have their turn */
-#define FILE_QUANTUM       (256 * 1024) /* bytes of a file span in one call */
+#define WRITES_A_TURN      8   /* of at most ORIGIN_WINDOW each, before others have their turn */
 #define FRAMING_LENGTH_MAX 160 /* what write_framing takes at most, the name of a tunnel apart */
 
 /* --- The head. --- */
@@ -178,7 +177,7 @@ static ssize_t write_some(struct origin *o)
 	struct transport *t = &o->conn->transport;
 	const struct chunk *first = o->out.first;
 	if (!first->ptr) {
-		uint64_t length = first->length < FILE_QUANTUM ? first->length : FILE_QUANTUM;
+		uint64_t length = first->length < CHUNK_QUANTUM ? first->length : CHUNK_QUANTUM;
 		ssize_t n = t->ops->send_file(t, first->fd, first->offset, (size_t)length, false);
 		return n == IO_EOF ? IO_ERROR : n;
 	}

@@ -17,6 +17,12 @@ enum chunk_when {
 	CHUNK_BEHIND, /* octets were read into memory just now and are not sent yet: who writes meanwhile may not have been told of */
 };
 
+/* The most of a file that one call should send. sendfile goes by pieces of 64 KB, and an acknowledgment between two of them lets the short
+ * segment at the end of the first go; where sending is paced each such segment costs a timer. On the loopback, with segments of 64 KB as well,
+ * this makes every second segment a short one; of two pieces, the second a little shorter, it does not. (TCP_CORK prevents it by two
+ * calls more for each answer. Over networks, with segments of 1.4 KB, neither matters.) */
+#define CHUNK_QUANTUM (120 * 1024)
+
 /* Is the file behind a span still the version that the span was made of? */
 typedef bool chunk_stands_fn(struct ref *owner, enum chunk_when when);
 

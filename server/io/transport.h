@@ -30,7 +30,7 @@ struct transport_ops {
 	/* Bytes taken (maybe fewer than given), IO_AGAIN or IO_ERROR. `more`: more follows at once (MSG_MORE). */
 	ssize_t (*write)(struct transport *t, const struct iovec *iov, int count, bool more);
 	/* Only with TRANSPORT_SEND_FILE: bytes sent from `offset`; IO_EOF when the file ends there; IO_AGAIN, IO_ERROR. `more`: more of the
-	 * same body follows, so that the last segment waits for it, for 200 ms at most. */
+	 * same body follows; the last segment may wait for it, for 200 ms at most. */
 	ssize_t (*send_file)(struct transport *t, int fd, off_t offset, size_t length, bool more);
 	/* Much of a file is to be sent: a transport may gain TRANSPORT_SEND_FILE by this. NULL where it is there, or never. */
 	void (*offload)(struct transport *t);
@@ -47,7 +47,6 @@ struct transport {
 	void *state; /* of TLS; plain has none */
 	int fd;
 	uint8_t caps;
-	bool corked;  /* segments are held back until a piece without `more` */
 	bool pending; /* bytes for read() stand inside, of which the kernel will not tell */
 	bool unsent;  /* bytes that write() took wait for the kernel: see flush */
 	bool worn;    /* so much was sent that it should end: what is under way may be the last */
@@ -59,11 +58,8 @@ struct transport {
 /* Takes over a connected, non-blocking descriptor. */
 void plain_init(struct transport *t, int fd, bool paced);
 
-/* Short segments are held back, for 200 ms at most, or let go. Without it each piece of a long body ends with a short one, and with pacing
- * each of these costs a timer. Nothing comes of it on Unix sockets. */
-void transport_cork(struct transport *t, bool on);
 /* send_file, where the socket can. */
-ssize_t transport_send_file(struct transport *t, int fd, off_t offset, size_t length, bool more);
+ssize_t transport_send_file(struct transport *t, int fd, off_t offset, size_t length);
 
 /* Turns the first bytes of a file span into memory where a transport cannot send files: at most `size` bytes at `to`.
  * > 0, IO_EOF at the end of the file, IO_AGAIN when the pages are not in memory (ask io/disk to read them), IO_ERROR. */

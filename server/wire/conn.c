@@ -339,7 +339,7 @@ static void part(struct conn *c)
 
 static void settle(struct conn *c)
 {
-	size_t budget = conn_quantum(c);
+	size_t budget = CONN_TURN;
 	if (c->told)
 		part(c);
 	for (bool again = true; again && !c->broken;) {

@@ -14,10 +14,7 @@
 
 #define CONN_HIGH_WATER                                                                            \
 	(64 * 1024) /* bytes of memory that wait for the peer before its source is held back */
-#define CONN_QUANTUM                                                                               \
-	(2048 * 1024) /* bytes that one connection sends before others have their turn */
-#define CONN_QUANTUM_PACED                                                                         \
-	(256 * 1024) /* where sending is paced: what is more waits for timers all the same */
+#define CONN_TURN (512 * 1024) /* bytes that one connection sends before others have theirs */
 #define CONN_ROUND                                                                                 \
 	(16 * 1024) /* what a look at the protocol costs of it: many small answers are work, too */
 #define CONN_READ_MOST                                                                             \

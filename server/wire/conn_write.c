@@ -21,7 +21,7 @@ size_t conn_room(const struct conn *c)
 {
 	if (c->broken || c->dead)
 		return 0;
-	if (c->out.length - c->out.memory >= CONN_QUANTUM || c->out.memory >= CONN_HIGH_WATER)
+	if (c->out.length - c->out.memory >= CHUNK_QUANTUM || c->out.memory >= CONN_HIGH_WATER)
 		return 0;
 	return CONN_HIGH_WATER - c->out.memory;
 }
@@ -50,17 +50,12 @@ static ssize_t write_memory(struct conn *c)
 	return c->transport.ops->write(&c->transport, iov, count, span && may_hold_back(c));
 }
 
-size_t conn_quantum(const struct conn *c)
-{
-	return c->transport.caps & TRANSPORT_PACED ? CONN_QUANTUM_PACED : CONN_QUANTUM;
-}
-
 /* Of a body that is longer the last piece is another's turn, and behind a look at what happened to files: what was written in place while the
  * first was taken does not end as if it were whole. */
 static size_t file_piece(const struct conn *c)
 {
 	uint64_t length = c->out.first->length;
-	return length < conn_quantum(c) ? (size_t)length : conn_quantum(c);
+	return length < CHUNK_QUANTUM ? (size_t)length : CHUNK_QUANTUM;
 }
 
 static ssize_t write_file(struct conn *c)
@@ -318,9 +313,11 @@ bool conn_flush(struct conn *c, size_t *budget)
 			loop_postpone(c->wire->loop, &c->task);
 			return false;
 		}
-		if (chunks_empty(&c->out)) /* maybe the end of an answer, which waits for nobody */
+		/* what may be the end of an answer waits for nobody; by turns of one quantum sockets seldom get full, and peers take while others
+		 * are served */
+		if (chunks_empty(&c->out))
 			spend(budget, (size_t)n);
-		else if (!conn_spend(c, budget, (size_t)n))
+		else if (!conn_spend(c, budget, asked == CHUNK_QUANTUM ? CONN_TURN : (size_t)n))
 			return false;
 	}
 	return true;

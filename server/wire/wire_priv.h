@@ -39,8 +39,6 @@ static inline bool conn_last(const struct conn *c)
 
 /* --- conn_write.c --- */
 
-/* What is asked of the kernel at once, and of one connection in a turn of the loop. */
-size_t conn_quantum(const struct conn *c);
 /* Takes from what this connection may do before others have their turn. False: it goes on in the loop's next turn. */
 bool conn_spend(struct conn *c, size_t *budget, size_t cost);
 /* Sends what is queued, as far as the budget goes. True: all of it is sent. */
