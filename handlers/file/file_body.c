@@ -163,7 +163,7 @@ static enum pull body_pull(struct source *source, struct chunks *out, size_t roo
 {
 	(void)room; /* spans of files hold no memory */
 	struct file_source *body = container_of(source, struct file_source, source);
-	uint64_t length = body->left < FILE_SPAN ? body->left : FILE_SPAN;
+	uint64_t length = body->left < CHUNK_SPAN ? body->left : CHUNK_SPAN;
 	chunk_stands_fn *stands = length < body->left    ? version_stands
 				  : may_be_written(body) ? version_stood_so_far
 							 : version_stood;

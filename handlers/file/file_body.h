@@ -6,8 +6,6 @@
 #include "handlers/file/file.h"
 #include "http/exchange.h"
 
-#define FILE_SPAN (16 * CHUNK_QUANTUM) /* octets; what is cold is read ahead by so much */
-
 /* A source over octets first … first + length - 1 of an open file (file->fd >= 0), in the request's arena; it takes references of its
  * own and outlives the entry that the file came from.
  * The source FAILS when the file was written or truncated meanwhile, and PAUSES while cold pages are read ahead. A version is checked before

@@ -5,7 +5,7 @@
 #include "http/h1_head.h"
 
 #define SPANS_A_WRITE      64
-#define WRITES_A_TURN      8   /* of at most ORIGIN_WINDOW each, before others have their turn */
+#define WRITES_A_TURN      8   /* before others have their turn */
 #define FRAMING_LENGTH_MAX 160 /* what write_framing takes at most, the name of a tunnel apart */
 
 /* --- The head. --- */

@@ -14,14 +14,17 @@
 enum chunk_when {
 	CHUNK_AHEAD,  /* before a piece is read, or sent by the kernel */
 	CHUNK_AT_END, /* before the kernel sends the last piece of the span */
-	CHUNK_BEHIND, /* octets were read into memory just now and are not sent yet: who writes meanwhile may not have been told of */
+	CHUNK_BEHIND, /* octets were read into memory just now and are not sent yet, or sent in this turn of the loop: who writes meanwhile may
+			 not have been told of */
 };
 
-/* The most of a file that one call should send. sendfile goes by pieces of 64 KB, and an acknowledgment between two of them lets the short
- * segment at the end of the first go; where sending is paced each such segment costs a timer. On the loopback, with segments of 64 KB as well,
- * this makes every second segment a short one; of two pieces, the second a little shorter, it does not. (TCP_CORK prevents it by two
- * calls more for each answer. Over networks, with segments of 1.4 KB, neither matters.) */
+/* The most of a file that one call should send. sendfile takes it by 64 KB, and what these are longer than the loopback's longest segment
+ * becomes a short one, as soon as an acknowledgment comes between them; where sending is paced each costs a timer. In 120 KB there are two
+ * such parts, and the rest of the first fits into the second's segment. (TCP_CORK would gather more, by two calls for each answer. Over
+ * networks, with segments of 1.4 KB, neither matters.) */
 #define CHUNK_QUANTUM (120 * 1024)
+/* How long spans of files are: so much of a cold one is read ahead at once, while the span before is sent. */
+#define CHUNK_SPAN    (16 * CHUNK_QUANTUM)
 
 /* Is the file behind a span still the version that the span was made of? */
 typedef bool chunk_stands_fn(struct ref *owner, enum chunk_when when);

@@ -188,6 +188,11 @@ void loop_forget_room(struct loop *loop, int fd)
 
 /* --- Turns. --- */
 
+uint32_t loop_turn(const struct loop *loop)
+{
+	return ev_iteration(loop->ev);
+}
+
 static void on_before_sleep(struct ev_loop *ev, ev_prepare *prepare, int events)
 {
 	(void)events;

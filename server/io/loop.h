@@ -91,6 +91,8 @@ int loop_watch_room(struct loop *loop, int fd, void *who);
 /* Ends it: for who is told again and again for nothing, as of a Unix socket, which tells of all that is taken. */
 void loop_forget_room(struct loop *loop, int fd);
 
+/* The number of this turn of the loop (wraps): events were looked for as it began. */
+uint32_t loop_turn(const struct loop *loop);
 /* Runs the task once, at the end of this turn of the loop; one that is already waiting stays where it is. A task that is
  * deferred by a task runs in the next turn, after new events were looked for, so that nobody is starved. */
 void loop_defer(struct loop *loop, struct task *task);

@@ -139,7 +139,8 @@ static void cork(struct tls *tls, bool on)
 {
 	int value = on;
 	if (tls->corked != on)
-		setsockopt(tls->transport->fd, IPPROTO_TCP, TCP_CORK, &value, sizeof(value));
+		tls->thread->kernel->set(
+			tls->transport->fd, IPPROTO_TCP, TCP_CORK, &value, sizeof(value));
 	tls->corked = on;
 }
 

@@ -21,7 +21,7 @@ size_t conn_room(const struct conn *c)
 {
 	if (c->broken || c->dead)
 		return 0;
-	if (c->out.length - c->out.memory >= CHUNK_QUANTUM || c->out.memory >= CONN_HIGH_WATER)
+	if (c->out.length - c->out.memory >= CHUNK_SPAN || c->out.memory >= CONN_HIGH_WATER)
 		return 0;
 	return CONN_HIGH_WATER - c->out.memory;
 }
@@ -50,21 +50,29 @@ static ssize_t write_memory(struct conn *c)
 	return c->transport.ops->write(&c->transport, iov, count, span && may_hold_back(c));
 }
 
-/* Of a body that is longer the last piece is another's turn, and behind a look at what happened to files: what was written in place while the
- * first was taken does not end as if it were whole. */
 static size_t file_piece(const struct conn *c)
 {
 	uint64_t length = c->out.first->length;
 	return length < CHUNK_QUANTUM ? (size_t)length : CHUNK_QUANTUM;
 }
 
+/* May that be sent? Between two pieces a file becomes another version, and what is mixed must not end as if it were whole. What happened to
+ * files is taken up as a turn of the loop begins: behind another piece of this turn the file itself is asked. Behind the last piece nobody
+ * asks once more: the pages stay the file's own until the peer has them. */
+static bool piece_stands(struct conn *c, const struct chunk *span, bool last)
+{
+	uint32_t turn = loop_turn(c->wire->loop);
+	bool first = c->file_turn != turn;
+	c->file_turn = turn;
+	return chunk_stands(span, last ? CHUNK_AT_END : CHUNK_AHEAD) &&
+	       (first || !last || chunk_stands(span, CHUNK_BEHIND));
+}
+
 static ssize_t write_file(struct conn *c)
 {
 	const struct chunk *span = c->out.first;
 	size_t length = file_piece(c);
-	/* between two pieces it becomes another version */
-	bool stands = chunk_stands(span, length < span->length ? CHUNK_AHEAD : CHUNK_AT_END);
-	if (stands) /* behind it nobody asks once more: the pages stay the file's own until the peer has them */
+	if (piece_stands(c, span, length == span->length))
 		return c->transport.ops->send_file(&c->transport, span->fd, span->offset, length,
 			span->next != NULL || length < span->length || c->more);
 	errno = ESTALE;
@@ -308,16 +316,16 @@ bool conn_flush(struct conn *c, size_t *budget)
 			c->blocked = true;
 			return false;
 		}
-		/* the socket is full, or the file was cut: asked again when what happened to files was taken up */
-		if ((size_t)n < asked) {
+		/* The socket is full, or the file was cut: asked again when what happened to files was taken up. Behind a whole quantum it is the
+		 * others' turn; the peer takes meanwhile, so that sockets seldom get full. */
+		if ((size_t)n < asked ||
+			(asked == CHUNK_QUANTUM && (c->more || !chunks_empty(&c->out)))) {
 			loop_postpone(c->wire->loop, &c->task);
 			return false;
 		}
-		/* what may be the end of an answer waits for nobody; by turns of one quantum sockets seldom get full, and peers take while others
-		 * are served */
-		if (chunks_empty(&c->out))
+		if (chunks_empty(&c->out)) /* maybe the end of an answer, which waits for nobody */
 			spend(budget, (size_t)n);
-		else if (!conn_spend(c, budget, asked == CHUNK_QUANTUM ? CONN_TURN : (size_t)n))
+		else if (!conn_spend(c, budget, (size_t)n))
 			return false;
 	}
 	return true;

@@ -270,7 +270,7 @@ static size_t h2_room(struct request *request)
 	if (s->closed || s->h2->conn->broken)
 		return 0;
 	size_t high = s->h2->waiting < H2_QUEUED_HIGH ? H2_STREAM_HIGH : H2_QUEUED_LITTLE;
-	if (out->length - out->memory >= CHUNK_QUANTUM || out->memory >= high)
+	if (out->length - out->memory >= CHUNK_SPAN || out->memory >= high)
 		return 0;
 	return high - (size_t)out->memory;
 }

@@ -25,7 +25,7 @@ KB, MB = 1000, 1 << 20
 DIGEST_MAX = 4 * MB
 # How often each is changed: more than 10,000 in all.
 REPLACED = {1 * KB: 1600, 20 * KB: 1300, 300 * KB: 400, 6 * MB: 30}
-REWRITTEN = {1 * KB: 1000, 20 * KB: 600, 300 * KB: 150, 6 * MB: 15}
+REWRITTEN = {1 * KB: 1000, 20 * KB: 600, 200 * KB: 150, 300 * KB: 150, 6 * MB: 15}
 SIDECARS = {1 * KB: 300, 20 * KB: 200, 300 * KB: 60}
 GROWN, RECREATED, FOLDERS, RELEASES, STILL = 800, 700, 500, 250, 400
 IN_ALL = (sum(REPLACED.values()) + sum(REWRITTEN.values()) + 2 * 4 * sum(SIDECARS.values()) + GROWN + RECREATED + FOLDERS

@@ -2,17 +2,14 @@
 """What an answer costs in system calls (DESIGN §6): a small file one that receives and one that sends, a large one the head and sendfile."""
 import os
 import re
-import signal
 import statistics
-import subprocess
-import tempfile
 import time
-from pathlib import Path
 
 import pytest
 
 from client import Connection, connect
 from server import Server, wait_for
+from traced import Traced
 
 CONFIG = """
 threads: 1
@@ -24,46 +21,6 @@ sites:
 LARGE = 48 << 20
 MIDDLING = 40 << 10
 QUANTUM = 120 << 10
-CALL = re.compile(r"^(\w+)\((.*)\) += (-?\d+)", re.MULTILINE)
-
-
-class Traced:
-    """The system calls of the worker of a weir, a file for each thread."""
-
-    def __init__(self, weir):
-        self.folder = tempfile.TemporaryDirectory()  # not beside the root, where weir hears of what comes and goes
-        self.process = subprocess.Popen(["strace", "-ff", "-s", "40", "-o", f"{self.folder.name}/calls", "-p", str(weir.worker())],
-                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-
-    def __enter__(self):
-        line = self.process.stderr.readline()
-        assert b"attached" in line, line
-        return self
-
-    def __exit__(self, *exception):
-        self.process.send_signal(signal.SIGINT)
-        self.process.stderr.read()
-        self.process.wait(20)
-        self.process.stderr.close()
-        self.folder.cleanup()
-
-    def after(self, target):
-        """What the thread that received this target last did from then on."""
-        for file in Path(self.folder.name).glob("calls.*"):
-            before, found, after = file.read_text(errors="replace").rpartition(f'"GET {target} ')
-            if found:
-                return before.rpartition("\n")[2] + found + after
-        return ""
-
-    def calls(self, target):
-        """The same as names, arguments, results: of the connection's socket, the file that is sent by it, and names like that. (What goes on
-        on the machine beside it, as a mount, is told to the thread, too.)"""
-        calls = CALL.findall(self.after(target))
-        mine = {calls[0][1].partition(",")[0]} if calls else set()
-        mine |= {arguments.split(", ")[1] for name, arguments, _ in calls if name == "sendfile" and arguments.split(", ")[0] in mine}
-        of_file = target.lstrip("/").partition("?")[0]
-        return [(name, arguments, int(result)) for name, arguments, result in calls
-            if mine & set(arguments.split(", ")[:1]) or name == "epoll_ctl" and arguments.split(", ")[2] in mine or of_file in arguments]
 
 
 @pytest.fixture(name="weir", scope="module")
@@ -121,13 +78,17 @@ def test_a_large_file(weir):
             assert len(connection.read().body) == LARGE
             wait_for(lambda: octets(traced.calls(target)) == LARGE, what="the end of the answer")
             calls = traced.calls(target)
-            if number > 0 and "inotify" not in traced.after(target):
+            traced_after = traced.after(target)
+            if number > 0 and "inotify" not in traced_after:
                 break  # else something was mounted meanwhile, behind which each file is asked for
     assert names(calls)[:2] == ["recvfrom", "sendto"]
     others = [name for name in names(calls)[2:] if name != "sendfile"]
     assert others in ([], ["getsockopt"])  # of one that takes longer it is asked what the peer has acknowledged
     asked = [int(arguments.rpartition(", ")[2]) for name, arguments, _ in calls if name == "sendfile"]
     assert statistics.median(asked) == QUANTUM
+    pieces = re.findall(r"^(sendfile|epoll_wait)\(.*= (\d+)$", traced_after, re.MULTILINE)
+    assert ("sendfile", str(QUANTUM)) in pieces  # each is the connection's turn
+    assert all(next_name == "epoll_wait" for piece, (next_name, _) in zip(pieces, pieces[1:]) if piece == ("sendfile", str(QUANTUM)))
 
 
 def test_a_unix_socket_that_was_full(weir):

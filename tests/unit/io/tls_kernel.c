@@ -26,6 +26,7 @@ static struct {
 	unsigned asked;    /* calls of setsockopt */
 	unsigned alerts;   /* records of another type than data */
 	int refuse_alerts; /* errno of them */
+	int corked;
 	unsigned char alert[2];
 	socklen_t size;
 	union {
@@ -38,6 +39,11 @@ static struct {
 static int fake_set(int fd, int level, int name, const void *value, socklen_t size)
 {
 	(void)fd;
+	if (level == IPPROTO_TCP && name == TCP_CORK) {
+		assert_int_equal(size, sizeof(seen.corked));
+		memcpy(&seen.corked, value, size);
+		return 0;
+	}
 	seen.asked++;
 	if (level == IPPROTO_TCP) {
 		assert_int_equal(name, TCP_ULP);
@@ -286,6 +292,34 @@ static void sends_memory_and_files(void **state)
 	fclose(file);
 }
 
+/* Short segments at the ends of records wait while more follows, and no longer. */
+static void holds_back_what_more_follows(void **state)
+{
+	(void)state;
+	struct iovec iov = {(void *)(uintptr_t) "head", 4};
+	FILE *file = tmpfile();
+	fputs("0123456789", file);
+	fflush(file);
+	greet(NULL);
+	hand_over();
+	assert_int_equal(p.t.ops->write(&p.t, &iov, 1, true), 4);
+	assert_true(seen.corked);
+	assert_int_equal(p.t.ops->send_file(&p.t, fileno(file), 0, 5, true), 5);
+	assert_int_equal(p.t.ops->send_file(&p.t, fileno(file), 5, 6, false), 5);
+	assert_true(seen.corked); /* it took less than was asked */
+	assert_int_equal(p.t.ops->send_file(&p.t, fileno(file), 9, 1, false), 1);
+	assert_false(seen.corked);
+	assert_int_equal(p.t.ops->send_file(&p.t, fileno(file), 0, 5, true), 5);
+	assert_int_equal(p.t.ops->write(&p.t, &iov, 1, false), 4); /* the end of parts */
+	assert_false(seen.corked);
+	assert_int_equal(p.t.ops->send_file(&p.t, fileno(file), 0, 5, true), 5);
+	assert_int_equal(p.t.ops->finish(&p.t), 1);
+	assert_false(seen.corked);
+	p.t.ops->close(&p.t, false);
+	pair_close(&p);
+	fclose(file);
+}
+
 /* A full socket: the kernel may hold what it has not queued, so nothing is said to be sent before there is room, and only then is the end. */
 static void ends_when_there_is_room(void **state)
 {
@@ -429,6 +463,7 @@ int main(void)
 		cmocka_unit_test(goes_on_without),
 		cmocka_unit_test(waits_until_all_is_sent),
 		cmocka_unit_test(sends_memory_and_files),
+		cmocka_unit_test(holds_back_what_more_follows),
 		cmocka_unit_test(ends_when_there_is_room),
 		cmocka_unit_test(ends_before_the_key_is_worn),
 		cmocka_unit_test(closing_says_so),
