@@ -12,8 +12,9 @@
 
 #define IOV_MOST 64
 #define SHORT    512 /* octets that are copied to stand beside others */
+#define PAGE     4096
 #define HELD_BACK_MOST                                                                             \
-	(60 * 1024) /* octets of head and body: one segment on the loopback, and one piece for segmentation offload */
+	(15 * PAGE) /* octets of head and body that are one part, wherever the file is begun */
 #define OFFLOAD_FROM                                                                               \
 	(64 * 1024) /* octets of a file: with fewer, handing over costs more than it saves */
 
@@ -34,10 +35,12 @@ static void account_write(struct conn *c, size_t n)
 	counter_add(c->wire->thread->counters, COUNTER_BYTES_OUT, (int64_t)n);
 }
 
-/* May a head wait for its body? Where sending is paced only if both leave at once, for a little rest costs a timer. */
-static bool may_hold_back(const struct conn *c)
+/* May a head wait for the file that is next? The kernel takes files by 16 pages. Where sending is paced it costs a timer if the first of
+ * such parts, with the head, is not a whole segment of the loopback, and others follow. */
+static bool may_hold_back(const struct conn *c, const struct chunk *file)
 {
-	return !(c->transport.caps & TRANSPORT_PACED) || c->out.length <= HELD_BACK_MOST;
+	return !(c->transport.caps & TRANSPORT_PACED) || file->offset % PAGE == 0 ||
+	       c->out.length <= HELD_BACK_MOST;
 }
 
 static ssize_t write_memory(struct conn *c)
@@ -47,7 +50,7 @@ static ssize_t write_memory(struct conn *c)
 	const struct chunk *span = c->out.first;
 	for (; span && span->ptr && count < IOV_MOST; span = span->next)
 		iov[count++] = (struct iovec){(void *)(uintptr_t)span->ptr, span->length};
-	return c->transport.ops->write(&c->transport, iov, count, span && may_hold_back(c));
+	return c->transport.ops->write(&c->transport, iov, count, span && may_hold_back(c, span));
 }
 
 static size_t file_piece(const struct conn *c)

@@ -82,6 +82,7 @@ def test_a_large_file(weir):
             if number > 0 and "inotify" not in traced_after:
                 break  # else something was mounted meanwhile, behind which each file is asked for
     assert names(calls)[:2] == ["recvfrom", "sendto"]
+    assert "MSG_MORE" in calls[1][1]
     others = [name for name in names(calls)[2:] if name != "sendfile"]
     assert others in ([], ["getsockopt"])  # of one that takes longer it is asked what the peer has acknowledged
     asked = [int(arguments.rpartition(", ")[2]) for name, arguments, _ in calls if name == "sendfile"]
