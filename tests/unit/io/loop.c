@@ -470,7 +470,8 @@ static void full_sockets_tell_of_room(void **state)
 
 /* A task, and a descriptor that is readable from the moment on in which the task was postponed. */
 struct postponed {
-	struct task task;
+	struct task task, deferred;
+	uint32_t turn;
 	ev_io watch;
 	int ends[2];
 	bool heard;
@@ -490,8 +491,16 @@ static void run_postponed(struct task *task)
 {
 	struct postponed *p = container_of(task, struct postponed, task);
 	assert_true(p->heard);
+	assert_int_equal(loop_turn(&loop), p->turn + 1);
 	p->ran = true;
 	loop_stop(&loop);
+}
+
+static void run_deferred(struct task *task)
+{
+	const struct postponed *p = container_of(task, struct postponed, deferred);
+	assert_false(p->heard);
+	assert_int_equal(loop_turn(&loop), p->turn);
 }
 
 static void postpone(struct ev_loop *ev, ev_timer *timer, int events)
@@ -499,6 +508,8 @@ static void postpone(struct ev_loop *ev, ev_timer *timer, int events)
 	(void)ev, (void)events;
 	struct postponed *p = timer->data;
 	assert_int_equal(write(p->ends[1], "x", 1), 1);
+	p->turn = loop_turn(&loop);
+	loop_defer(&loop, &p->deferred);
 	loop_postpone(&loop, &p->task);
 	loop_postpone(&loop, &p->task);
 }
@@ -507,7 +518,7 @@ static void postpone(struct ev_loop *ev, ev_timer *timer, int events)
 static void postponed_tasks_run_behind_new_events(void **state)
 {
 	(void)state;
-	struct postponed p = {.task.run = run_postponed};
+	struct postponed p = {.task.run = run_postponed, .deferred.run = run_deferred};
 	ev_timer timer;
 	assert_int_equal(pipe(p.ends), 0);
 	ev_io_init(&p.watch, on_heard, p.ends[0], EV_READ);
