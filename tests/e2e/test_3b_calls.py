@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from client import Connection, connect
+from client import Connection, Ended, connect
 from server import Server, wait_for
 from traced import Traced
 
@@ -103,3 +103,16 @@ def test_a_unix_socket_that_was_full(weir):
         wait_for(lambda: "sendto" in names(traced.calls("/small.txt?49")), what="the last answer in the log")
         after = traced.after("/small.txt?20")
     assert after.count("sendto(") == 30 and after.count("EPOLLOUT, data") <= 5
+
+
+def test_a_socket_that_cannot_be_watched(weir):
+    """The connection ends, and the log says why: that is not the client's doing."""
+    with connect(weir.port, "h1", seconds=20) as connection:
+        assert connection.get("/small.txt").body == b"hello\n"
+        with Traced(weir, "-e", "trace=epoll_ctl", "-e", "inject=epoll_ctl:error=ENOSPC"):
+            connection.request("/large.bin?unwatched")
+            wait_for(lambda: "a connection cannot be watched: No space left on device" in weir.log(), seconds=20, what="the line in the log")
+        with pytest.raises(Ended):
+            connection.read()
+    with connect(weir.port, "h1") as connection:
+        assert connection.get("/small.txt").body == b"hello\n"
