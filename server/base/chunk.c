@@ -250,6 +250,7 @@ void chunks_move_some(struct chunks *to, struct chunks *from, uint64_t limit)
 	if (part.owner)
 		ref_get(part.owner);
 	part.length = limit;
+	part.cut = true;
 	append(to, part);
 	cut_front(from, limit);
 }

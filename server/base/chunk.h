@@ -36,6 +36,7 @@ struct chunk {
 	struct ref *owner;
 	const char *ptr; /* memory; NULL for a span of a file */
 	int fd;          /* file */
+	bool cut;        /* file: more of the span stood behind, and is sent later */
 	chunk_stands_fn *
 		stands; /* file: NULL, or to be asked before each piece, and behind each that is read */
 	off_t offset;    /* file: where the span begins */

@@ -49,14 +49,9 @@ static ssize_t plain_write(struct transport *t, const struct iovec *iov, int cou
 			sent = sendmsg(t->fd, &message, flags);
 		} while (sent < 0 && errno == EINTR);
 	}
+	if (!more && sent > 0)
+		transport_cork(t, false);
 	return sent < 0 ? failed(t, TRANSPORT_WRITE) : sent;
-}
-
-/* sendfile has no MSG_MORE. */
-static ssize_t plain_send_file(struct transport *t, int fd, off_t offset, size_t length, bool more)
-{
-	(void)more;
-	return transport_send_file(t, fd, offset, length);
 }
 
 static int plain_finish(struct transport *t)
@@ -80,7 +75,7 @@ void plain_init(struct transport *t, int fd, bool paced)
 		.start = plain_start,
 		.read = plain_read,
 		.write = plain_write,
-		.send_file = plain_send_file,
+		.send_file = transport_send_file,
 		.finish = plain_finish,
 		.close = plain_close,
 	};

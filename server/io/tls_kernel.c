@@ -133,17 +133,7 @@ static ssize_t may_send(struct tls *tls)
 	return t->unsent ? IO_AGAIN : 1;
 }
 
-/* Each record would end with a short segment. MSG_MORE would keep a record open for as long as nothing follows; TCP holds segments back for
- * 200 ms only. */
-static void cork(struct tls *tls, bool on)
-{
-	int value = on;
-	if (tls->corked != on)
-		tls->thread->kernel->set(
-			tls->transport->fd, IPPROTO_TCP, TCP_CORK, &value, sizeof(value));
-	tls->corked = on;
-}
-
+/* Without MSG_MORE: it would keep a record open for as long as nothing follows. TCP holds segments back for a moment only. */
 ssize_t tls_kernel_write(struct tls *tls, const struct iovec *iov, int count, bool more)
 {
 	struct transport *t = tls->transport;
@@ -155,12 +145,12 @@ ssize_t tls_kernel_write(struct tls *tls, const struct iovec *iov, int count, bo
 	message.msg_iov = (struct iovec *)(uintptr_t)iov;
 	message.msg_iovlen = count > IOV_MAX ? IOV_MAX : (size_t)count;
 	if (more)
-		cork(tls, true);
+		transport_cork(t, true);
 	do {
 		n = tls->thread->kernel->send(t->fd, &message, MSG_NOSIGNAL);
 	} while (n < 0 && errno == EINTR);
 	if (!more && n > 0)
-		cork(tls, false);
+		transport_cork(t, false);
 	if (n < 0)
 		return errno == EAGAIN || errno == EWOULDBLOCK ? IO_AGAIN : IO_ERROR;
 	return sent(tls, n);
@@ -172,12 +162,7 @@ ssize_t tls_kernel_send_file(struct transport *t, int fd, off_t offset, size_t l
 	ssize_t n = may_send(tls);
 	if (n != 1)
 		return n;
-	if (more)
-		cork(tls, true);
-	n = transport_send_file(t, fd, offset, length);
-	if (!more && n == (ssize_t)length)
-		cork(tls, false);
-	return sent(tls, n);
+	return sent(tls, transport_send_file(t, fd, offset, length, more));
 }
 
 /* Whom the kernel has no room for does not read: an alert is lost on it. */
@@ -202,7 +187,7 @@ void tls_kernel_alert(struct tls *tls, gnutls_alert_level_t level, gnutls_alert_
 	do {
 		n = tls->thread->kernel->send(tls->transport->fd, &message, MSG_NOSIGNAL);
 	} while (n < 0 && errno == EINTR);
-	cork(tls, false);
+	transport_cork(tls->transport, false);
 }
 
 int tls_kernel_rest(struct tls *tls)

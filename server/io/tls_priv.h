@@ -89,7 +89,6 @@ struct tls {
 	bool rekey_due; /* the client has asked for another key, which GnuTLS takes before it sends more */
 	bool kernel_tried;
 	bool kernel;  /* sends; GnuTLS must not any more */
-	bool corked;  /* it holds short segments back until a piece without `more` */
 	bool bye_due; /* close_notify is to be sent by it */
 };
 

@@ -13,14 +13,26 @@
 
 #define HELD_LITTLE (128 * 1024)
 
+void transport_cork(struct transport *t, bool on)
+{
+	int value = on;
+	if (t->corked != on)
+		setsockopt(t->fd, IPPROTO_TCP, TCP_CORK, &value, sizeof(value));
+	t->corked = on;
+}
+
 /* sendfile cannot be told to spare SIGPIPE: the process ignores that signal. */
-ssize_t transport_send_file(struct transport *t, int fd, off_t offset, size_t length)
+ssize_t transport_send_file(struct transport *t, int fd, off_t offset, size_t length, bool more)
 {
 	ssize_t sent;
+	if (more)
+		transport_cork(t, true);
 	do {
 		off_t at = offset;
 		sent = sendfile(t->fd, fd, &at, length);
 	} while (sent < 0 && errno == EINTR);
+	if (!more && sent == (ssize_t)length)
+		transport_cork(t, false);
 	if (sent >= 0)
 		return sent;
 	t->wants = TRANSPORT_WRITE;

@@ -29,8 +29,8 @@ struct transport_ops {
 	ssize_t (*read)(struct transport *t, void *to, size_t size);
 	/* Bytes taken (maybe fewer than given), IO_AGAIN or IO_ERROR. `more`: more follows at once (MSG_MORE). */
 	ssize_t (*write)(struct transport *t, const struct iovec *iov, int count, bool more);
-	/* Only with TRANSPORT_SEND_FILE: bytes sent from `offset`; IO_EOF when the file ends there; IO_AGAIN, IO_ERROR. `more`: more of the
-	 * same body follows; the last segment may wait for it, for 200 ms at most. */
+	/* Only with TRANSPORT_SEND_FILE: bytes sent from `offset`; IO_EOF when the file ends there; IO_AGAIN, IO_ERROR. `more`: other
+	 * octets follow at once, for which the last segment waits, for 200 ms at most. */
 	ssize_t (*send_file)(struct transport *t, int fd, off_t offset, size_t length, bool more);
 	/* Much of a file is to be sent: a transport may gain TRANSPORT_SEND_FILE by this. NULL where it is there, or never. */
 	void (*offload)(struct transport *t);
@@ -47,6 +47,7 @@ struct transport {
 	void *state; /* of TLS; plain has none */
 	int fd;
 	uint8_t caps;
+	bool corked;  /* short segments are held back until a piece without `more` */
 	bool pending; /* bytes for read() stand inside, of which the kernel will not tell */
 	bool unsent;  /* bytes that write() took wait for the kernel: see flush */
 	bool worn;    /* so much was sent that it should end: what is under way may be the last */
@@ -58,8 +59,10 @@ struct transport {
 /* Takes over a connected, non-blocking descriptor. */
 void plain_init(struct transport *t, int fd, bool paced);
 
-/* send_file, where the socket can. */
-ssize_t transport_send_file(struct transport *t, int fd, off_t offset, size_t length);
+/* Short segments are held back, for 200 ms at most, or let go. Nothing comes of it on Unix sockets. */
+void transport_cork(struct transport *t, bool on);
+/* send_file, where the socket can. sendfile has no MSG_MORE: with `more` the transport is corked. */
+ssize_t transport_send_file(struct transport *t, int fd, off_t offset, size_t length, bool more);
 
 /* Turns the first bytes of a file span into memory where a transport cannot send files: at most `size` bytes at `to`.
  * > 0, IO_EOF at the end of the file, IO_AGAIN when the pages are not in memory (ask io/disk to read them), IO_ERROR. */

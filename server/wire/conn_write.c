@@ -75,9 +75,9 @@ static ssize_t write_file(struct conn *c)
 {
 	const struct chunk *span = c->out.first;
 	size_t length = file_piece(c);
-	if (piece_stands(c, span, length == span->length))
+	if (piece_stands(c, span, length == span->length && !span->cut))
 		return c->transport.ops->send_file(&c->transport, span->fd, span->offset, length,
-			span->next != NULL || length < span->length || c->more);
+			span->next && length == span->length);
 	errno = ESTALE;
 	return IO_ERROR;
 }
@@ -90,7 +90,7 @@ static ssize_t read_file(const struct chunk *span, char *to, size_t size)
 	if (stands)
 		n = transport_file_bytes(span->fd, span->offset, to,
 			span->length < size ? (size_t)span->length : size);
-	if (n > 0)
+	if (n > 0 && !span->cut)
 		stands = chunk_stands(span, CHUNK_BEHIND);
 	if (stands)
 		return n;

@@ -158,6 +158,25 @@ static void split_copies_are_not_filled(void **state)
 	chunks_clear(&part);
 }
 
+/* Of a file's span that is split only the last part is its end. */
+static void split_files_end_once(void **state)
+{
+	(void)state;
+	struct chunks q, part;
+	chunks_init(&q);
+	chunks_init(&part);
+	chunks_file(&q, NULL, 3, 100, 10, NULL);
+	chunks_move_some(&part, &q, 4);
+	assert_int_equal(part.length, 4);
+	assert_true(part.first->cut);
+	assert_false(q.first->cut);
+	chunks_clear(&part);
+	chunks_move_some(&part, &q, 6);
+	assert_int_equal(part.first->offset, 104);
+	assert_false(part.first->cut);
+	chunks_clear(&part);
+}
+
 static void large_copies(void **state)
 {
 	(void)state;
@@ -226,6 +245,7 @@ int main(void)
 		cmocka_unit_test(splits_anywhere),
 		cmocka_unit_test(copies_fill_their_block),
 		cmocka_unit_test(split_copies_are_not_filled),
+		cmocka_unit_test(split_files_end_once),
 		cmocka_unit_test(large_copies),
 		cmocka_unit_test(gathered_pieces_keep_no_block),
 		cmocka_unit_test(blocks_have_room),

@@ -165,7 +165,15 @@ static int waiting(int fd)
 	return octets;
 }
 
-/* Bytes that more follows wait for it, and a piece of a file takes all with it. */
+static int is_corked(int fd)
+{
+	int value = -1;
+	socklen_t length = sizeof value;
+	assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_CORK, &value, &length), 0);
+	return value;
+}
+
+/* Bytes that more follows wait for it, and what nothing follows takes all with it. */
 static void test_holds_back_what_more_follows(void **state)
 {
 	(void)state;
@@ -179,7 +187,14 @@ static void test_holds_back_what_more_follows(void **state)
 	assert_int_equal(t.ops->write(&t, &iov, 1, true), 4);
 	assert_int_equal(waiting(fds[1]), 0);
 	assert_int_equal(t.ops->send_file(&t, file, 0, 10, true), 10);
-	assert_int_equal(waiting(fds[1]), 14);
+	assert_true(is_corked(fds[0]));
+	assert_int_equal(t.ops->send_file(&t, file, 0, 10, false), 10);
+	assert_false(is_corked(fds[0]));
+	assert_int_equal(waiting(fds[1]), 24);
+	assert_int_equal(t.ops->send_file(&t, file, 0, 10, true), 10);
+	assert_int_equal(t.ops->write(&t, &iov, 1, false), 4); /* the end of parts */
+	assert_false(is_corked(fds[0]));
+	assert_int_equal(waiting(fds[1]), 38);
 	t.ops->close(&t, false);
 	close(fds[1]);
 	close(file);
