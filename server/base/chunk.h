@@ -13,7 +13,7 @@
 /* When it is asked whether a file still stands. The first two cost no system call, as a rule. */
 enum chunk_when {
 	CHUNK_AHEAD,  /* before a piece is read, or sent by the kernel */
-	CHUNK_AT_END, /* before the kernel sends the last piece of the span */
+	CHUNK_AT_END, /* before the kernel sends the last piece of the span, unless that was cut */
 	CHUNK_BEHIND, /* octets were read into memory just now and are not sent yet, or sent in this turn of the loop: who writes meanwhile may
 			 not have been told of */
 };
@@ -23,7 +23,7 @@ enum chunk_when {
  * such parts, and the rest of the first fits into the second's segment. (TCP_CORK would gather more, by two calls for each answer. Over
  * networks, with segments of 1.4 KB, neither matters.) */
 #define CHUNK_QUANTUM (120 * 1024)
-/* How long spans of files are: so much of a cold one is read ahead at once, while the span before is sent. */
+/* How long spans of files are: so much of a cold one is read ahead at once. */
 #define CHUNK_SPAN    (16 * CHUNK_QUANTUM)
 
 /* Is the file behind a span still the version that the span was made of? */
@@ -34,13 +34,12 @@ typedef bool chunk_stands_fn(struct ref *owner, enum chunk_when when);
 struct chunk {
 	struct chunk *next;
 	struct ref *owner;
-	const char *ptr; /* memory; NULL for a span of a file */
-	int fd;          /* file */
-	bool cut;        /* file: more of the span stood behind, and is sent later */
-	chunk_stands_fn *
-		stands; /* file: NULL, or to be asked before each piece, and behind each that is read */
-	off_t offset;    /* file: where the span begins */
-	uint64_t length; /* > 0 */
+	const char *ptr;         /* memory; NULL for a span of a file */
+	int fd;                  /* file */
+	bool cut;                /* more of the span stood behind, and is sent later */
+	chunk_stands_fn *stands; /* file: NULL, or to be asked: see enum chunk_when */
+	off_t offset;            /* file: where the span begins */
+	uint64_t length;         /* > 0 */
 };
 
 /* All zero but for `last` is empty: use chunks_init. Lives on one thread. */

@@ -15,7 +15,7 @@
 #define CONN_HIGH_WATER                                                                            \
 	(64 * 1024) /* bytes of memory that wait for the peer before its source is held back */
 #define CONN_TURN                                                                                  \
-	(512 * 1024) /* bytes of memory that one connection sends before others have their turn */
+	(512 * 1024) /* bytes that one connection sends before others have their turn; a whole quantum of a file ends it as well */
 #define CONN_ROUND                                                                                 \
 	(16 * 1024) /* what a look at the protocol costs of it: many small answers are work, too */
 #define CONN_READ_MOST                                                                             \
@@ -89,14 +89,13 @@ struct conn {
 	uint32_t head_seen; /* h1: how far the end of the head was looked for */
 	uint64_t number;
 	uint32_t requests;
-	uint32_t progress;   /* last octet that moved, in ms of the loop's clock (wraps) */
-	uint32_t window;     /* begin of the span in which the rate is counted, likewise */
-	uint32_t rate_bytes; /* in that span */
-	uint32_t acked;      /* what the peer has taken, when that was looked at last */
-	uint32_t idle_since; /* when something was under way last, likewise in ms */
-	uint32_t idle_after; /* requests, of which that was the last */
-	uint32_t
-		file_turn; /* of the loop, in which octets of a file were sent by the kernel last */
+	uint32_t progress;    /* last octet that moved, in ms of the loop's clock (wraps) */
+	uint32_t window;      /* begin of the span in which the rate is counted, likewise */
+	uint32_t rate_bytes;  /* in that span */
+	uint32_t acked;       /* what the peer has taken, when that was looked at last */
+	uint32_t idle_since;  /* when something was under way last, likewise in ms */
+	uint32_t idle_after;  /* requests, of which that was the last */
+	uint32_t file_turn;   /* of the loop, in which octets of a file were sent last */
 	uint8_t told_in_vain; /* of room, since somebody waited for that */
 	uint8_t wait;         /* enum conn_wait */
 	bool entered; /* inside of one of this connection's own callbacks: settling comes at their end */

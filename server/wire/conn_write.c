@@ -59,14 +59,21 @@ static size_t file_piece(const struct conn *c)
 	return length < CHUNK_QUANTUM ? (size_t)length : CHUNK_QUANTUM;
 }
 
-/* May that be sent? Between two pieces a file becomes another version, and what is mixed must not end as if it were whole. What happened to
- * files is taken up as a turn of the loop begins: behind another piece of this turn the file itself is asked. Behind the last piece nobody
- * asks once more: the pages stay the file's own until the peer has them. */
-static bool piece_stands(struct conn *c, const struct chunk *span, bool last)
+/* Notes that octets of a file go in this turn of the loop. True: the first ones. */
+static bool begin_piece(struct conn *c)
 {
 	uint32_t turn = loop_turn(c->wire->loop);
 	bool first = c->file_turn != turn;
 	c->file_turn = turn;
+	return first;
+}
+
+/* May that be sent? Between two pieces a file becomes another version, and what is mixed must not end as if it were whole. What happened to
+ * files is taken up as a turn of the loop begins: behind another piece of this turn the file itself is asked. Who has written since the turn
+ * began is not noticed, nor who writes behind the last piece: the pages stay the file's own until the peer has them. */
+static bool piece_stands(struct conn *c, const struct chunk *span, bool last)
+{
+	bool first = begin_piece(c);
 	return chunk_stands(span, last ? CHUNK_AT_END : CHUNK_AHEAD) &&
 	       (first || !last || chunk_stands(span, CHUNK_BEHIND));
 }
@@ -134,6 +141,7 @@ static ssize_t write_mixed(struct conn *c)
 			mix(&m, to, (size_t)span->length);
 			continue;
 		}
+		begin_piece(c);
 		ssize_t n = read_file(span, to, LOOP_SCRATCH - m.used);
 		if (n <= 0 && m.count == 0)
 			return n;
