@@ -177,8 +177,8 @@ static ssize_t write_some(struct origin *o)
 	struct transport *t = &o->conn->transport;
 	const struct chunk *first = o->out.first;
 	if (!first->ptr) {
-		uint64_t length = first->length < CHUNK_QUANTUM ? first->length : CHUNK_QUANTUM;
-		ssize_t n = t->ops->send_file(t, first->fd, first->offset, (size_t)length, false);
+		ssize_t n =
+			t->ops->send_file(t, first->fd, first->offset, chunk_piece(first), false);
 		return n == IO_EOF ? IO_ERROR : n;
 	}
 	struct iovec iov[SPANS_A_WRITE];

@@ -42,6 +42,12 @@ struct chunk {
 	uint64_t length;         /* > 0 */
 };
 
+/* What one call should send of a span of a file, in octets. */
+static inline size_t chunk_piece(const struct chunk *file)
+{
+	return file->length < CHUNK_QUANTUM ? (size_t)file->length : CHUNK_QUANTUM;
+}
+
 /* All zero but for `last` is empty: use chunks_init. Lives on one thread. */
 struct chunks {
 	struct chunk *first;

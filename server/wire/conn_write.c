@@ -53,12 +53,6 @@ static ssize_t write_memory(struct conn *c)
 	return c->transport.ops->write(&c->transport, iov, count, span && may_hold_back(c, span));
 }
 
-static size_t file_piece(const struct conn *c)
-{
-	uint64_t length = c->out.first->length;
-	return length < CHUNK_QUANTUM ? (size_t)length : CHUNK_QUANTUM;
-}
-
 /* Notes that octets of a file go in this turn of the loop. True: the first ones. */
 static bool begin_piece(struct conn *c)
 {
@@ -81,7 +75,7 @@ static bool piece_stands(struct conn *c, const struct chunk *span, bool last)
 static ssize_t write_file(struct conn *c)
 {
 	const struct chunk *span = c->out.first;
-	size_t length = file_piece(c);
+	size_t length = chunk_piece(span);
 	if (piece_stands(c, span, length == span->length && !span->cut))
 		return c->transport.ops->send_file(&c->transport, span->fd, span->offset, length,
 			span->next && length == span->length);
@@ -170,7 +164,7 @@ struct conn_cold {
 static void cold_work(struct disk_job *job)
 {
 	struct conn_cold *cold = container_of(job, struct conn_cold, job);
-	char page[4096];
+	char page[PAGE];
 	for (size_t at = 0; at < cold->length && !cold->error; at += sizeof(page)) {
 		if (pread(cold->fd, page, sizeof(page), cold->offset + (off_t)at) < 0)
 			cold->error = errno;
@@ -315,7 +309,7 @@ bool conn_flush(struct conn *c, size_t *budget)
 		const struct chunk *span = c->out.first;
 		bool file = !span->ptr;
 		bool by_kernel = sends_files(c);
-		size_t asked = file && by_kernel ? file_piece(c) : 0;
+		size_t asked = file && by_kernel ? chunk_piece(span) : 0;
 		ssize_t n = !by_kernel ? write_mixed(c) : file ? write_file(c) : write_memory(c);
 		if (n <= 0) {
 			if (!not_written(c, file, n))
