@@ -14,11 +14,10 @@
 #include "settings/option.h"
 
 struct exchange_thread;
+struct file_copy;
 
-#define FILE_SMALL_MAX (32u << 10) /* bodies up to this are kept in memory, */
-#define FILE_RESTLESS_MAX                                                                          \
-	(256u << 10) /* those of files that are written in place again and again up to this */
-#define FILE_DIGEST_MAX (4u << 20) /* files up to this get their entity tag from their content */
+#define FILE_SMALL_MAX  (32u << 10) /* bodies up to this are kept in memory */
+#define FILE_DIGEST_MAX (4u << 20)  /* files up to this get their entity tag from their content */
 #define FILE_ETAG_MAX   56
 
 enum symlinks { SYMLINKS_INSIDE, SYMLINKS_OFF, SYMLINKS_ANYWHERE };
@@ -83,6 +82,7 @@ struct file {
 	struct exchange_thread *thread;
 	int fd;       /* -1: the whole content stands in the body of `ready` */
 	bool guarded; /* on a file system that may hang (io/remote.h), or written in place again and again: see file_guarded_body */
+	struct file_copy *copy; /* from which it is sent; NULL: from the file itself */
 	uint64_t length;
 	struct file_stamp stamp;
 	struct ready
@@ -110,6 +110,7 @@ struct file_version {
 	int fd; /* the taker's to close; -1: none, or the content is whole at `content` */
 	struct file_stamp stamp;
 	char *content; /* the taker's to free; NULL: not kept */
+	int copy;      /* memory file with the content, the taker's to close; -1: none */
 	uint8_t etag_length;
 	char etag[FILE_ETAG_MAX];
 };
@@ -152,6 +153,8 @@ int file_open(int root_fd, const struct file_root *root, const char *path, const
 
 void file_stamp(struct file_stamp *stamp, const struct stat *s);
 bool file_stamp_equal(const struct file_stamp *a, const struct file_stamp *b);
+/* Was it written within a day? What was is likely to be written again. */
+bool file_written_of_late(const struct file_stamp *stamp);
 /* Does the open file have the size and time of the stamp? Names may have come and gone. */
 bool file_stamp_holds(const struct file_stamp *stamp, int fd);
 
@@ -163,6 +166,8 @@ enum file_read {
 /* Reads the version that is open at v->fd with v->stamp: content, entity tag (with the variant's suffix), what kind of text. The content of small
  * ones is kept and the descriptor closed. `last_try`: it changes all the time, or is young and there are no events of its own to go by. */
 enum file_read file_read(struct file_look *look, enum variant variant, bool last_try);
+/* Forgets what was read of a version; it stays open. */
+void file_unread(struct file_version *v);
 /* Waits until a file that was just written is old enough for its times to tell the next write. */
 void file_ripen(const struct file_stamp *stamp);
 /* Tells the type of the file itself from its content; after file_read. */

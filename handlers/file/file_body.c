@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "handlers/file/file_copy.h"
 #include "io/disk.h"
 
 #define PROBES_ENOUGH                                                                              \
@@ -200,6 +201,8 @@ struct source *file_body(
 {
 	check(file->fd >= 0 && length > 0 && length <= file->length &&
 		first <= file->length - length);
+	if (file->copy)
+		return file_copy_body(request, file, first, length);
 	if (file->guarded)
 		return file_guarded_body(request, file, first, length);
 	struct file_source *body = arena_zalloc(&request->arena, sizeof *body);

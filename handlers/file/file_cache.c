@@ -510,6 +510,7 @@ struct file_cache *file_cache_new(struct exchange_thread *thread, file_ready_fn 
 		cache->shelves[i].bytes_max = bounds[i].bytes;
 	}
 	cache->shelves[SHELF_OPEN].count_max = descriptors_max(thread->threads);
+	file_copies_init(&cache->copies, thread->threads, descriptors_max(thread->threads));
 	return cache;
 }
 
@@ -530,5 +531,6 @@ void file_cache_free(struct file_cache *cache)
 	ev_timer_stop(cache->thread->loop->ev, &cache->sweep);
 	table_each(&cache->table, visit_free, cache);
 	table_done(&cache->table);
+	file_copies_clear(&cache->copies);
 	free(cache);
 }

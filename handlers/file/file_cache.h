@@ -6,7 +6,7 @@
 
 #include "base/list.h"
 #include "base/table.h"
-#include "handlers/file/file.h"
+#include "handlers/file/file_copy.h"
 #include "http/exchange.h"
 #include "http/ready.h"
 #include "io/loop.h"
@@ -72,6 +72,7 @@ struct file_cache {
 	struct table table;
 	file_ready_fn *make_ready;
 	struct file_shelf_state shelves[SHELF_COUNT];
+	struct file_copies copies;
 	struct link jobs;  /* looks under way */
 	unsigned listings; /* looks under way that make pages of directories */
 	uint64_t late_ms;  /* how long requests wait for a look */

@@ -10,7 +10,7 @@
 #include "base/check.h"
 #include "base/whole.h"
 #include "handlers/file/digest.h"
-#include "handlers/file/file.h"
+#include "handlers/file/file_copy.h"
 #include "io/remote.h"
 
 #define DAY         86400ll
@@ -42,6 +42,11 @@ void file_stamp(struct file_stamp *stamp, const struct stat *s)
 		.linked = s->st_nlink > 1,
 		.racy = nanoseconds_since(s->st_ctim) < RACY_NS,
 	};
+}
+
+bool file_written_of_late(const struct file_stamp *stamp)
+{
+	return nanoseconds_since(stamp->modified) < DAY * 1000000000ll;
 }
 
 static bool same_time(struct timespec a, struct timespec b)
@@ -87,20 +92,25 @@ static void write_etag(struct file_version *v, enum variant variant, const struc
 		v->stamp.racy || weak; /* so that it is looked at again, and becomes a strong one */
 }
 
-/* What is written again and again would seldom stand until it is sent. */
-static size_t kept_up_to(const struct file_version *v)
+void file_unread(struct file_version *v)
 {
-	return v->stamp.restless ? FILE_RESTLESS_MAX : FILE_SMALL_MAX;
+	free(v->content);
+	v->content = NULL;
+	if (v->copy >= 0)
+		close(v->copy);
+	v->copy = -1;
 }
 
-/* Reads all of it: keeps it when it is small. 0, or -1 with errno (0: it is shorter). */
+/* Reads all of it: keeps it when it is small, or was written of late. 0, or -1 with errno (0: it is shorter). */
 static int read_content(struct file_version *v, struct digest *d)
 {
 	size_t length = (size_t)v->stamp.size;
-	bool keep = length <= kept_up_to(v);
+	bool keep = length <= FILE_SMALL_MAX;
 	char *buffer = malloc(keep ? (length ? length : 1) : PIECE);
 	if (!buffer)
 		return -1;
+	if (!keep)
+		v->copy = file_copy_begin(&v->stamp);
 	digest_begin(d);
 	size_t done = 0;
 	int result = 0;
@@ -113,6 +123,7 @@ static int read_content(struct file_version *v, struct digest *d)
 			break;
 		}
 		digest_update(d, keep ? buffer + done : buffer, want);
+		file_copy_add(&v->copy, buffer, want);
 		done += want;
 	}
 	digest_end(d);
@@ -176,8 +187,7 @@ static enum file_read settle_for(struct file_version *v, enum variant variant, s
 {
 	struct digest before = *d;
 	bool digested = v->stamp.size <= (off_t)FILE_DIGEST_MAX;
-	free(v->content);
-	v->content = NULL;
+	file_unread(v);
 	if (read_for_tag(v, d))
 		return errno ? FILE_READ_ERROR : FILE_READ_CHANGED;
 	if (digested && memcmp(before.result, d->result, sizeof d->result) != 0)

@@ -11,6 +11,7 @@
 static void file_last(struct ref *ref)
 {
 	struct file *file = container_of(ref, struct file, ref);
+	file_copy_drop(file);
 	if (file->fd >= 0 && file->guarded)
 		file_guarded_close(file);
 	else if (file->fd >= 0)
@@ -45,6 +46,9 @@ static struct file *file_take(struct file_cache *cache, struct file_look_job *jo
 	memcpy(file->etag, v->etag, v->etag_length);
 	if (type_length)
 		memcpy(file->type, about->type.ptr, type_length);
+	if (v->copy >= 0)
+		file_copies_add(&cache->copies, file, v->copy);
+	v->copy = -1;
 	return file;
 }
 

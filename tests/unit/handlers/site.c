@@ -97,6 +97,15 @@ void site_fill(const char *path, size_t length, char with)
 	test_free(content);
 }
 
+void site_date(const char *path, long ago)
+{
+	struct timespec times[2];
+	clock_gettime(CLOCK_REALTIME, &times[0]);
+	times[0].tv_sec -= ago;
+	times[1] = times[0];
+	assert_int_equal(utimensat(AT_FDCWD, site_path(path), times, 0), 0);
+}
+
 void site_folder(const char *path)
 {
 	assert_int_equal(mkdir(site_path(path), 0755), 0);

@@ -32,6 +32,8 @@ extern unsigned site_passed;
 void site_write(const char *path, const char *content, size_t length);
 /* Likewise, all of one octet. */
 void site_fill(const char *path, size_t length, char with);
+/* Makes it a file that was written so many seconds ago. */
+void site_date(const char *path, long ago);
 void site_folder(const char *path);
 void site_link(const char *path, const char *target);
 void site_rename(const char *from, const char *to);
