@@ -73,6 +73,7 @@ struct file_stamp {
 	struct timespec modified, changed;
 	bool restless; /* it was written in place since it was looked at first: it may be again, at any moment */
 	bool linked; /* it has other names, by which it may be written unseen */
+	bool young; /* changed so shortly before it was read that the call may have lasted, which notes its time as it begins */
 	bool racy; /* changed so shortly before it was read that the stamp would not show another change */
 };
 

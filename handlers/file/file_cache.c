@@ -11,7 +11,8 @@
 
 #define LATE_MS         10000 /* a look that takes longer: its waiters get 503 */
 #define SWEEP_S         10 /* after so many seconds a file that was deleted is closed, at the latest */
-#define SCAN_MAX        32 /* entries that one eviction may spare because they were used */
+#define SCAN_MAX        32     /* entries that one eviction may spare because they were used */
+#define IDLE_MS         600000 /* a copy that nobody asked for in so long is given back */
 #define LISTINGS_MAX    8 /* pages of directories that a thread has made at a time: they cost much */
 #define DESCRIPTORS_MAX 4096 /* that a thread keeps open */
 #define LACK_DEPTH                                                                                 \
@@ -110,15 +111,26 @@ static void evict(struct file_cache *cache, enum file_shelf which)
 	}
 }
 
-/* What was deleted or replaced is closed though nobody asks for it any more: until then its octets stay on the disk. */
+static bool is_kept_in_vain(const struct file_cache *cache, const struct file_entry *entry)
+{
+	bool idle = cache->thread->clock->monotonic_ms - entry->checked_ms > cache->idle_ms;
+	if (entry->job || entry->pins)
+		return false;
+	return (idle && versions_copied(entry)) ||
+	       (!file_entry_fresh(cache, entry) && versions_deleted(cache, entry));
+}
+
+/* What was deleted or replaced is closed though nobody asks for it any more: until then its octets stay on the disk. Those of copies stay in
+ * memory; who asks again has it made anew. */
 static void sweep(struct ev_loop *ev, ev_timer *timer, int events)
 {
 	(void)events;
 	struct file_cache *cache = container_of(timer, struct file_cache, sweep);
+	if (cache->thread->draining)
+		file_copies_clear(cache->copies);
 	list_each_safe (link, &cache->shelves[SHELF_OPEN].entries) {
 		struct file_entry *entry = container_of(link, struct file_entry, link);
-		if (!entry->job && !entry->pins && !file_entry_fresh(cache, entry) &&
-			versions_deleted(cache, entry))
+		if (is_kept_in_vain(cache, entry))
 			entry_free(cache, entry);
 	}
 	if (list_empty(&cache->shelves[SHELF_OPEN].entries))
@@ -501,6 +513,7 @@ struct file_cache *file_cache_new(struct exchange_thread *thread, file_ready_fn 
 	cache->make_ready = make_ready;
 	cache->late_ms = LATE_MS;
 	cache->sweep_s = SWEEP_S;
+	cache->idle_ms = IDLE_MS;
 	ev_timer_init(&cache->sweep, sweep, 0., 0.);
 	table_init(&cache->table, 1024);
 	list_init(&cache->jobs);
@@ -509,8 +522,9 @@ struct file_cache *file_cache_new(struct exchange_thread *thread, file_ready_fn 
 		cache->shelves[i].count_max = bounds[i].count;
 		cache->shelves[i].bytes_max = bounds[i].bytes;
 	}
-	cache->shelves[SHELF_OPEN].count_max = descriptors_max(thread->threads);
-	file_copies_init(&cache->copies, thread->threads, descriptors_max(thread->threads));
+	unsigned descriptors = descriptors_max(thread->threads);
+	cache->copies = file_copies_new(thread, descriptors / 4);
+	cache->shelves[SHELF_OPEN].count_max = descriptors - descriptors / 4;
 	return cache;
 }
 
@@ -531,6 +545,7 @@ void file_cache_free(struct file_cache *cache)
 	ev_timer_stop(cache->thread->loop->ev, &cache->sweep);
 	table_each(&cache->table, visit_free, cache);
 	table_done(&cache->table);
-	file_copies_clear(&cache->copies);
+	file_copies_clear(cache->copies);
+	ref_put(&cache->copies->ref);
 	free(cache);
 }

@@ -72,12 +72,13 @@ struct file_cache {
 	struct table table;
 	file_ready_fn *make_ready;
 	struct file_shelf_state shelves[SHELF_COUNT];
-	struct file_copies copies;
+	struct file_copies *copies;
 	struct link jobs;  /* looks under way */
 	unsigned listings; /* looks under way that make pages of directories */
 	uint64_t late_ms;  /* how long requests wait for a look */
-	ev_timer sweep;    /* while there are open files: looks for those that are deleted */
+	ev_timer sweep;    /* while there are open files: looks for what is kept in vain */
 	double sweep_s;    /* how often */
+	uint64_t idle_ms;  /* copies that nobody asked for in this time are given back */
 };
 
 struct file_cache *file_cache_new(struct exchange_thread *thread, file_ready_fn *make_ready);

@@ -35,6 +35,8 @@ void versions_drop(struct file_entry *entry);
 /* Is there one that has no name any more, so that its descriptor alone keeps it on the disk? Of one that no loop may look at it is not known:
  * then whether nobody has asked for long. */
 bool versions_deleted(const struct file_cache *cache, const struct file_entry *entry);
+/* Has one a copy in memory (file_copy.h)? */
+bool versions_copied(const struct file_entry *entry);
 /* All versions of an entry stand or fall with what it depends on. Is there one that cannot be told from the next for long: too young, or with
  * names elsewhere by which it may be written? */
 bool versions_depend(struct file_entry *entry);

@@ -8,9 +8,12 @@
 
 #include "base/check.h"
 #include "base/whole.h"
+#include "handlers/file/file_body.h"
 
 #define BYTES_MAX                                                                                  \
 	(64u << 20) /* of all threads: this memory is no cache that the kernel may take back */
+#define LANE       UINT32_MAX   /* of no disk */
+#define LONG_CLOSE (256u << 10) /* to give so much memory back takes long for a loop */
 
 struct file_copy {
 	struct ref ref;
@@ -24,14 +27,14 @@ struct file_copy {
 struct copy_source {
 	struct source source;
 	struct file_copy *copy;
-	uint64_t first, length;
+	uint64_t offset, left;
 };
 
 /* --- Made. --- */
 
 int file_copy_begin(const struct file_stamp *stamp)
 {
-	if (!stamp->restless && !file_written_of_late(stamp))
+	if (stamp->linked || (!stamp->restless && !file_written_of_late(stamp)))
 		return -1;
 	return memfd_create("weir-file", MFD_CLOEXEC);
 }
@@ -46,19 +49,40 @@ void file_copy_add(int *fd, const char *bytes, size_t length)
 
 /* --- Kept. --- */
 
-void file_copies_init(struct file_copies *copies, unsigned threads, unsigned descriptors)
+static void copies_last(struct ref *ref)
 {
-	size_t share = BYTES_MAX / (threads ? threads : 1);
+	free(container_of(ref, struct file_copies, ref));
+}
+
+struct file_copies *file_copies_new(struct exchange_thread *thread, unsigned descriptors)
+{
+	struct file_copies *copies = must_zalloc(sizeof *copies);
+	size_t share = BYTES_MAX / (thread->threads ? thread->threads : 1);
+	ref_init(&copies->ref, copies_last);
+	copies->thread = thread;
 	list_init(&copies->list);
 	copies->bytes_max = share < FILE_DIGEST_MAX ? FILE_DIGEST_MAX : share;
-	copies->count_max = descriptors / 4;
+	copies->count_max = descriptors;
+	return copies;
+}
+
+static void close_copy(const struct file_copies *copies, int fd, size_t length)
+{
+	if (length < LONG_CLOSE || !copies->thread->disk)
+		close(fd);
+	else
+		file_close_later(copies->thread, LANE, fd);
 }
 
 static void copy_last(struct ref *ref)
 {
 	struct file_copy *copy = container_of(ref, struct file_copy, ref);
-	close(copy->fd);
+	struct file_copies *copies = copy->copies;
+	copies->count--;
+	copies->bytes -= copy->length;
+	close_copy(copies, copy->fd, copy->length);
 	free(copy);
+	ref_put(&copies->ref);
 }
 
 void file_copy_drop(struct file *file)
@@ -67,50 +91,69 @@ void file_copy_drop(struct file *file)
 	if (!copy)
 		return;
 	list_remove(&copy->link);
-	copy->copies->count--;
-	copy->copies->bytes -= copy->length;
 	file->copy = NULL;
 	copy->file = NULL;
 	ref_put(&copy->ref);
 }
 
-static void drop_oldest(struct file_copies *copies)
+static bool has_room(const struct file_copies *copies, size_t length)
 {
-	file_copy_drop(container_of(copies->list.next, struct file_copy, link)->file);
+	return copies->count < copies->count_max && copies->bytes + length <= copies->bytes_max;
+}
+
+/* Those that are being sent stay: to drop them would give nothing back. */
+static bool make_room(struct file_copies *copies, size_t length)
+{
+	list_each_safe (link, &copies->list) {
+		struct file_copy *copy = container_of(link, struct file_copy, link);
+		if (has_room(copies, length))
+			break;
+		if (copy->ref.count == 1)
+			file_copy_drop(copy->file);
+	}
+	return has_room(copies, length);
 }
 
 void file_copies_add(struct file_copies *copies, struct file *file, int fd)
 {
 	check(!file->copy);
+	size_t length = (size_t)file->length;
+	if (copies->thread->draining || !make_room(copies, length)) {
+		close_copy(copies, fd, length);
+		return;
+	}
 	struct file_copy *copy = must_zalloc(sizeof *copy);
 	ref_init(&copy->ref, copy_last);
 	copy->copies = copies;
+	ref_get(&copies->ref);
 	copy->file = file;
-	copy->length = (size_t)file->length;
+	copy->length = length;
 	copy->fd = fd;
 	file->copy = copy;
 	list_append(&copies->list, &copy->link);
 	copies->count++;
-	copies->bytes += copy->length;
-	while (copies->count > copies->count_max || copies->bytes > copies->bytes_max)
-		drop_oldest(copies);
+	copies->bytes += length;
 }
 
 void file_copies_clear(struct file_copies *copies)
 {
-	while (!list_empty(&copies->list))
-		drop_oldest(copies);
+	list_each_safe (link, &copies->list)
+		file_copy_drop(container_of(link, struct file_copy, link)->file);
 }
 
 /* --- Sent. --- */
 
 static enum pull copy_pull(struct source *source, struct chunks *out, size_t room)
 {
-	(void)room; /* spans of files count for none, and nothing of this is read ahead */
+	(void)room; /* spans of files hold no memory of the queue's */
 	struct copy_source *body = container_of(source, struct copy_source, source);
-	ref_get(&body->copy->ref);
-	chunks_file(out, &body->copy->ref, body->copy->fd, (off_t)body->first, body->length, NULL);
-	return PULL_END;
+	struct file_copy *copy = body->copy;
+	uint64_t length = body->left < CHUNK_SPAN ? body->left : CHUNK_SPAN;
+	ref_get(&copy->ref);
+	chunks_file(out, &copy->ref, copy->fd, (off_t)body->offset, length, NULL);
+	body->offset += length;
+	body->left -= length;
+	return body->left ? PULL_MORE : PULL_END;
 }
 
 static void copy_cancel(struct source *source)
@@ -130,7 +173,7 @@ struct source *file_copy_body(
 	body->source.ops = &copy_ops;
 	body->copy = copy;
 	ref_get(&copy->ref);
-	body->first = first;
-	body->length = length;
+	body->offset = first;
+	body->left = length;
 	return &body->source;
 }

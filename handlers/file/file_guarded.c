@@ -152,18 +152,18 @@ static void close_done(struct disk_job *job)
 	free(container_of(job, struct close_job, job));
 }
 
-void file_guarded_close(struct file *file)
+void file_close_later(const struct exchange_thread *thread, unsigned lane, int fd)
 {
-	if (!file->thread->disk)
+	if (!thread->disk)
 		return; /* closed with the process, which must not wait for a disk that hangs */
 	struct close_job *close_later = must_zalloc(sizeof *close_later);
-	close_later->fd = file->fd;
+	close_later->fd = fd;
 	close_later->job.work = close_work;
 	close_later->job.done = close_done;
-	close_later->job.lane = file->lane;
-	if (!disk_submit(file->thread->disk, file->thread->loop, &close_later->job)) {
+	close_later->job.lane = lane;
+	if (!disk_submit(thread->disk, thread->loop, &close_later->job)) {
 		/* thousands wait there already: better one too many to wait than a descriptor lost */
-		close(file->fd);
+		close(fd);
 		free(close_later);
 	}
 }

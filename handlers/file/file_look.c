@@ -40,7 +40,7 @@ static void fail(struct file_look *look, enum file_kind kind, int error)
 static bool is_known(const struct file_look *look, enum variant variant)
 {
 	const struct file_stamp *known = &look->known[variant];
-	return known->inode && !known->racy && !known->restless &&
+	return known->inode && !known->racy && !known->young && !known->restless &&
 	       file_stamp_equal(known, &look->found[variant].stamp);
 }
 

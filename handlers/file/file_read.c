@@ -18,8 +18,11 @@
 #define SNIFFED     4096             /* octets that are enough to tell a type */
 #define RACY_NS     (50 * 1000000ll) /* file times advance in steps of some milliseconds */
 #define RESTLESS_NS 60000000000ll    /* who wrote a file in place that long ago has done so */
-#define MAKING_S    10 /* who still writes so long after a file was made does more than make it */
-#define STEADY_NS   1000000000ll /* left alone so long, its time tells it (RFC 9110, 8.8.2.2) */
+#define CALL_NS     60000000000ll    /* so long one call may write, */
+#define CALL_BY_TIME_NS                                                                            \
+	2000000000ll /* and so long it is reckoned with where events do not tell of its end */
+#define MAKING_S  10 /* who still writes so long after a file was made does more than make it */
+#define STEADY_NS 1000000000ll /* left alone so long, its time tells it (RFC 9110, 8.8.2.2) */
 
 /* Of the present and of a time that anybody may have given a file: years are as good as a day. */
 static int64_t nanoseconds_since(struct timespec then)
@@ -205,10 +208,14 @@ static bool written_anew(int fd, const struct file_stamp *stamp)
 	       stamp->modified.tv_sec - s.stx_btime.tv_sec > MAKING_S;
 }
 
-/* It has another content than it had: until it was left alone for a while. */
-static void note_writing(struct file_version *v, const struct file_stamp *known)
+/* It has another content than it had: until it was left alone for a while. And may the call that wrote it last as it is read? Its end brings
+ * an event, where there are events, and then it is read again. Else it is read again whenever it is asked for, which is not for long. */
+static void note_writing(
+	struct file_version *v, const struct file_stamp *known, const struct file_look *look)
 {
 	struct file_stamp *stamp = &v->stamp;
+	stamp->young = nanoseconds_since(stamp->changed) <
+		       (look->depend.by_time ? CALL_BY_TIME_NS : CALL_NS);
 	bool same = known->inode == stamp->inode && known->device == stamp->device;
 	bool written = same && (known->restless || known->size != stamp->size ||
 				       !same_time(known->modified, stamp->modified));
@@ -220,7 +227,7 @@ enum file_read file_read(struct file_look *look, enum variant variant, bool last
 {
 	struct file_version *v = &look->found[variant];
 	struct digest d;
-	note_writing(v, &look->known[variant]);
+	note_writing(v, &look->known[variant], look);
 	v->guarded = v->stamp.restless || remote_descriptor(v->fd);
 	if (read_for_tag(v, &d))
 		return errno ? FILE_READ_ERROR : FILE_READ_CHANGED;

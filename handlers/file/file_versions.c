@@ -13,7 +13,7 @@ static void file_last(struct ref *ref)
 	struct file *file = container_of(ref, struct file, ref);
 	file_copy_drop(file);
 	if (file->fd >= 0 && file->guarded)
-		file_guarded_close(file);
+		file_close_later(file->thread, file->lane, file->fd);
 	else if (file->fd >= 0)
 		close(file->fd);
 	if (file->ready)
@@ -47,7 +47,7 @@ static struct file *file_take(struct file_cache *cache, struct file_look_job *jo
 	if (type_length)
 		memcpy(file->type, about->type.ptr, type_length);
 	if (v->copy >= 0)
-		file_copies_add(&cache->copies, file, v->copy);
+		file_copies_add(cache->copies, file, v->copy);
 	v->copy = -1;
 	return file;
 }
@@ -136,6 +136,16 @@ bool versions_deleted(const struct file_cache *cache, const struct file_entry *e
 		return true;
 	for (unsigned v = VARIANT_SELF + 1; entry->variants && v < VARIANT_COUNT; v++)
 		if (file_deleted(entry->variants->file[v], unasked))
+			return true;
+	return false;
+}
+
+bool versions_copied(const struct file_entry *entry)
+{
+	if (entry->file && entry->file->copy)
+		return true;
+	for (unsigned v = VARIANT_SELF + 1; entry->variants && v < VARIANT_COUNT; v++)
+		if (entry->variants->file[v] && entry->variants->file[v]->copy)
 			return true;
 	return false;
 }

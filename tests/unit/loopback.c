@@ -232,6 +232,7 @@ struct exchange_seen *loopback_begin(
 	struct request *request = &seen->request;
 	seen->loopback = l;
 	seen->room = 1 << 20;
+	seen->quantum = l->quantum;
 	clock_update(&l->loop.clock);
 	arena_init(&request->arena, NULL, 0);
 	request->carrier = &carrier;

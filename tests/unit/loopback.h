@@ -18,6 +18,7 @@ struct loopback {
 	struct peer peer;
 	struct snapshot *snapshot;
 	struct explanation *explanation; /* of the requests to come; NULL: none */
+	size_t quantum;                  /* of their answers: see below */
 };
 
 /* One request and what became of it. */

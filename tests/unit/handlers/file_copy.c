@@ -3,8 +3,10 @@
  * (DESIGN 3: "nothing is mixed"). */
 #include "site.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -29,22 +31,13 @@ static void assert_all(const struct exchange_seen *seen, size_t length, char oct
 		assert_int_equal(seen->body.ptr[i], octet);
 }
 
-static struct exchange_seen *begin_slowly(const char *target)
-{
-	struct exchange_seen *seen = loopback_begin(site.loopback, "GET", target, NULL);
-	seen->quantum = 1;
-	while (!seen->bodies && !seen->aborted)
-		loopback_turn(site.loopback);
-	return seen;
-}
-
 static void written_while_sent(void **state)
 {
 	(void)state;
 	site_fill("www/file.bin", 3 * MB, 'a');
 	site_start("root: www", true);
 	for (int how = 0; how < 3; how++) {
-		struct exchange_seen *seen = begin_slowly("/file.bin");
+		struct exchange_seen *seen = site_begin_slowly("/file.bin");
 		char before = (char)('a' + how), next = (char)('b' + how);
 		if (how < 2)
 			site_fill("www/file.bin", 3 * MB, next);
@@ -77,6 +70,28 @@ static void parts_of_a_copy(void **state)
 	assert_int_equal(seen->body.ptr[0], content[39999]);
 }
 
+/* A call that writes notes the file's time as it begins, and may last; here it is a mapping, of whose later writes no time tells. The event of
+ * its end comes, and the file is read again. */
+static void written_longer_than_read(void **state)
+{
+	(void)state;
+	site_fill("www/file.bin", 100000, 'a');
+	int fd = open(site_path("www/file.bin"), O_RDWR | O_CLOEXEC);
+	char *map = mmap(NULL, 100000, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	assert_ptr_not_equal(map, MAP_FAILED);
+	memset(map, 'a', 100000);
+	site_start("root: www", true);
+	site_sleep(100); /* so that its time would tell of another write */
+	assert_all(site_get("/file.bin", 200, NULL), 100000, 'a');
+	memset(map + 50000, 'b', 50000);
+	site_write("www/file.neighbour", "x", 1); /* in the place of the event */
+	struct exchange_seen *seen = site_get("/file.bin", 200, NULL);
+	assert_int_equal(seen->body.ptr[49999], 'a');
+	assert_int_equal(seen->body.ptr[50000], 'b');
+	munmap(map, 100000);
+	close(fd);
+}
+
 /* Small ones stand in memory, large ones are not read whole, old ones are not likely to be written. */
 static void which_have_a_copy(void **state)
 {
@@ -97,7 +112,7 @@ static void which_have_a_copy(void **state)
 	assert_non_null(known("lately.bin")->copy);
 	assert_null(known("old.bin")->copy);
 	assert_non_null(known("future.bin")->copy);
-	assert_int_equal(site_cache()->copies.count, 4);
+	assert_int_equal(site_cache()->copies->count, 4);
 }
 
 /* As rsync --inplace does it, which gives it the time that it has elsewhere. */
@@ -113,58 +128,123 @@ static void written_and_dated_back(void **state)
 	assert_non_null(known("file.bin")->copy);
 }
 
-/* The copies used longest ago make room; their files are sent from the disk, and what is being sent goes on. */
+static void make(int number)
+{
+	char path[32];
+	snprintf(path, sizeof path, "www/%d.bin", number);
+	site_fill(path, 3 * MB, (char)('a' + number));
+}
+
+static struct file *asked_for(int number)
+{
+	char name[32];
+	snprintf(name, sizeof name, "%d.bin", number);
+	return known(name);
+}
+
+/* The copies that were used longest ago make room, but for those that are being sent. */
 static void bounds(void **state)
 {
 	(void)state;
-	char path[32];
-	for (int i = 0; i < 4; i++) {
-		snprintf(path, sizeof path, "www/%d.bin", i);
-		site_fill(path, 3 * MB, (char)('a' + i));
-	}
+	for (int i = 0; i < 5; i++)
+		make(i);
 	site_start("root: www", true);
-	struct file_copies *copies = &site_cache()->copies;
+	site_sleep(100); /* so that none is looked at twice */
+	struct file_copies *copies = site_cache()->copies;
 	copies->bytes_max = 9 * MB;
-	struct file *file[4];
-	for (int i = 0; i < 3; i++) {
-		snprintf(path, sizeof path, "%d.bin", i);
-		file[i] = known(path);
-	}
+	struct file *file[5];
+	for (int i = 0; i < 3; i++)
+		file[i] = asked_for(i);
 	assert_int_equal(copies->bytes, 9 * MB);
-	site_get("/0.bin", 200, NULL);
-	struct exchange_seen *seen = begin_slowly("/1.bin");
+	struct exchange_seen *seen = site_begin_slowly("/1.bin");
 	site_get("/2.bin", 200, NULL);
 	site_get("/0.bin", 200, NULL);
-	file[3] = known("3.bin");
+	file[3] = asked_for(3);
 	assert_non_null(file[0]->copy);
-	assert_null(file[1]->copy);
-	assert_non_null(file[2]->copy);
+	assert_non_null(file[1]->copy);
+	assert_null(file[2]->copy);
 	assert_non_null(file[3]->copy);
-	assert_int_equal(copies->bytes, 9 * MB);
-	assert_int_equal(copies->count, 3);
-	site_fill("www/1.bin", 3 * MB, 'x');
-	watch_drain(site.loopback->thread.watch);
+	copies->count_max = 2;
+	file[4] = asked_for(4);
+	assert_null(file[0]->copy);
+	assert_null(file[3]->copy);
+	assert_non_null(file[4]->copy);
+	assert_int_equal(copies->count, 2);
+	assert_int_equal(copies->bytes, 6 * MB);
 	loopback_await(seen);
 	assert_all(seen, 3 * MB, 'b');
 	loopback_free(seen);
-	copies->count_max = 2;
-	site_fill("www/3.bin", 3 * MB, 'y');
-	assert_all(site_get("/3.bin", 200, NULL), 3 * MB, 'y');
-	assert_int_equal(copies->count, 2);
-	assert_int_equal(copies->bytes, 6 * MB);
+	assert_all(site_get("/0.bin", 200, NULL), 3 * MB, 'a'); /* from the disk */
+}
+
+/* What is being sent counts until it is sent, also of versions that are no more: slow readers of many do not fill the memory. */
+static void in_use(void **state)
+{
+	(void)state;
+	site_start("root: www", true);
+	struct file_copies *copies = site_cache()->copies;
+	copies->bytes_max = 6 * MB;
+	struct exchange_seen *seen[3];
+	for (int i = 0; i < 3; i++) {
+		make(0);
+		struct file *file = asked_for(0);
+		assert_int_equal(file->copy != NULL, i < 2);
+		assert_int_equal(copies->bytes, (i < 2 ? i + 1 : 2) * 3 * MB);
+		seen[i] = site_begin_slowly("/0.bin");
+	}
+	for (int i = 0; i < 3; i++) {
+		loopback_await(seen[i]);
+		assert_all(seen[i], 3 * MB, 'a');
+		loopback_free(seen[i]);
+	}
+	assert_int_equal(copies->bytes, 0);
+	make(0);
+	assert_non_null(asked_for(0)->copy);
 }
 
 /* Each thread has its share, in which the largest has room. */
 static void shares(void **state)
 {
 	(void)state;
-	struct file_copies one = {0}, many = {0};
-	file_copies_init(&one, 1, 4096);
-	file_copies_init(&many, 1000, 8);
-	assert_int_equal(one.bytes_max, 64 * MB);
-	assert_int_equal(one.count_max, 1024);
-	assert_int_equal(many.bytes_max, FILE_DIGEST_MAX);
-	assert_int_equal(many.count_max, 2);
+	struct exchange_thread one = {.threads = 1}, many = {.threads = 1000};
+	struct file_copies *of_one = file_copies_new(&one, 1), *of_many = file_copies_new(&many, 1);
+	assert_int_equal(of_one->bytes_max, 64 * MB);
+	assert_int_equal(of_many->bytes_max, FILE_DIGEST_MAX);
+	ref_put(&of_one->ref);
+	ref_put(&of_many->ref);
+}
+
+/* What nobody asks for, and what a worker has that takes no more connections, goes back to the system. */
+static void given_back(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		make(i);
+	site_start("root: www", true);
+	site_sleep(100);
+	struct file_cache *cache = site_cache();
+	cache->sweep_s = 0.02;
+	cache->idle_ms = 100;
+	assert_non_null(asked_for(0)->copy);
+	while (cache->copies->count > 0)
+		loopback_turn(site.loopback);
+	assert_int_equal(site_known(SHELF_OPEN), 0);
+	cache->idle_ms = 60000;
+	assert_non_null(asked_for(1)->copy);
+	site.loopback->thread.draining = true;
+	while (cache->copies->count > 0)
+		loopback_turn(site.loopback);
+	assert_null(asked_for(2)->copy);
+}
+
+/* Who has other names is written unseen: then a copy would stay what it was. */
+static void several_names(void **state)
+{
+	(void)state;
+	site_fill("www/one.bin", 100000, 'a');
+	assert_int_equal(link(site_path("www/one.bin"), site_path("www/other.bin")), 0);
+	site_start("root: www", true);
+	assert_null(known("one.bin")->copy);
 }
 
 /* No memory for a copy: here no file may be written beyond so many octets. */
@@ -190,7 +270,7 @@ static void cache_goes_first(void **state)
 	(void)state;
 	site_fill("www/file.bin", MB, 'a');
 	site_start("root: www", true);
-	struct exchange_seen *seen = begin_slowly("/file.bin");
+	struct exchange_seen *seen = site_begin_slowly("/file.bin");
 	loopback_free(seen);
 }
 
@@ -199,10 +279,14 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		SITE_TEST(written_while_sent),
 		SITE_TEST(parts_of_a_copy),
+		SITE_TEST(written_longer_than_read),
 		SITE_TEST(which_have_a_copy),
 		SITE_TEST(written_and_dated_back),
 		SITE_TEST(bounds),
+		SITE_TEST(in_use),
 		SITE_TEST(shares),
+		SITE_TEST(given_back),
+		SITE_TEST(several_names),
 		SITE_TEST(no_room_for_a_copy),
 		SITE_TEST(cache_goes_first),
 	};

@@ -10,15 +10,6 @@
 
 #define LONG_AGO 200000 /* seconds: the kernel sends it from the file itself */
 
-static struct exchange_seen *begin_slowly(const char *target)
-{
-	struct exchange_seen *seen = loopback_begin(site.loopback, "GET", target, NULL);
-	seen->quantum = 1;
-	while (!seen->bodies && !seen->aborted)
-		loopback_turn(site.loopback);
-	return seen;
-}
-
 /* DESIGN 3: replaced while it is sent: the old one, whole. */
 static void replaced_while_sent(void **state)
 {
@@ -27,7 +18,7 @@ static void replaced_while_sent(void **state)
 	site_fill("www/large.bin", length, 'a');
 	site_fill("next", length, 'b');
 	site_start("root: www", true);
-	struct exchange_seen *seen = begin_slowly("/large.bin");
+	struct exchange_seen *seen = site_begin_slowly("/large.bin");
 	site_rename("next", "www/large.bin");
 	site_get("/large.bin", 200, NULL);
 	loopback_await(seen);
@@ -74,8 +65,8 @@ static void written_while_sent(void **state)
 		site_date("www/large.bin", LONG_AGO);
 		if (how == 0)
 			site_start("root: www", true);
-		site_cache()->copies.bytes_max = 0;
-		struct exchange_seen *seen = begin_slowly("/large.bin");
+		site_cache()->copies->bytes_max = 0;
+		struct exchange_seen *seen = site_begin_slowly("/large.bin");
 		if (how == 0)
 			site_fill("www/large.bin", length, 'b');
 		else
@@ -100,7 +91,7 @@ static void written_while_sent_and_not_told_of(void **state)
 	site_date("www/large.bin", LONG_AGO);
 	site_folder("unseen");
 	site_start("root: www", true);
-	struct exchange_seen *seen = begin_slowly("/large.bin");
+	struct exchange_seen *seen = site_begin_slowly("/large.bin");
 	assert_int_equal(link(site_path("www/large.bin"), site_path("unseen/name")), 0);
 	site_fill("unseen/name", length, 'b');
 	loopback_await(seen);
@@ -114,7 +105,7 @@ static void client_goes_while_sent(void **state)
 	(void)state;
 	site_fill("www/large.bin", 3 * 1024 * 1024, 'a');
 	site_start("root: www", true);
-	struct exchange_seen *seen = begin_slowly("/large.bin");
+	struct exchange_seen *seen = site_begin_slowly("/large.bin");
 	loopback_gone(seen);
 	loopback_free(seen);
 	site_get("/large.bin", 200, NULL);

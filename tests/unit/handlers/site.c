@@ -148,6 +148,16 @@ struct exchange_seen *site_get(const char *target, unsigned status, const char *
 	return seen;
 }
 
+struct exchange_seen *site_begin_slowly(const char *target)
+{
+	site.loopback->quantum = 1;
+	struct exchange_seen *seen = loopback_begin(site.loopback, "GET", target, NULL);
+	site.loopback->quantum = 0;
+	while (!seen->bodies && !seen->aborted)
+		loopback_turn(site.loopback);
+	return seen;
+}
+
 void site_assert_field(struct exchange_seen *seen, const char *name, const char *value)
 {
 	const char *found = loopback_field(seen, name);

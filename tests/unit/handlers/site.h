@@ -44,6 +44,8 @@ const char *site_path(const char *path);
 struct exchange_seen *site_ask(const char *method, const char *target, const char *fields);
 /* GET, with what must come. content NULL: not looked at. */
 struct exchange_seen *site_get(const char *target, unsigned status, const char *content);
+/* GET of a large file by a reader who has taken the beginning, and takes the rest when it is awaited; the caller frees it. */
+struct exchange_seen *site_begin_slowly(const char *target);
 void site_assert_field(struct exchange_seen *seen, const char *name, const char *value);
 
 /* What the thread knows of files, and how many of a shelf's places are taken. */

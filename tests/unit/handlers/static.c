@@ -382,8 +382,7 @@ static void routes_have_roots(void **state)
 	site_get("/off/a.txt", 404, NULL);
 }
 
-/* RFC 9110, 8.8.1: a file that is written by a name elsewhere changes unseen; what was read before is believed for a second at most. Of a file
- * that was written of late it is sent from a copy. */
+/* RFC 9110, 8.8.1: a file that is written by a name elsewhere changes unseen; what was read before is believed for a second at most. */
 static void other_names(void **state)
 {
 	(void)state;
@@ -398,12 +397,11 @@ static void other_names(void **state)
 	memset(content, 'b', 100000);
 	site_write("outside", content, 100000);
 	seen = site_ask("GET", "/linked.bin", NULL);
-	/* never the new content under the old tag */
-	assert_false(seen->aborted);
-	char octet = strcmp(loopback_field(seen, "ETag"), tag) == 0 ? 'a' : 'b';
-	assert_int_equal(seen->body.len, 100000);
-	for (size_t i = 0; i < 100000; i++)
-		assert_int_equal(seen->body.ptr[i], octet);
+	/* either it is seen at once, or the answer is broken off: never the new content under the old tag */
+	if (!seen->aborted) {
+		assert_string_not_equal(loopback_field(seen, "ETag"), tag);
+		assert_memory_equal(seen->body.ptr, content, 100000);
+	}
 	test_free(content);
 }
 
