@@ -73,7 +73,7 @@ struct file_stamp {
 	struct timespec modified, changed;
 	bool restless; /* it was written in place since it was looked at first: it may be again, at any moment */
 	bool linked; /* it has other names, by which it may be written unseen */
-	bool young; /* changed so shortly before it was read that the call may have lasted, which notes its time as it begins */
+	bool young; /* changed so shortly before it was read that the call which did it may have lasted: it notes the time as it begins */
 	bool racy; /* changed so shortly before it was read that the stamp would not show another change */
 };
 
@@ -116,6 +116,14 @@ struct file_version {
 	char etag[FILE_ETAG_MAX];
 };
 
+/* What a look is told of a version at hand. */
+struct file_known {
+	struct file_stamp stamp; /* inode 0: there is none */
+	bool again;              /* it is to be read though it is the one */
+	uint8_t etag_length;
+	char etag[FILE_ETAG_MAX];
+};
+
 /* A look at a file: what is asked, then what was found. */
 struct file_look {
 	/* asked */
@@ -127,8 +135,9 @@ struct file_look {
 	struct slice query;
 	struct explanation
 		*explanation; /* where each name that is tried is told; NULL: nobody asks */
-	struct file_stamp known[VARIANT_COUNT]; /* of the versions at hand; inode 0: none */
-	unsigned known_variants;                /* bits of those beside the file itself */
+	bool copies;          /* of what was written of late there is to be one (file_copy.h) */
+	struct file_known known[VARIANT_COUNT];
+	unsigned known_variants; /* bits of those beside the file itself */
 	/* found */
 	enum file_kind kind;
 	int error;            /* errno of what stood in the way */
@@ -167,6 +176,8 @@ enum file_read {
 /* Reads the version that is open at v->fd with v->stamp: content, entity tag (with the variant's suffix), what kind of text. The content of small
  * ones is kept and the descriptor closed. `last_try`: it changes all the time, or is young and there are no events of its own to go by. */
 enum file_read file_read(struct file_look *look, enum variant variant, bool last_try);
+/* Does the version at hand have the content of the open one, by its tag? Then `young` of the stamp that was found is known, too. */
+bool file_content_same(struct file_look *look, enum variant variant);
 /* Forgets what was read of a version; it stays open. */
 void file_unread(struct file_version *v);
 /* Waits until a file that was just written is old enough for its times to tell the next write. */

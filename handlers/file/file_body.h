@@ -18,7 +18,7 @@ struct source *file_body(
  * the kernel may send two versions by one call. So pieces are read into memory on I/O threads, and each is checked before it is sent. */
 struct source *file_guarded_body(
 	struct request *request, struct file *file, uint64_t first, uint64_t length);
-/* Closes a descriptor, which may wait as well, on an I/O thread. */
-void file_close_later(const struct exchange_thread *thread, unsigned lane, int fd);
+/* Closes its descriptor, which may wait as well, on an I/O thread. */
+void file_guarded_close(struct file *file);
 
 #endif

@@ -12,7 +12,7 @@
 #define LATE_MS         10000 /* a look that takes longer: its waiters get 503 */
 #define SWEEP_S         10 /* after so many seconds a file that was deleted is closed, at the latest */
 #define SCAN_MAX        32     /* entries that one eviction may spare because they were used */
-#define IDLE_MS         600000 /* a copy that nobody asked for in so long is given back */
+#define IDLE_MS         600000 /* a copy of what nobody has looked for in so long is given back */
 #define LISTINGS_MAX    8 /* pages of directories that a thread has made at a time: they cost much */
 #define DESCRIPTORS_MAX 4096 /* that a thread keeps open */
 #define LACK_DEPTH                                                                                 \
@@ -120,8 +120,8 @@ static bool is_kept_in_vain(const struct file_cache *cache, const struct file_en
 	       (!file_entry_fresh(cache, entry) && versions_deleted(cache, entry));
 }
 
-/* What was deleted or replaced is closed though nobody asks for it any more: until then its octets stay on the disk. Those of copies stay in
- * memory; who asks again has it made anew. */
+/* What was deleted or replaced is closed though nobody asks for it any more: until then its octets stay on the disk. Copies are given
+ * back as well: who asks again has one made anew. */
 static void sweep(struct ev_loop *ev, ev_timer *timer, int events)
 {
 	(void)events;
@@ -397,6 +397,15 @@ static void look_overdue(struct deadline *deadline)
 	entry->kind = kind;
 }
 
+static void tell_known(
+	const struct file_cache *cache, const struct file *file, struct file_known *known)
+{
+	known->stamp = file->stamp;
+	known->again = file_lacks_copy(cache->copies, file);
+	known->etag_length = file->etag_length;
+	memcpy(known->etag, file->etag, file->etag_length);
+}
+
 static bool look_start(struct file_cache *cache, struct file_entry *entry,
 	const struct scope *scope, const struct file_question *question)
 {
@@ -415,6 +424,7 @@ static bool look_start(struct file_cache *cache, struct file_entry *entry,
 	job->look.path = job->path;
 	job->look.watch = cache->thread->watch;
 	job->look.sniffer = cache->thread->sniffer;
+	job->look.copies = !cache->thread->draining;
 	job->look.list = question->list;
 	if (question->explanation) {
 		explain_init(&job->notes);
@@ -422,12 +432,12 @@ static bool look_start(struct file_cache *cache, struct file_entry *entry,
 	}
 	job->look.query = (struct slice){job->path + decoded.len + 1, query.len};
 	if (entry->file)
-		job->look.known[VARIANT_SELF] = entry->file->stamp;
+		tell_known(cache, entry->file, &job->look.known[VARIANT_SELF]);
 	if (entry->variants) {
 		job->look.known_variants = entry->variants->which;
 		for (unsigned v = VARIANT_SELF + 1; v < VARIANT_COUNT; v++)
 			if (entry->variants->file[v])
-				job->look.known[v] = entry->variants->file[v]->stamp;
+				tell_known(cache, entry->variants->file[v], &job->look.known[v]);
 	}
 	job->job.work = look_work;
 	job->job.done = look_done;
@@ -505,7 +515,7 @@ struct file_cache *file_cache_new(struct exchange_thread *thread, file_ready_fn 
 	} bounds[SHELF_COUNT] = {
 		[SHELF_MISSES] = {8192, 4u << 20},
 		[SHELF_SMALL] = {16384, 96u << 20},
-		[SHELF_OPEN] = {0, 8u << 20}, /* as many as there may be descriptors */
+		[SHELF_OPEN] = {0, 8u << 20}, /* as many as there are descriptors for */
 		[SHELF_LISTINGS] = {1024, 8u << 20},
 	};
 	struct file_cache *cache = must_zalloc(sizeof *cache);

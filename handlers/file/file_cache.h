@@ -78,7 +78,7 @@ struct file_cache {
 	uint64_t late_ms;  /* how long requests wait for a look */
 	ev_timer sweep;    /* while there are open files: looks for what is kept in vain */
 	double sweep_s;    /* how often */
-	uint64_t idle_ms;  /* copies that nobody asked for in this time are given back */
+	uint64_t idle_ms;  /* copies of what nobody has looked for in this time are given back */
 };
 
 struct file_cache *file_cache_new(struct exchange_thread *thread, file_ready_fn *make_ready);

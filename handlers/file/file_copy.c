@@ -8,12 +8,13 @@
 
 #include "base/check.h"
 #include "base/whole.h"
-#include "handlers/file/file_body.h"
+#include "io/disk.h"
 
 #define BYTES_MAX                                                                                  \
 	(64u << 20) /* of all threads: this memory is no cache that the kernel may take back */
-#define LANE       UINT32_MAX   /* of no disk */
-#define LONG_CLOSE (256u << 10) /* to give so much memory back takes long for a loop */
+#define LANE        UINT32_MAX   /* of no disk */
+#define LONG_CLOSE  (256u << 10) /* to give so much memory back takes long for a loop */
+#define CLOSING_MAX (16u << 20)  /* that waits for I/O threads to do it */
 
 struct file_copy {
 	struct ref ref;
@@ -32,11 +33,14 @@ struct copy_source {
 
 /* --- Made. --- */
 
+static bool is_to_have_one(const struct file_stamp *stamp)
+{
+	return !stamp->linked && (stamp->restless || file_written_of_late(stamp));
+}
+
 int file_copy_begin(const struct file_stamp *stamp)
 {
-	if (stamp->linked || (!stamp->restless && !file_written_of_late(stamp)))
-		return -1;
-	return memfd_create("weir-file", MFD_CLOEXEC);
+	return is_to_have_one(stamp) ? memfd_create("weir-file", MFD_CLOEXEC) : -1;
 }
 
 void file_copy_add(int *fd, const char *bytes, size_t length)
@@ -66,12 +70,39 @@ struct file_copies *file_copies_new(struct exchange_thread *thread, unsigned des
 	return copies;
 }
 
-static void close_copy(const struct file_copies *copies, int fd, size_t length)
+struct closing {
+	struct file_copies *copies;
+	size_t length;
+};
+
+static void is_closed(void *context)
 {
-	if (length < LONG_CLOSE || !copies->thread->disk)
+	struct closing *closing = context;
+	closing->copies->closing -= closing->length;
+	ref_put(&closing->copies->ref);
+	free(closing);
+}
+
+static bool close_later(struct file_copies *copies, int fd, size_t length)
+{
+	const struct exchange_thread *thread = copies->thread;
+	if (length < LONG_CLOSE || !thread->disk || copies->closing + length > CLOSING_MAX)
+		return false;
+	struct closing *closing = must_zalloc(sizeof *closing);
+	*closing = (struct closing){copies, length};
+	if (!disk_close(thread->disk, thread->loop, LANE, fd, is_closed, closing)) {
+		free(closing);
+		return false;
+	}
+	ref_get(&copies->ref);
+	copies->closing += length;
+	return true;
+}
+
+static void close_copy(struct file_copies *copies, int fd, size_t length)
+{
+	if (!close_later(copies, fd, length))
 		close(fd);
-	else
-		file_close_later(copies->thread, LANE, fd);
 }
 
 static void copy_last(struct ref *ref)
@@ -96,22 +127,41 @@ void file_copy_drop(struct file *file)
 	ref_put(&copy->ref);
 }
 
-static bool has_room(const struct file_copies *copies, size_t length)
+/* Would there be room, if so much were given back? */
+static bool has_room(const struct file_copies *copies, size_t length, unsigned count, size_t bytes)
 {
-	return copies->count < copies->count_max && copies->bytes + length <= copies->bytes_max;
+	return copies->count - count < copies->count_max &&
+	       copies->bytes - bytes + length <= copies->bytes_max;
 }
 
-/* Those that are being sent stay: to drop them would give nothing back. */
+bool file_lacks_copy(const struct file_copies *copies, const struct file *file)
+{
+	return !file->copy && file->fd >= 0 && file->length <= FILE_DIGEST_MAX &&
+	       has_room(copies, (size_t)file->length, 0, 0) && is_to_have_one(&file->stamp);
+}
+
+/* Those that are being sent stay: to drop them would give nothing back. Where the others are too few, these stay as well. */
 static bool make_room(struct file_copies *copies, size_t length)
 {
+	unsigned count = 0;
+	size_t bytes = 0;
+	list_each (link, &copies->list) {
+		const struct file_copy *copy = container_of(link, struct file_copy, link);
+		if (has_room(copies, length, count, bytes))
+			break;
+		count += copy->ref.count == 1;
+		bytes += copy->ref.count == 1 ? copy->length : 0;
+	}
+	if (!has_room(copies, length, count, bytes))
+		return false;
 	list_each_safe (link, &copies->list) {
 		struct file_copy *copy = container_of(link, struct file_copy, link);
-		if (has_room(copies, length))
+		if (has_room(copies, length, 0, 0))
 			break;
 		if (copy->ref.count == 1)
 			file_copy_drop(copy->file);
 	}
-	return has_room(copies, length);
+	return true;
 }
 
 void file_copies_add(struct file_copies *copies, struct file *file, int fd)

@@ -17,11 +17,13 @@ struct file_copies {
 	struct link list; /* that files have; the one that was used longest ago first */
 	unsigned count, count_max;
 	size_t bytes, bytes_max; /* those that are only being sent count as well */
+	size_t closing;          /* bytes of those that I/O threads give back */
 };
 
 /* --- On an I/O thread, while a version is read. --- */
 
-/* Begins the copy of a version, where it was written of late, and events tell of the next time. A descriptor; -1: there is to be none. */
+/* Begins the copy of a version, where it was written of late and has no other name by which it may be written unseen. A descriptor; -1: there
+ * is to be none. */
 int file_copy_begin(const struct file_stamp *stamp);
 /* Adds what was read to a copy; where there is no memory it is closed, and *fd becomes -1. */
 void file_copy_add(int *fd, const char *bytes, size_t length);
@@ -33,6 +35,8 @@ struct file_copies *file_copies_new(struct exchange_thread *thread, unsigned des
 /* The file has this copy (file->copy), which is taken over: as long as both live, and until others need the room. Where what is in use leaves
  * none, it has none. */
 void file_copies_add(struct file_copies *copies, struct file *file, int fd);
+/* Has the file lost the copy that it should have, or never got one, and is there room for it now? */
+bool file_lacks_copy(const struct file_copies *copies, const struct file *file);
 /* Takes a file's copy from it, if it has one; what is being sent of it is sent. */
 void file_copy_drop(struct file *file);
 /* Likewise from all files. */

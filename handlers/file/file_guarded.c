@@ -135,35 +135,13 @@ struct source *file_guarded_body(
 	return &body->source;
 }
 
-/* --- Closing: what is flushed then may wait. --- */
+/* --- Closing. --- */
 
-struct close_job {
-	struct disk_job job;
-	int fd;
-};
-
-static void close_work(struct disk_job *job)
+void file_guarded_close(struct file *file)
 {
-	close(container_of(job, struct close_job, job)->fd);
-}
-
-static void close_done(struct disk_job *job)
-{
-	free(container_of(job, struct close_job, job));
-}
-
-void file_close_later(const struct exchange_thread *thread, unsigned lane, int fd)
-{
+	struct exchange_thread *thread = file->thread;
 	if (!thread->disk)
 		return; /* closed with the process, which must not wait for a disk that hangs */
-	struct close_job *close_later = must_zalloc(sizeof *close_later);
-	close_later->fd = fd;
-	close_later->job.work = close_work;
-	close_later->job.done = close_done;
-	close_later->job.lane = lane;
-	if (!disk_submit(thread->disk, thread->loop, &close_later->job)) {
-		/* thousands wait there already: better one too many to wait than a descriptor lost */
-		close(fd);
-		free(close_later);
-	}
+	if (!disk_close(thread->disk, thread->loop, file->lane, file->fd, NULL, NULL))
+		close(file->fd); /* thousands wait there already: better one too many to wait than a descriptor lost */
 }

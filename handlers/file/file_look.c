@@ -36,16 +36,22 @@ static void fail(struct file_look *look, enum file_kind kind, int error)
 	look->error = error;
 }
 
-/* Is the version that is open the one at hand? Then nothing of it need be read. */
-static bool is_known(const struct file_look *look, enum variant variant)
+/* Is the version that is open the one at hand? Then what is kept of it stands; it need not even be read, unless it is young. */
+static bool is_known(struct file_look *look, enum variant variant)
 {
-	const struct file_stamp *known = &look->known[variant];
-	return known->inode && !known->racy && !known->young && !known->restless &&
-	       file_stamp_equal(known, &look->found[variant].stamp);
+	struct file_known *known = &look->known[variant];
+	const struct file_stamp *stamp = &known->stamp;
+	if (!stamp->inode || known->again || stamp->racy || stamp->restless ||
+		!file_stamp_equal(stamp, &look->found[variant].stamp))
+		return false;
+	if (stamp->young && !file_content_same(look, variant))
+		known->again = true;
+	known->stamp.young = false; /* that is answered */
+	return !known->again;
 }
 
 /* Heads say by which fields their file is negotiated, and those of variants the type of the file itself. */
-static bool heads_stand(const struct file_look *look)
+static bool heads_stand(struct file_look *look)
 {
 	return is_known(look, VARIANT_SELF) &&
 	       slice_equal(variant_vary(look->known_variants), variant_vary(look->variants));

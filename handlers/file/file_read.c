@@ -19,7 +19,7 @@
 #define RACY_NS     (50 * 1000000ll) /* file times advance in steps of some milliseconds */
 #define RESTLESS_NS 60000000000ll    /* who wrote a file in place that long ago has done so */
 #define CALL_NS     60000000000ll    /* so long one call may write, */
-#define CALL_BY_TIME_NS                                                                            \
+#define CALL_UNTOLD_NS                                                                             \
 	2000000000ll /* and so long it is reckoned with where events do not tell of its end */
 #define MAKING_S  10 /* who still writes so long after a file was made does more than make it */
 #define STEADY_NS 1000000000ll /* left alone so long, its time tells it (RFC 9110, 8.8.2.2) */
@@ -104,15 +104,15 @@ void file_unread(struct file_version *v)
 	v->copy = -1;
 }
 
-/* Reads all of it: keeps it when it is small, or was written of late. 0, or -1 with errno (0: it is shorter). */
-static int read_content(struct file_version *v, struct digest *d)
+/* Reads all of it: keeps it when it is small, or `copies` and it was written of late. 0, or -1 with errno (0: it is shorter). */
+static int read_content(struct file_version *v, bool copies, struct digest *d)
 {
 	size_t length = (size_t)v->stamp.size;
 	bool keep = length <= FILE_SMALL_MAX;
 	char *buffer = malloc(keep ? (length ? length : 1) : PIECE);
 	if (!buffer)
 		return -1;
-	if (!keep)
+	if (!keep && copies)
 		v->copy = file_copy_begin(&v->stamp);
 	digest_begin(d);
 	size_t done = 0;
@@ -176,22 +176,23 @@ static bool stands_still(struct file_look *look, const struct file_version *v)
 }
 
 /* Reads as much of the content as its tag wants. 0, or -1 with errno (0: it is shorter). */
-static int read_for_tag(struct file_version *v, struct digest *d)
+static int read_for_tag(struct file_version *v, bool copies, struct digest *d)
 {
 	if (v->stamp.size <= (off_t)FILE_DIGEST_MAX)
-		return read_content(v, d);
+		return read_content(v, copies, d);
 	sample_content(v);
 	return 0;
 }
 
 /* It changes all the time. What was read twice, and was the same, was a version of it; what is kept in memory is that one whatever becomes
  * of the file, what is not is checked before it is sent. */
-static enum file_read settle_for(struct file_version *v, enum variant variant, struct digest *d)
+static enum file_read settle_for(struct file_look *look, enum variant variant, struct digest *d)
 {
+	struct file_version *v = &look->found[variant];
 	struct digest before = *d;
 	bool digested = v->stamp.size <= (off_t)FILE_DIGEST_MAX;
 	file_unread(v);
-	if (read_for_tag(v, d))
+	if (read_for_tag(v, look->copies, d))
 		return errno ? FILE_READ_ERROR : FILE_READ_CHANGED;
 	if (digested && memcmp(before.result, d->result, sizeof d->result) != 0)
 		return FILE_READ_CHANGED;
@@ -208,14 +209,10 @@ static bool written_anew(int fd, const struct file_stamp *stamp)
 	       stamp->modified.tv_sec - s.stx_btime.tv_sec > MAKING_S;
 }
 
-/* It has another content than it had: until it was left alone for a while. And may the call that wrote it last as it is read? Its end brings
- * an event, where there are events, and then it is read again. Else it is read again whenever it is asked for, which is not for long. */
-static void note_writing(
-	struct file_version *v, const struct file_stamp *known, const struct file_look *look)
+/* It has another content than it had: until it was left alone for a while. */
+static void note_writing(struct file_version *v, const struct file_stamp *known)
 {
 	struct file_stamp *stamp = &v->stamp;
-	stamp->young = nanoseconds_since(stamp->changed) <
-		       (look->depend.by_time ? CALL_BY_TIME_NS : CALL_NS);
 	bool same = known->inode == stamp->inode && known->device == stamp->device;
 	bool written = same && (known->restless || known->size != stamp->size ||
 				       !same_time(known->modified, stamp->modified));
@@ -223,18 +220,46 @@ static void note_writing(
 			  (written || (!same && written_anew(v->fd, stamp)));
 }
 
+/* May the call that wrote it last, as its content is read? Where there are events its end brings one; else it is asked again before long, and
+ * reckoned with for a short time only. Larger files have tags that do not tell of it. */
+static void note_youth(const struct file_look *look, struct file_version *v)
+{
+	v->stamp.young = v->stamp.size <= (off_t)FILE_DIGEST_MAX &&
+			 nanoseconds_since(v->stamp.changed) <
+				 (events_tell(look, v) ? CALL_NS : CALL_UNTOLD_NS);
+}
+
+bool file_content_same(struct file_look *look, enum variant variant)
+{
+	struct file_version *v = &look->found[variant];
+	const struct file_known *known = &look->known[variant];
+	struct digest d;
+	struct file_version again = {.fd = v->fd, .stamp = v->stamp, .copy = -1};
+	note_youth(look, v);
+	bool same = read_content(&again, false, &d) == 0;
+	if (same) {
+		write_etag(&again, variant, &d);
+		same = again.etag_length == known->etag_length &&
+		       memcmp(again.etag, known->etag, again.etag_length) == 0;
+	}
+	file_unread(&again);
+	return same;
+}
+
 enum file_read file_read(struct file_look *look, enum variant variant, bool last_try)
 {
 	struct file_version *v = &look->found[variant];
 	struct digest d;
-	note_writing(v, &look->known[variant], look);
+	note_writing(v, &look->known[variant].stamp);
+	note_youth(look, v);
 	v->guarded = v->stamp.restless || remote_descriptor(v->fd);
-	if (read_for_tag(v, &d))
+	if (read_for_tag(v, look->copies, &d))
 		return errno ? FILE_READ_ERROR : FILE_READ_CHANGED;
 	if (stands_still(look, v)) {
 		write_etag(v, variant, v->stamp.size <= (off_t)FILE_DIGEST_MAX ? &d : NULL);
 	} else {
-		enum file_read result = last_try ? settle_for(v, variant, &d) : FILE_READ_CHANGED;
+		enum file_read result =
+			last_try ? settle_for(look, variant, &d) : FILE_READ_CHANGED;
 		if (result != FILE_READ_DONE)
 			return result;
 	}

@@ -13,7 +13,7 @@ static void file_last(struct ref *ref)
 	struct file *file = container_of(ref, struct file, ref);
 	file_copy_drop(file);
 	if (file->fd >= 0 && file->guarded)
-		file_close_later(file->thread, file->lane, file->fd);
+		file_guarded_close(file);
 	else if (file->fd >= 0)
 		close(file->fd);
 	if (file->ready)
@@ -57,8 +57,10 @@ static void version_take(struct file_cache *cache, struct file_look_job *job, en
 	struct file_about *about, const struct file *self, struct file **at)
 {
 	struct file_version *v = &job->look.found[variant];
-	if (v->unchanged)
+	if (v->unchanged) {
+		(*at)->stamp.young = v->stamp.young;
 		return;
+	}
 	if (*at)
 		ref_put(&(*at)->ref);
 	*at = file_take(cache, job, variant, about);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/bytes.h"
 #include "base/check.h"
@@ -371,6 +372,44 @@ bool disk_submit(struct disk *disk, struct loop *loop, struct disk_job *job)
 		pthread_cond_signal(&disk->work);
 	return taken;
 }
+
+/* --- Closing. --- */
+
+struct close_job {
+	struct disk_job job;
+	int fd;
+	void (*done)(void *context);
+	void *context;
+};
+
+static void close_work(struct disk_job *job)
+{
+	close(container_of(job, struct close_job, job)->fd);
+}
+
+static void close_done(struct disk_job *job)
+{
+	struct close_job *closing = container_of(job, struct close_job, job);
+	if (closing->done)
+		closing->done(closing->context);
+	free(closing);
+}
+
+bool disk_close(struct disk *disk, struct loop *loop, unsigned lane, int fd,
+	void (*done)(void *context), void *context)
+{
+	struct close_job *closing = must_zalloc(sizeof *closing);
+	*closing = (struct close_job){.job = {.work = close_work, .done = close_done, .lane = lane},
+		.fd = fd,
+		.done = done,
+		.context = context};
+	bool taken = disk_submit(disk, loop, &closing->job);
+	if (!taken)
+		free(closing);
+	return taken;
+}
+
+/* --- The end. --- */
 
 void disk_stop(struct disk *disk, uint64_t ms)
 {

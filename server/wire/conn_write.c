@@ -194,8 +194,8 @@ void conn_cold_forget(struct conn *c)
 	c->cold = NULL;
 }
 
-/* The first span's pages are not in memory. True: the connection waits for them. Only files of local disks and of memory stand in spans (handlers/file), so
- * that asking for the device does not block. */
+/* The first span's pages are not in memory. True: the connection waits for them. Only files of local disks and of memory stand in spans
+ * (handlers/file), so that asking for the device does not block. */
 static bool fetch_cold(struct conn *c)
 {
 	const struct chunk *span = c->out.first;

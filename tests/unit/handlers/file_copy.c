@@ -92,6 +92,30 @@ static void written_longer_than_read(void **state)
 	close(fd);
 }
 
+/* And where it is the same, what is known of it stands. */
+static void young_and_the_same(void **state)
+{
+	(void)state;
+	site_fill("www/file.bin", 100000, 'a');
+	site_fill("www/small.txt", 100, 'a');
+	site_start("root: www", true);
+	site_sleep(100);
+	struct file_copy *copy = known("file.bin")->copy;
+	struct file_entry *small = NULL;
+	site_get("/small.txt", 200, NULL);
+	small = container_of(
+		site_cache()->shelves[SHELF_SMALL].entries.prev, struct file_entry, link);
+	struct file *before = small->file;
+	assert_true(before->stamp.young);
+	site_write("www/file.neighbour", "x", 1);
+	site_write("www/small.neighbour", "x", 1);
+	struct file *file = known("file.bin");
+	assert_ptr_equal(file->copy, copy);
+	assert_true(file->stamp.young);
+	site_get("/small.txt", 200, NULL);
+	assert_ptr_equal(small->file, before);
+}
+
 /* Small ones stand in memory, large ones are not read whole, old ones are not likely to be written. */
 static void which_have_a_copy(void **state)
 {
@@ -175,6 +199,42 @@ static void bounds(void **state)
 	assert_all(seen, 3 * MB, 'b');
 	loopback_free(seen);
 	assert_all(site_get("/0.bin", 200, NULL), 3 * MB, 'a'); /* from the disk */
+}
+
+/* Who lost his copy, or got none, has one made when he is looked at again and there is room. */
+static void made_anew(void **state)
+{
+	(void)state;
+	make(0);
+	site_start("root: www", true);
+	site_sleep(100);
+	struct file_copies *copies = site_cache()->copies;
+	copies->bytes_max = MB;
+	assert_null(asked_for(0)->copy);
+	copies->bytes_max = 3 * MB;
+	assert_null(asked_for(0)->copy);
+	site_write("www/0.neighbour", "x", 1);
+	assert_non_null(asked_for(0)->copy);
+}
+
+/* Where all that could make room would not be enough it stays. */
+static void refused(void **state)
+{
+	(void)state;
+	make(0);
+	make(1);
+	site_fill("www/other.bin", 100000, 'x');
+	site_start("root: www", true);
+	site_sleep(100);
+	struct file_copies *copies = site_cache()->copies;
+	copies->bytes_max = 4 * MB;
+	struct file *other = known("other.bin");
+	assert_non_null(asked_for(0)->copy);
+	struct exchange_seen *seen = site_begin_slowly("/0.bin");
+	assert_null(asked_for(1)->copy);
+	assert_non_null(other->copy);
+	loopback_await(seen);
+	loopback_free(seen);
 }
 
 /* What is being sent counts until it is sent, also of versions that are no more: slow readers of many do not fill the memory. */
@@ -265,13 +325,30 @@ static void no_room_for_a_copy(void **state)
 	assert_all(site_get("/file.bin", 200, NULL), 300000, 'a');
 }
 
-static void cache_goes_first(void **state)
+/* The cache, and its files, may go before what is sent of them. */
+static void copy_is_the_last(void **state)
 {
 	(void)state;
-	site_fill("www/file.bin", MB, 'a');
 	site_start("root: www", true);
-	struct exchange_seen *seen = site_begin_slowly("/file.bin");
-	loopback_free(seen);
+	struct request *request = &site_ask("GET", "/", NULL)->request;
+	struct file_copies *copies = file_copies_new(&site.loopback->thread, 1);
+	struct file file = {.length = 3 * MB};
+	int fd = memfd_create("copy", MFD_CLOEXEC);
+	assert_int_equal(ftruncate(fd, 3 * MB), 0);
+	file_copies_add(copies, &file, fd);
+	struct source *body = file_copy_body(request, &file, 0, 3 * MB);
+	struct chunks queue;
+	chunks_init(&queue);
+	assert_int_equal(body->ops->pull(body, &queue, 1), PULL_MORE);
+	file_copies_clear(copies);
+	assert_null(file.copy);
+	ref_put(&copies->ref);
+	assert_int_equal(body->ops->pull(body, &queue, 1), PULL_END);
+	source_cancel(&body);
+	char octet;
+	assert_int_equal(pread(queue.first->fd, &octet, 1, 0), 1);
+	assert_int_equal(queue.length, 3 * MB);
+	chunks_clear(&queue);
 }
 
 int main(void)
@@ -280,15 +357,18 @@ int main(void)
 		SITE_TEST(written_while_sent),
 		SITE_TEST(parts_of_a_copy),
 		SITE_TEST(written_longer_than_read),
+		SITE_TEST(young_and_the_same),
 		SITE_TEST(which_have_a_copy),
 		SITE_TEST(written_and_dated_back),
 		SITE_TEST(bounds),
+		SITE_TEST(made_anew),
+		SITE_TEST(refused),
 		SITE_TEST(in_use),
 		SITE_TEST(shares),
 		SITE_TEST(given_back),
 		SITE_TEST(several_names),
 		SITE_TEST(no_room_for_a_copy),
-		SITE_TEST(cache_goes_first),
+		SITE_TEST(copy_is_the_last),
 	};
 	return cmocka_run_group_tests_name("handlers/file_copy", tests, NULL, NULL);
 }

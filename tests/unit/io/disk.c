@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The I/O threads: answers come home, lanes share, a stuck thread is replaced, the queue is bounded, the end is clean. */
+#include <fcntl.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "io/disk.h"
 #include "io_test.h"
@@ -44,6 +46,28 @@ static void submit(struct disk *disk, unsigned lane)
 	job->job.done = done;
 	job->job.lane = lane;
 	assert_true(disk_submit(disk, &loop, &job->job));
+}
+
+static void closed(void *context)
+{
+	*(bool *)context = true;
+	loop_stop(&loop);
+}
+
+static void closes(void **state)
+{
+	(void)state;
+	struct disk *disk = disk_start(1);
+	int ends[2];
+	bool told = false;
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	assert_true(disk_close(disk, &loop, 7, ends[0], NULL, NULL));
+	assert_true(disk_close(disk, &loop, 7, ends[1], closed, &told));
+	assert_int_equal(run_loop(&loop), 0);
+	assert_true(told);
+	assert_int_equal(fcntl(ends[0], F_GETFD), -1);
+	assert_int_equal(fcntl(ends[1], F_GETFD), -1);
+	disk_stop(disk, 5000);
 }
 
 static void answers_come_home(void **state)
@@ -265,6 +289,7 @@ int main(void)
 	check(loop_init(&loop, 0) == 0);
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(answers_come_home),
+		cmocka_unit_test(closes),
 		cmocka_unit_test(one_lane_has_half),
 		cmocka_unit_test(stuck_threads_are_replaced),
 		cmocka_unit_test(dead_lane_leaves_half_of_all),
