@@ -39,15 +39,11 @@ static void fail(struct file_look *look, enum file_kind kind, int error)
 /* Is the version that is open the one at hand? Then what is kept of it stands; it need not even be read, unless it is young. */
 static bool is_known(struct file_look *look, enum variant variant)
 {
-	struct file_known *known = &look->known[variant];
+	const struct file_known *known = &look->known[variant];
 	const struct file_stamp *stamp = &known->stamp;
-	if (!stamp->inode || known->again || stamp->racy || stamp->restless ||
-		!file_stamp_equal(stamp, &look->found[variant].stamp))
-		return false;
-	if (stamp->young && !file_content_same(look, variant))
-		known->again = true;
-	known->stamp.young = false; /* that is answered */
-	return !known->again;
+	return stamp->inode && !known->again && !stamp->racy && !stamp->restless &&
+	       file_stamp_equal(stamp, &look->found[variant].stamp) &&
+	       (!stamp->young || file_content_same(look, variant));
 }
 
 /* Heads say by which fields their file is negotiated, and those of variants the type of the file itself. */
@@ -83,7 +79,7 @@ static bool take_all(struct file_look *look, struct slice type, bool last_try)
 		struct file_version *version = &look->found[v];
 		if (v != VARIANT_SELF && !(look->variants & 1u << v))
 			continue;
-		if (stand && is_known(look, v)) {
+		if (stand && (v == VARIANT_SELF || is_known(look, v))) {
 			close(version->fd);
 			version->fd = -1;
 			version->unchanged = true;
