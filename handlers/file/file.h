@@ -84,6 +84,7 @@ struct file {
 	int fd;       /* -1: the whole content stands in the body of `ready` */
 	bool guarded; /* on a file system that may hang (io/remote.h), or written in place again and again: see file_guarded_body */
 	struct file_copy *copy; /* from which it is sent; NULL: from the file itself */
+	bool copied;            /* one was made of it */
 	uint64_t length;
 	struct file_stamp stamp;
 	struct ready
@@ -106,7 +107,7 @@ static inline struct slice file_etag(const struct file *file)
 
 /* One version as a look found it. */
 struct file_version {
-	bool unchanged; /* it is the one at hand: nothing of it was read */
+	bool unchanged; /* it is the one at hand: what is kept of that stands */
 	bool utf8, text, warm, guarded;
 	int fd; /* the taker's to close; -1: none, or the content is whole at `content` */
 	struct file_stamp stamp;

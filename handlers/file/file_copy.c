@@ -12,9 +12,8 @@
 
 #define BYTES_MAX                                                                                  \
 	(64u << 20) /* of all threads: this memory is no cache that the kernel may take back */
-#define LANE        UINT32_MAX   /* of no disk */
-#define LONG_CLOSE  (256u << 10) /* to give so much memory back takes long for a loop */
-#define CLOSING_MAX (16u << 20)  /* that waits for I/O threads to do it */
+#define LANE       UINT32_MAX   /* seldom that of a disk */
+#define LONG_CLOSE (256u << 10) /* to give so much memory back takes long for a loop */
 
 struct file_copy {
 	struct ref ref;
@@ -86,7 +85,8 @@ static void is_closed(void *context)
 static bool close_later(struct file_copies *copies, int fd, size_t length)
 {
 	const struct exchange_thread *thread = copies->thread;
-	if (length < LONG_CLOSE || !thread->disk || copies->closing + length > CLOSING_MAX)
+	if (length < LONG_CLOSE || !thread->disk ||
+		copies->closing + length > copies->bytes_max / 4)
 		return false;
 	struct closing *closing = must_zalloc(sizeof *closing);
 	*closing = (struct closing){copies, length};
@@ -136,7 +136,7 @@ static bool has_room(const struct file_copies *copies, size_t length, unsigned c
 
 bool file_lacks_copy(const struct file_copies *copies, const struct file *file)
 {
-	return !file->copy && file->fd >= 0 && file->length <= FILE_DIGEST_MAX &&
+	return file->copied && !file->copy && !copies->thread->draining &&
 	       has_room(copies, (size_t)file->length, 0, 0) && is_to_have_one(&file->stamp);
 }
 
@@ -167,6 +167,7 @@ static bool make_room(struct file_copies *copies, size_t length)
 void file_copies_add(struct file_copies *copies, struct file *file, int fd)
 {
 	check(!file->copy);
+	file->copied = true;
 	size_t length = (size_t)file->length;
 	if (copies->thread->draining || !make_room(copies, length)) {
 		close_copy(copies, fd, length);

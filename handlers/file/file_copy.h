@@ -17,7 +17,7 @@ struct file_copies {
 	struct link list; /* that files have; the one that was used longest ago first */
 	unsigned count, count_max;
 	size_t bytes, bytes_max; /* those that are only being sent count as well */
-	size_t closing;          /* bytes of those that I/O threads give back */
+	size_t closing;          /* bytes of those that I/O threads are to give back, beside */
 };
 
 /* --- On an I/O thread, while a version is read. --- */
@@ -35,7 +35,7 @@ struct file_copies *file_copies_new(struct exchange_thread *thread, unsigned des
 /* The file has this copy (file->copy), which is taken over: as long as both live, and until others need the room. Where what is in use leaves
  * none, it has none. */
 void file_copies_add(struct file_copies *copies, struct file *file, int fd);
-/* Has the file lost the copy that it should have, or never got one, and is there room for it now? */
+/* Has the file lost its copy, or was there no room for it, and there is now? (Not where none could be made.) */
 bool file_lacks_copy(const struct file_copies *copies, const struct file *file);
 /* Takes a file's copy from it, if it has one; what is being sent of it is sent. */
 void file_copy_drop(struct file *file);

@@ -41,7 +41,7 @@ static bool is_known(struct file_look *look, enum variant variant)
 {
 	const struct file_known *known = &look->known[variant];
 	const struct file_stamp *stamp = &known->stamp;
-	return stamp->inode && !known->again && !stamp->racy && !stamp->restless &&
+	return stamp->inode && !stamp->racy && !stamp->restless &&
 	       file_stamp_equal(stamp, &look->found[variant].stamp) &&
 	       (!stamp->young || file_content_same(look, variant));
 }
@@ -79,7 +79,7 @@ static bool take_all(struct file_look *look, struct slice type, bool last_try)
 		struct file_version *version = &look->found[v];
 		if (v != VARIANT_SELF && !(look->variants & 1u << v))
 			continue;
-		if (stand && (v == VARIANT_SELF || is_known(look, v))) {
+		if (stand && !look->known[v].again && (v == VARIANT_SELF || is_known(look, v))) {
 			close(version->fd);
 			version->fd = -1;
 			version->unchanged = true;

@@ -226,7 +226,7 @@ static void note_youth(const struct file_look *look, struct file_version *v)
 {
 	v->stamp.young = v->stamp.size <= (off_t)FILE_DIGEST_MAX &&
 			 nanoseconds_since(v->stamp.changed) <
-				 (events_tell(look, v) ? CALL_NS : CALL_UNTOLD_NS);
+				 (look->depend.by_time ? CALL_UNTOLD_NS : CALL_NS);
 }
 
 bool file_content_same(struct file_look *look, enum variant variant)

@@ -286,10 +286,12 @@ static void unchanged_is_kept(void **state)
 	struct file_entry *entry = container_of(
 		site_cache()->shelves[SHELF_SMALL].entries.next, struct file_entry, link);
 	struct file *before = entry->file;
+	ref_get(&before->ref);
 	site_write("www/page.neighbour", "x", 1); /* it might stand beside it */
 	assert_false(site_at_once("/page.html"));
 	site_get("/page.html", 200, "one");
 	assert_ptr_equal(entry->file, before);
+	ref_put(&before->ref);
 }
 
 /* --- Bounds. --- */

@@ -106,14 +106,16 @@ static void young_and_the_same(void **state)
 	small = container_of(
 		site_cache()->shelves[SHELF_SMALL].entries.prev, struct file_entry, link);
 	struct file *before = small->file;
+	ref_get(&before->ref);
 	assert_true(before->stamp.young);
 	site_write("www/file.neighbour", "x", 1);
 	site_write("www/small.neighbour", "x", 1);
 	struct file *file = known("file.bin");
 	assert_ptr_equal(file->copy, copy);
 	assert_true(file->stamp.young);
-	site_get("/small.txt", 200, NULL);
+	assert_false(site_at_once("/small.txt"));
 	assert_ptr_equal(small->file, before);
+	ref_put(&before->ref);
 }
 
 /* Small ones stand in memory, large ones are not read whole, old ones are not likely to be written. */
@@ -284,8 +286,8 @@ static void given_back(void **state)
 	site_sleep(100);
 	struct file_cache *cache = site_cache();
 	cache->sweep_s = 0.02;
-	cache->idle_ms = 100;
 	assert_non_null(asked_for(0)->copy);
+	cache->idle_ms = 100;
 	while (cache->copies->count > 0)
 		loopback_turn(site.loopback);
 	assert_int_equal(site_known(SHELF_OPEN), 0);
@@ -295,6 +297,7 @@ static void given_back(void **state)
 	while (cache->copies->count > 0)
 		loopback_turn(site.loopback);
 	assert_null(asked_for(2)->copy);
+	assert_false(file_lacks_copy(cache->copies, asked_for(1)));
 }
 
 /* Who has other names is written unseen: then a copy would stay what it was. */
@@ -322,6 +325,7 @@ static void no_room_for_a_copy(void **state)
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
 	signal(SIGXFSZ, handler);
 	assert_null(file->copy);
+	assert_false(file_lacks_copy(site_cache()->copies, file));
 	assert_all(site_get("/file.bin", 200, NULL), 300000, 'a');
 }
 
