@@ -83,7 +83,7 @@ struct file {
 	struct exchange_thread *thread;
 	int fd;       /* -1: the whole content stands in the body of `ready` */
 	bool guarded; /* on a file system that may hang (io/remote.h), or written in place again and again: see file_guarded_body */
-	struct file_copy *copy; /* from which it is sent; NULL: from the file itself */
+	struct file_copy *copy; /* from which it is sent, or its end; NULL: from the file itself */
 	bool copied;            /* one was made of it */
 	uint64_t length;
 	struct file_stamp stamp;
@@ -112,7 +112,7 @@ struct file_version {
 	int fd; /* the taker's to close; -1: none, or the content is whole at `content` */
 	struct file_stamp stamp;
 	char *content; /* the taker's to free; NULL: not kept */
-	int copy;      /* memory file with the content, the taker's to close; -1: none */
+	int copy; /* memory file with the content, or its end; the taker's to close; -1: none */
 	uint8_t etag_length;
 	char etag[FILE_ETAG_MAX];
 };
@@ -136,7 +136,7 @@ struct file_look {
 	struct slice query;
 	struct explanation
 		*explanation; /* where each name that is tried is told; NULL: nobody asks */
-	bool copies;          /* of what was written of late there is to be one (file_copy.h) */
+	size_t copy_max; /* octets of the copy of what was written of late (file_copy.h); 0: there is to be none */
 	struct file_known known[VARIANT_COUNT];
 	unsigned known_variants; /* bits of those beside the file itself */
 	/* found */
@@ -177,7 +177,8 @@ enum file_read {
 /* Reads the version that is open at v->fd with v->stamp: content, entity tag (with the variant's suffix), what kind of text. The content of small
  * ones is kept and the descriptor closed. `last_try`: it changes all the time, or is young and there are no events of its own to go by. */
 enum file_read file_read(struct file_look *look, enum variant variant, bool last_try);
-/* Does the version at hand have the content of the open one, by its tag? Then `young` of the stamp that was found is known, too. */
+/* Does the version at hand have the content of the open one, by its tag? Then `young` of the stamp that was found is known, too. Of one whose
+ * tag does not come from the content it is not known. */
 bool file_content_same(struct file_look *look, enum variant variant);
 /* Forgets what was read of a version; it stays open. */
 void file_unread(struct file_version *v);

@@ -424,7 +424,7 @@ static bool look_start(struct file_cache *cache, struct file_entry *entry,
 	job->look.path = job->path;
 	job->look.watch = cache->thread->watch;
 	job->look.sniffer = cache->thread->sniffer;
-	job->look.copies = !cache->thread->draining;
+	job->look.copy_max = cache->thread->draining ? 0 : cache->copies->length_max;
 	job->look.list = question->list;
 	if (question->explanation) {
 		explain_init(&job->notes);

@@ -2,8 +2,10 @@
 /* Copies of files in memory files: made as a version is read, kept within bounds, sent. */
 #include "handlers/file/file_copy.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -11,18 +13,13 @@
 #include "io/disk.h"
 
 #define BYTES_MAX                                                                                  \
-	(64u << 20) /* of all threads: this memory is no cache that the kernel may take back */
-#define LANE       UINT32_MAX   /* seldom that of a disk */
-#define LONG_CLOSE (256u << 10) /* to give so much memory back takes long for a loop */
-
-struct file_copy {
-	struct ref ref;
-	struct link link;
-	struct file_copies *copies;
-	struct file *file; /* that has it; NULL: none any more */
-	size_t length;
-	int fd;
-};
+	(128u << 20) /* of all threads: this memory is no cache that the kernel may take back */
+#define LENGTH_MAX                                                                                 \
+	(16u << 20) /* Linux lets 4 MB wait in a socket that sends, and 6 MB in one that receives */
+#define SHARE_OF_ONE 4            /* this part of a thread's room, if that is less */
+#define PIECE        (64u << 10)  /* of what is read at a time */
+#define LANE         UINT32_MAX   /* seldom that of a disk */
+#define LONG_CLOSE   (256u << 10) /* to give so much memory back takes long for a loop */
 
 struct copy_source {
 	struct source source;
@@ -32,9 +29,20 @@ struct copy_source {
 
 /* --- Made. --- */
 
+static bool is_large(const struct file_stamp *stamp)
+{
+	return stamp->size > (off_t)FILE_DIGEST_MAX;
+}
+
+/* Large files that are written all the time, as those to which is appended, are not copied each time: they are guarded (file_body.h). */
 static bool is_to_have_one(const struct file_stamp *stamp)
 {
-	return !stamp->linked && (stamp->restless || file_written_of_late(stamp));
+	return !stamp->linked && (stamp->restless ? !is_large(stamp) : file_written_of_late(stamp));
+}
+
+static size_t length_of_copy(uint64_t file_length, size_t length_max)
+{
+	return file_length < length_max ? (size_t)file_length : length_max;
 }
 
 int file_copy_begin(const struct file_stamp *stamp)
@@ -48,6 +56,35 @@ void file_copy_add(int *fd, const char *bytes, size_t length)
 		return;
 	close(*fd);
 	*fd = -1;
+}
+
+/* Octets that are in memory; where the file system cannot say, it is taken to be fast. As pread, with EAGAIN: the next ones are not. */
+static ssize_t read_warm(int fd, char *to, size_t length, off_t offset)
+{
+	struct iovec iov = {to, length};
+	ssize_t n = preadv2(fd, &iov, 1, offset, RWF_NOWAIT);
+	return n < 0 && errno == EOPNOTSUPP ? pread(fd, to, length, offset) : n;
+}
+
+int file_copy_end(int fd, const struct file_stamp *stamp, size_t length_max)
+{
+	int copy = length_max ? file_copy_begin(stamp) : -1;
+	char *buffer = copy >= 0 ? malloc(PIECE) : NULL;
+	size_t left = buffer ? length_of_copy((uint64_t)stamp->size, length_max) : 0;
+	while (copy >= 0 && left > 0) {
+		ssize_t n = read_warm(
+			fd, buffer, left < PIECE ? left : PIECE, stamp->size - (off_t)left);
+		if (n <= 0)
+			break;
+		file_copy_add(&copy, buffer, (size_t)n);
+		left -= (size_t)n;
+	}
+	if (copy >= 0 && (left > 0 || !buffer)) {
+		close(copy);
+		copy = -1;
+	}
+	free(buffer);
+	return copy;
 }
 
 /* --- Kept. --- */
@@ -65,6 +102,10 @@ struct file_copies *file_copies_new(struct exchange_thread *thread, unsigned des
 	copies->thread = thread;
 	list_init(&copies->list);
 	copies->bytes_max = share < FILE_DIGEST_MAX ? FILE_DIGEST_MAX : share;
+	share /= SHARE_OF_ONE;
+	copies->length_max = share < FILE_DIGEST_MAX ? FILE_DIGEST_MAX
+			     : share > LENGTH_MAX    ? LENGTH_MAX
+						     : share;
 	copies->count_max = descriptors;
 	return copies;
 }
@@ -137,7 +178,8 @@ static bool has_room(const struct file_copies *copies, size_t length, unsigned c
 bool file_lacks_copy(const struct file_copies *copies, const struct file *file)
 {
 	return file->copied && !file->copy && !copies->thread->draining &&
-	       has_room(copies, (size_t)file->length, 0, 0) && is_to_have_one(&file->stamp);
+	       has_room(copies, length_of_copy(file->length, copies->length_max), 0, 0) &&
+	       is_to_have_one(&file->stamp);
 }
 
 /* Those that are being sent stay: to drop them would give nothing back. Where the others are too few, these stay as well. */
@@ -168,7 +210,7 @@ void file_copies_add(struct file_copies *copies, struct file *file, int fd)
 {
 	check(!file->copy);
 	file->copied = true;
-	size_t length = (size_t)file->length;
+	size_t length = length_of_copy(file->length, copies->length_max);
 	if (copies->thread->draining || !make_room(copies, length)) {
 		close_copy(copies, fd, length);
 		return;
@@ -178,6 +220,7 @@ void file_copies_add(struct file_copies *copies, struct file *file, int fd)
 	copy->copies = copies;
 	ref_get(&copies->ref);
 	copy->file = file;
+	copy->first = file->length - length;
 	copy->length = length;
 	copy->fd = fd;
 	file->copy = copy;
@@ -214,17 +257,23 @@ static void copy_cancel(struct source *source)
 
 static const struct source_ops copy_ops = {copy_pull, copy_cancel};
 
-struct source *file_copy_body(
-	struct request *request, struct file *file, uint64_t first, uint64_t length)
+struct file_copy *file_copy_use(struct file *file)
 {
 	struct file_copy *copy = file->copy;
 	list_remove(&copy->link);
 	list_append(&copy->copies->list, &copy->link);
+	ref_get(&copy->ref);
+	return copy;
+}
+
+struct source *file_copy_body(
+	struct request *request, struct file *file, uint64_t first, uint64_t length)
+{
 	struct copy_source *body = arena_zalloc(&request->arena, sizeof *body);
 	body->source.ops = &copy_ops;
-	body->copy = copy;
-	ref_get(&copy->ref);
-	body->offset = first;
+	body->copy = file_copy_use(file);
+	check(first >= body->copy->first);
+	body->offset = first - body->copy->first;
 	body->left = length;
 	return &body->source;
 }

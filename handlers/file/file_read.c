@@ -175,12 +175,19 @@ static bool stands_still(struct file_look *look, const struct file_version *v)
 		       (events_tell(look, v) && depend_holds(&look->depend, look->watch)));
 }
 
-/* Reads as much of the content as its tag wants. 0, or -1 with errno (0: it is shorter). */
-static int read_for_tag(struct file_version *v, bool copies, struct digest *d)
+static bool is_digested(const struct file_version *v)
 {
-	if (v->stamp.size <= (off_t)FILE_DIGEST_MAX)
-		return read_content(v, copies, d);
+	return v->stamp.size <= (off_t)FILE_DIGEST_MAX;
+}
+
+/* Reads as much of the content as its tag wants. 0, or -1 with errno (0: it is shorter). */
+static int read_for_tag(struct file_version *v, size_t copy_max, struct digest *d)
+{
+	if (is_digested(v))
+		return read_content(v, copy_max > 0, d);
 	sample_content(v);
+	if (!v->guarded)
+		v->copy = file_copy_end(v->fd, &v->stamp, copy_max);
 	return 0;
 }
 
@@ -190,9 +197,9 @@ static enum file_read settle_for(struct file_look *look, enum variant variant, s
 {
 	struct file_version *v = &look->found[variant];
 	struct digest before = *d;
-	bool digested = v->stamp.size <= (off_t)FILE_DIGEST_MAX;
+	bool digested = is_digested(v);
 	file_unread(v);
-	if (read_for_tag(v, look->copies, d))
+	if (read_for_tag(v, digested ? look->copy_max : 0, d))
 		return errno ? FILE_READ_ERROR : FILE_READ_CHANGED;
 	if (digested && memcmp(before.result, d->result, sizeof d->result) != 0)
 		return FILE_READ_CHANGED;
@@ -221,12 +228,11 @@ static void note_writing(struct file_version *v, const struct file_stamp *known)
 }
 
 /* May the call that wrote it last, as its content is read? Where there are events its end brings one; else it is asked again before long, and
- * reckoned with for a short time only. Larger files have tags that do not tell of it. */
+ * reckoned with for a short time only. */
 static void note_youth(const struct file_look *look, struct file_version *v)
 {
-	v->stamp.young = v->stamp.size <= (off_t)FILE_DIGEST_MAX &&
-			 nanoseconds_since(v->stamp.changed) <
-				 (look->depend.by_time ? CALL_UNTOLD_NS : CALL_NS);
+	v->stamp.young = nanoseconds_since(v->stamp.changed) <
+			 (look->depend.by_time ? CALL_UNTOLD_NS : CALL_NS);
 }
 
 bool file_content_same(struct file_look *look, enum variant variant)
@@ -235,6 +241,8 @@ bool file_content_same(struct file_look *look, enum variant variant)
 	const struct file_known *known = &look->known[variant];
 	struct digest d;
 	struct file_version again = {.fd = v->fd, .stamp = v->stamp, .copy = -1};
+	if (!is_digested(v))
+		return false; /* its tag does not tell */
 	note_youth(look, v);
 	bool same = read_content(&again, false, &d) == 0;
 	if (same) {
@@ -253,17 +261,19 @@ enum file_read file_read(struct file_look *look, enum variant variant, bool last
 	note_writing(v, &look->known[variant].stamp);
 	note_youth(look, v);
 	v->guarded = v->stamp.restless || remote_descriptor(v->fd);
-	if (read_for_tag(v, look->copies, &d))
+	if (read_for_tag(v, look->copy_max, &d))
 		return errno ? FILE_READ_ERROR : FILE_READ_CHANGED;
 	if (stands_still(look, v)) {
-		write_etag(v, variant, v->stamp.size <= (off_t)FILE_DIGEST_MAX ? &d : NULL);
+		write_etag(v, variant, is_digested(v) ? &d : NULL);
 	} else {
 		enum file_read result =
 			last_try ? settle_for(look, variant, &d) : FILE_READ_CHANGED;
 		if (result != FILE_READ_DONE)
 			return result;
 	}
-	v->warm = v->stamp.size <= (off_t)FILE_DIGEST_MAX;
+	v->warm = is_digested(v);
+	if (!is_digested(v) && v->copy < 0)
+		v->stamp.young = false; /* nothing that was read is kept */
 	if (v->content) {
 		close(v->fd);
 		v->fd = -1;

@@ -22,7 +22,8 @@ def content(target, number, size):
     """The bytes of one version: they say which, and no 16 of them are found in another version at the same place."""
     head = b"%s version %d of %d bytes\n" % (target.encode(), number, size)
     start = number * STEP % (1 << 20)
-    return head + BLOB[start:start + size - len(head)]
+    enough = BLOB * ((start + size) // len(BLOB) + 1)
+    return head + enough[start:start + size - len(head)]
 
 
 class Story:

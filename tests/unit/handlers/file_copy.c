@@ -3,15 +3,19 @@
  * (DESIGN 3: "nothing is mixed"). */
 #include "site.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
-#define DAY 86400
-#define MB  (1u << 20)
+#define DAY   86400
+#define MB    (1u << 20)
+#define LARGE (FILE_DIGEST_MAX + 2 * MB)
 
 static struct file *known(const char *name)
 {
@@ -118,7 +122,7 @@ static void young_and_the_same(void **state)
 	ref_put(&before->ref);
 }
 
-/* Small ones stand in memory, large ones are not read whole, old ones are not likely to be written. */
+/* Small ones stand in memory, of larger ones there is the end, old ones are not likely to be written. */
 static void which_have_a_copy(void **state)
 {
 	(void)state;
@@ -134,11 +138,11 @@ static void which_have_a_copy(void **state)
 	site_start("root: www", true);
 	assert_non_null(known("least.bin")->copy);
 	assert_non_null(known("most.bin")->copy);
-	assert_null(known("large.bin")->copy);
+	assert_non_null(known("large.bin")->copy);
 	assert_non_null(known("lately.bin")->copy);
 	assert_null(known("old.bin")->copy);
 	assert_non_null(known("future.bin")->copy);
-	assert_int_equal(site_cache()->copies->count, 4);
+	assert_int_equal(site_cache()->copies->count, 5);
 }
 
 /* As rsync --inplace does it, which gives it the time that it has elsewhere. */
@@ -152,6 +156,144 @@ static void written_and_dated_back(void **state)
 	site_fill("www/file.bin", 100000, 'b');
 	site_date("www/file.bin", 2 * DAY);
 	assert_non_null(known("file.bin")->copy);
+}
+
+/* A file of which no octet stands where another would stand as well, and the copy of its last MB. */
+static char *large_with_an_end(void)
+{
+	char *content = malloc(LARGE);
+	assert_non_null(content);
+	for (uint32_t i = 0; i < LARGE; i += 4)
+		memcpy(content + i, &i, 4);
+	site_write("www/file.bin", content, LARGE);
+	site_start("root: www", true);
+	site_sleep(100);
+	site_cache()->copies->length_max = MB;
+	const struct file_copy *copy = known("file.bin")->copy;
+	assert_non_null(copy);
+	assert_int_equal(copy->length, MB);
+	assert_int_equal(copy->first, LARGE - MB);
+	return content;
+}
+
+static void assert_range(const char *content, size_t first, size_t last)
+{
+	char fields[64];
+	snprintf(fields, sizeof fields, "Range: bytes=%zu-%zu\n", first, last);
+	struct exchange_seen *seen = site_ask("GET", "/file.bin", fields);
+	assert_true(seen->ended);
+	assert_int_equal(seen->body.len, last - first + 1);
+	assert_memory_equal(seen->body.ptr, content + first, last - first + 1);
+}
+
+/* Before, across, and behind where the copy begins. */
+static void parts_of_an_end(void **state)
+{
+	(void)state;
+	char *content = large_with_an_end();
+	size_t begin = LARGE - MB;
+	struct exchange_seen *seen = site_get("/file.bin", 200, NULL);
+	assert_int_equal(seen->body.len, LARGE);
+	assert_memory_equal(seen->body.ptr, content, LARGE);
+	assert_range(content, 0, begin - 1);
+	assert_range(content, begin - 1, begin - 1);
+	assert_range(content, begin - 1, begin);
+	assert_range(content, begin - 1, LARGE - 1);
+	assert_range(content, begin, begin);
+	assert_range(content, begin, LARGE - 1);
+	assert_range(content, begin + 5, LARGE - 2);
+	assert_range(content, LARGE - 1, LARGE - 1);
+	free(content);
+}
+
+/* What went before the copy may have changed while it waited for its reader: behind it the answer is broken off, at its last octets as well. What
+ * is of the copy alone is not. */
+static void written_while_the_end_is_sent(void **state)
+{
+	(void)state;
+	free(large_with_an_end());
+	struct exchange_seen *seen = site_begin_slowly("/file.bin");
+	while (seen->body.len < LARGE - MB && !seen->aborted) {
+		seen->room = 1;
+		exchange_room(&seen->request);
+		loopback_turn(site.loopback);
+	}
+	assert_int_equal(seen->body.len, LARGE - MB);
+	site_fill("www/file.bin", LARGE, 'b');
+	loopback_await(seen);
+	assert_true(seen->aborted);
+	assert_false(seen->ended);
+	loopback_free(seen);
+}
+
+/* A copy that was lost while it was being sent is sent. */
+static void end_is_lost_while_sent(void **state)
+{
+	(void)state;
+	char *content = large_with_an_end();
+	struct exchange_seen *seen = site_begin_slowly("/file.bin");
+	file_copies_clear(site_cache()->copies);
+	assert_int_equal(site_cache()->copies->bytes, MB);
+	loopback_await(seen);
+	assert_true(seen->ended);
+	assert_int_equal(seen->body.len, LARGE);
+	assert_memory_equal(seen->body.ptr, content, LARGE);
+	loopback_free(seen);
+	assert_int_equal(site_cache()->copies->bytes, 0);
+	free(content);
+}
+
+/* The tag of a large one does not tell what a call that lasts wrote behind the look: as long as there may be one it is read again. */
+static void large_written_longer_than_read(void **state)
+{
+	(void)state;
+	site_fill("www/file.bin", LARGE, 'a');
+	int fd = open(site_path("www/file.bin"), O_RDWR | O_CLOEXEC);
+	char *map = mmap(NULL, LARGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	assert_ptr_not_equal(map, MAP_FAILED);
+	memset(map, 'a', LARGE);
+	site_start("root: www", true);
+	site_sleep(100);
+	assert_true(known("file.bin")->stamp.young);
+	assert_all(site_get("/file.bin", 200, NULL), LARGE, 'a');
+	map[LARGE - 1] = 'b';
+	site_write("www/file.neighbour", "x", 1); /* in the place of the event */
+	assert_int_equal(site_get("/file.bin", 200, NULL)->body.ptr[LARGE - 1], 'b');
+	munmap(map, LARGE);
+	close(fd);
+}
+
+/* To which is appended has no copy each time. */
+static void large_written_all_the_time(void **state)
+{
+	(void)state;
+	site_fill("www/file.bin", LARGE, 'a');
+	site_start("root: www", true);
+	assert_non_null(known("file.bin")->copy);
+	site_fill("www/file.bin", LARGE, 'b');
+	const struct file *file = known("file.bin");
+	assert_null(file->copy);
+	assert_true(file->guarded);
+	assert_false(file->stamp.young);
+}
+
+/* No disk is read for a copy that no tag asks for. */
+static void large_and_not_in_memory(void **state)
+{
+	(void)state;
+	char octet;
+	struct iovec iov = {&octet, 1};
+	site_fill("www/file.bin", LARGE, 'a');
+	int fd = open(site_path("www/file.bin"), O_RDONLY | O_CLOEXEC);
+	assert_int_equal(fdatasync(fd), 0);
+	assert_int_equal(posix_fadvise(fd, LARGE / 2, 0, POSIX_FADV_DONTNEED), 0);
+	bool cold = preadv2(fd, &iov, 1, LARGE - 1, RWF_NOWAIT) < 0 && errno == EAGAIN;
+	site_start("root: www", true);
+	struct file *file = known("file.bin");
+	assert_int_equal(file->copy == NULL, cold);
+	assert_int_equal(file->copied, !cold);
+	assert_all(site_get("/file.bin", 200, NULL), LARGE, 'a');
+	close(fd);
 }
 
 static void make(int number)
@@ -264,14 +406,21 @@ static void in_use(void **state)
 	assert_non_null(asked_for(0)->copy);
 }
 
-/* Each thread has its share, in which the largest has room. */
+/* Each thread has its share, in which the largest that is read for its tag has room. */
 static void shares(void **state)
 {
 	(void)state;
-	struct exchange_thread one = {.threads = 1}, many = {.threads = 1000};
-	struct file_copies *of_one = file_copies_new(&one, 1), *of_many = file_copies_new(&many, 1);
-	assert_int_equal(of_one->bytes_max, 64 * MB);
+	struct exchange_thread one = {.threads = 1}, some = {.threads = 4},
+			       many = {.threads = 1000};
+	struct file_copies *of_one = file_copies_new(&one, 1), *of_many = file_copies_new(&many, 1),
+			   *of_some = file_copies_new(&some, 1);
+	assert_int_equal(of_some->bytes_max, 32 * MB);
+	assert_int_equal(of_some->length_max, 8 * MB);
+	ref_put(&of_some->ref);
+	assert_int_equal(of_one->bytes_max, 128 * MB);
+	assert_int_equal(of_one->length_max, 16 * MB);
 	assert_int_equal(of_many->bytes_max, FILE_DIGEST_MAX);
+	assert_int_equal(of_many->length_max, FILE_DIGEST_MAX);
 	ref_put(&of_one->ref);
 	ref_put(&of_many->ref);
 }
@@ -364,6 +513,12 @@ int main(void)
 		SITE_TEST(young_and_the_same),
 		SITE_TEST(which_have_a_copy),
 		SITE_TEST(written_and_dated_back),
+		SITE_TEST(parts_of_an_end),
+		SITE_TEST(written_while_the_end_is_sent),
+		SITE_TEST(end_is_lost_while_sent),
+		SITE_TEST(large_written_longer_than_read),
+		SITE_TEST(large_written_all_the_time),
+		SITE_TEST(large_and_not_in_memory),
 		SITE_TEST(bounds),
 		SITE_TEST(made_anew),
 		SITE_TEST(refused),
