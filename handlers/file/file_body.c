@@ -173,8 +173,8 @@ static bool tail_stands(struct ref *ref, enum chunk_when when)
 	return version_stands(&container_of(ref, struct tail, ref)->file->ref, when);
 }
 
-/* Who changed an octet of the file that its reader did not have yet began before this, the last piece of all: more is behind it in the copy
- * than waits for a reader. */
+/* Who changed an octet of the file that its reader did not have yet began before this, the last piece of all: the copy between them is longer
+ * than what waits for a reader. */
 static bool tail_stood(struct ref *ref, enum chunk_when when)
 {
 	return version_stood_so_far(&container_of(ref, struct tail, ref)->file->ref, when);

@@ -15,7 +15,7 @@
 #define BYTES_MAX                                                                                  \
 	(128u << 20) /* of all threads: this memory is no cache that the kernel may take back */
 #define LENGTH_MAX                                                                                 \
-	(16u << 20) /* Linux lets 4 MB wait in a socket that sends, and 6 MB in one that receives */
+	(16u << 20) /* Linux lets 4 MB wait where it sends; on one machine, more where it receives */
 #define SHARE_OF_ONE 4            /* this part of a thread's room, if that is less */
 #define PIECE        (64u << 10)  /* of what is read at a time */
 #define LANE         UINT32_MAX   /* seldom that of a disk */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Copies of files that were written of late. sendfile sends a file's own pages: who writes in place changes also what was sent already, and
  * waits for a slow reader. Such a file is likely to be written again; it leaves by the same calls, but from a memory file that holds what was
- * read of one version, and that nobody writes. Of a file that is larger than a copy may be, it holds the end: more than waits for a reader at
- * any time, so that what changes before it is known before the last octets leave. There is room for some; files without a copy are checked as
+ * read of one version, and that nobody writes. Of a file that is larger than a copy may be, it holds the end: more than waits for a reader
+ * as a rule, so that what changes before it is known before the last octets leave. There is room for some; files without a copy are checked as
  * they leave (file_body.h). Over TLS a copy is read by one call more, for the kernel cannot say of memory files whether that would wait. */
 #ifndef WEIR_FILE_FILE_COPY_H
 #define WEIR_FILE_FILE_COPY_H

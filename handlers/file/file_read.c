@@ -263,6 +263,9 @@ enum file_read file_read(struct file_look *look, enum variant variant, bool last
 	v->guarded = v->stamp.restless || remote_descriptor(v->fd);
 	if (read_for_tag(v, look->copy_max, &d))
 		return errno ? FILE_READ_ERROR : FILE_READ_CHANGED;
+	/* a copy of half a write would be kept, with the tag of all of it */
+	if (v->copy >= 0 && !is_digested(v))
+		file_ripen(&v->stamp);
 	if (stands_still(look, v)) {
 		write_etag(v, variant, is_digested(v) ? &d : NULL);
 	} else {
