@@ -83,8 +83,8 @@ struct file {
 	struct exchange_thread *thread;
 	int fd;       /* -1: the whole content stands in the body of `ready` */
 	bool guarded; /* on a file system that may hang (io/remote.h), or written in place again and again: see file_guarded_body */
-	struct file_copy *copy; /* from which it is sent, or its end; NULL: from the file itself */
-	bool copied;            /* one was made of it */
+	struct file_copy *copy; /* from which it is sent; NULL: from the file itself */
+	uint64_t copied_ms; /* when one was made last, of this version or one before; 0: never */
 	uint64_t length;
 	struct file_stamp stamp;
 	struct ready
@@ -112,7 +112,7 @@ struct file_version {
 	int fd; /* the taker's to close; -1: none, or the content is whole at `content` */
 	struct file_stamp stamp;
 	char *content; /* the taker's to free; NULL: not kept */
-	int copy; /* memory file with the content, or its end; the taker's to close; -1: none */
+	int copy;      /* memory file with the content, the taker's to close; -1: none */
 	uint8_t etag_length;
 	char etag[FILE_ETAG_MAX];
 };
@@ -121,6 +121,7 @@ struct file_version {
 struct file_known {
 	struct file_stamp stamp; /* inode 0: there is none */
 	bool again;              /* it is to be read though it is the one */
+	bool copied_just_now; /* a copy is not to be made again, unless it is read whole anyway */
 	uint8_t etag_length;
 	char etag[FILE_ETAG_MAX];
 };
@@ -136,7 +137,7 @@ struct file_look {
 	struct slice query;
 	struct explanation
 		*explanation; /* where each name that is tried is told; NULL: nobody asks */
-	size_t copy_max; /* octets of the copy of what was written of late (file_copy.h); 0: there is to be none */
+	size_t copy_max; /* octets of what was written of late and is to have a copy (file_copy.h), at most */
 	struct file_known known[VARIANT_COUNT];
 	unsigned known_variants; /* bits of those beside the file itself */
 	/* found */

@@ -20,21 +20,13 @@
 
 struct read_ahead;
 
-/* What holds the spans of a file's copy that are sent behind octets of the file itself. */
-struct tail {
-	struct ref ref;
-	struct file *file;
-	struct file_copy *copy;
-};
-
 struct file_source {
 	struct source source;
 	struct request *request;
 	struct file *file;
 	uint64_t offset;
 	uint64_t left;
-	struct tail *tail; /* the copy of the file's end, which this body reaches; NULL: none */
-	bool whole;   /* it began at the file's first octet and goes to its last, all from there */
+	bool whole;   /* it began at the file's first octet and goes to its last */
 	bool fetched; /* the next span was read ahead: it is not asked for again */
 	bool broken;
 	struct read_ahead *ahead; /* under way */
@@ -168,63 +160,11 @@ static bool may_be_written(const struct file_source *body)
 	return stamp->linked || age_us < YOUNG_US;
 }
 
-static bool tail_stands(struct ref *ref, enum chunk_when when)
-{
-	return version_stands(&container_of(ref, struct tail, ref)->file->ref, when);
-}
-
-/* Who changed an octet of the file that its reader did not have yet began before this, the last piece of all: the copy between them is longer
- * than what waits for a reader. */
-static bool tail_stood(struct ref *ref, enum chunk_when when)
-{
-	return version_stood_so_far(&container_of(ref, struct tail, ref)->file->ref, when);
-}
-
-static void tail_last(struct ref *ref)
-{
-	struct tail *tail = container_of(ref, struct tail, ref);
-	ref_put(&tail->copy->ref);
-	ref_put(&tail->file->ref);
-	free(tail);
-}
-
-static struct tail *tail_new(struct file *file)
-{
-	struct tail *tail = must_zalloc(sizeof *tail);
-	ref_init(&tail->ref, tail_last);
-	tail->file = file;
-	ref_get(&file->ref);
-	tail->copy = file_copy_use(file);
-	return tail;
-}
-
-/* The next span is of the copy. */
-static enum pull tail_pull(struct file_source *body, struct chunks *out)
-{
-	struct tail *tail = body->tail;
-	uint64_t length = body->left < CHUNK_SPAN ? body->left : CHUNK_SPAN;
-	chunk_stands_fn *stands = length < body->left ? tail_stands : tail_stood;
-	if (!stands(&tail->ref, CHUNK_AHEAD)) {
-		body->source.fault = END_FILE_CHANGED;
-		return PULL_FAILED;
-	}
-	ref_get(&tail->ref);
-	chunks_file(out, &tail->ref, tail->copy->fd, (off_t)(body->offset - tail->copy->first),
-		length, stands);
-	body->offset += length;
-	body->left -= length;
-	return body->left ? PULL_MORE : PULL_END;
-}
-
 static enum pull body_pull(struct source *source, struct chunks *out, size_t room)
 {
 	(void)room; /* spans of files hold no memory */
 	struct file_source *body = container_of(source, struct file_source, source);
-	if (body->tail && body->offset >= body->tail->copy->first)
-		return tail_pull(body, out);
 	uint64_t length = body->left < CHUNK_SPAN ? body->left : CHUNK_SPAN;
-	if (body->tail && body->tail->copy->first - body->offset < length)
-		length = body->tail->copy->first - body->offset;
 	chunk_stands_fn *stands = length < body->left    ? version_stands
 				  : may_be_written(body) ? version_stood_so_far
 							 : version_stood;
@@ -251,8 +191,6 @@ static void body_cancel(struct source *source)
 	struct file_source *body = container_of(source, struct file_source, source);
 	if (body->ahead)
 		body->ahead->source = NULL;
-	if (body->tail)
-		ref_put(&body->tail->ref);
 	ref_put(&body->file->ref);
 }
 
@@ -263,7 +201,7 @@ struct source *file_body(
 {
 	check(file->fd >= 0 && length > 0 && length <= file->length &&
 		first <= file->length - length);
-	if (file->copy && first >= file->copy->first)
+	if (file->copy)
 		return file_copy_body(request, file, first, length);
 	if (file->guarded)
 		return file_guarded_body(request, file, first, length);
@@ -274,8 +212,6 @@ struct source *file_body(
 	ref_get(&file->ref);
 	body->offset = first;
 	body->left = length;
-	if (file->copy && first + length > file->copy->first)
-		body->tail = tail_new(file);
-	body->whole = first == 0 && length == file->length && !body->tail;
+	body->whole = first == 0 && length == file->length;
 	return &body->source;
 }

@@ -8,9 +8,9 @@
 
 /* A source over octets first … first + length - 1 of an open file (file->fd >= 0), in the request's arena; it takes references of its
  * own and outlives the entry that the file came from.
- * From the file's copy where that holds all of it (file_copy.h). Else the source FAILS when the file was written or truncated meanwhile, and
- * PAUSES while cold pages are read ahead. A version is checked before each piece that is handed to the kernel; of what is overwritten (not
- * truncated) while the kernel holds it for a slow reader, only a piece behind it can tell: the last ones cannot, unless they are a copy's. */
+ * From the file's copy where it has one (file_copy.h). Else the source FAILS when the file was written or truncated meanwhile, and PAUSES while
+ * cold pages are read ahead. A version is checked before each piece that is handed to the kernel; what is overwritten (not truncated) while the
+ * kernel holds it for a slow reader cannot be told. */
 struct source *file_body(
 	struct request *request, struct file *file, uint64_t first, uint64_t length);
 

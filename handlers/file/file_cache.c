@@ -402,6 +402,7 @@ static void tell_known(
 {
 	known->stamp = file->stamp;
 	known->again = file_lacks_copy(cache->copies, file);
+	known->copied_just_now = file_copied_just_now(file);
 	known->etag_length = file->etag_length;
 	memcpy(known->etag, file->etag, file->etag_length);
 }

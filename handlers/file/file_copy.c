@@ -14,12 +14,21 @@
 
 #define BYTES_MAX                                                                                  \
 	(128u << 20) /* of all threads: this memory is no cache that the kernel may take back */
-#define LENGTH_MAX                                                                                 \
-	(16u << 20) /* Linux lets 4 MB wait where it sends; on one machine, more where it receives */
-#define SHARE_OF_ONE 4            /* this part of a thread's room, if that is less */
+#define LENGTH_MAX   (16u << 20)
+#define SHARE_OF_ONE 4   /* a copy is at most this part of what its thread may have */
+#define REST_MS      500 /* less than what is too young to be told from the next is believed */
 #define PIECE        (64u << 10)  /* of what is read at a time */
 #define LANE         UINT32_MAX   /* seldom that of a disk */
 #define LONG_CLOSE   (256u << 10) /* to give so much memory back takes long for a loop */
+
+struct file_copy {
+	struct ref ref;
+	struct link link;
+	struct file_copies *copies;
+	struct file *file; /* that has it; NULL: none any more */
+	size_t length;
+	int fd;
+};
 
 struct copy_source {
 	struct source source;
@@ -29,20 +38,9 @@ struct copy_source {
 
 /* --- Made. --- */
 
-static bool is_large(const struct file_stamp *stamp)
-{
-	return stamp->size > (off_t)FILE_DIGEST_MAX;
-}
-
-/* Large files that are written all the time, as those to which is appended, are not copied each time: they are guarded (file_body.h). */
 static bool is_to_have_one(const struct file_stamp *stamp)
 {
-	return !stamp->linked && (stamp->restless ? !is_large(stamp) : file_written_of_late(stamp));
-}
-
-static size_t length_of_copy(uint64_t file_length, size_t length_max)
-{
-	return file_length < length_max ? (size_t)file_length : length_max;
+	return !stamp->linked && (stamp->restless || file_written_of_late(stamp));
 }
 
 int file_copy_begin(const struct file_stamp *stamp)
@@ -66,20 +64,20 @@ static ssize_t read_warm(int fd, char *to, size_t length, off_t offset)
 	return n < 0 && errno == EOPNOTSUPP ? pread(fd, to, length, offset) : n;
 }
 
-int file_copy_end(int fd, const struct file_stamp *stamp, size_t length_max)
+int file_copy_whole(int fd, const struct file_stamp *stamp, size_t length_max)
 {
-	int copy = length_max ? file_copy_begin(stamp) : -1;
+	off_t done = 0;
+	int copy = stamp->size <= (off_t)length_max ? file_copy_begin(stamp) : -1;
 	char *buffer = copy >= 0 ? malloc(PIECE) : NULL;
-	size_t left = buffer ? length_of_copy((uint64_t)stamp->size, length_max) : 0;
-	while (copy >= 0 && left > 0) {
-		ssize_t n = read_warm(
-			fd, buffer, left < PIECE ? left : PIECE, stamp->size - (off_t)left);
+	while (buffer && copy >= 0 && done < stamp->size) {
+		off_t left = stamp->size - done;
+		ssize_t n = read_warm(fd, buffer, left < PIECE ? (size_t)left : PIECE, done);
 		if (n <= 0)
 			break;
 		file_copy_add(&copy, buffer, (size_t)n);
-		left -= (size_t)n;
+		done += n;
 	}
-	if (copy >= 0 && (left > 0 || !buffer)) {
+	if (copy >= 0 && done < stamp->size) {
 		close(copy);
 		copy = -1;
 	}
@@ -126,8 +124,8 @@ static void is_closed(void *context)
 static bool close_later(struct file_copies *copies, int fd, size_t length)
 {
 	const struct exchange_thread *thread = copies->thread;
-	if (length < LONG_CLOSE || !thread->disk ||
-		copies->closing + length > copies->bytes_max / 4)
+	bool much = copies->closing && copies->closing + length > copies->bytes_max / 4;
+	if (length < LONG_CLOSE || !thread->disk || much)
 		return false;
 	struct closing *closing = must_zalloc(sizeof *closing);
 	*closing = (struct closing){copies, length};
@@ -175,11 +173,15 @@ static bool has_room(const struct file_copies *copies, size_t length, unsigned c
 	       copies->bytes - bytes + length <= copies->bytes_max;
 }
 
+bool file_copied_just_now(const struct file *file)
+{
+	return file->copied_ms && file->thread->clock->monotonic_ms - file->copied_ms < REST_MS;
+}
+
 bool file_lacks_copy(const struct file_copies *copies, const struct file *file)
 {
-	return file->copied && !file->copy && !copies->thread->draining &&
-	       has_room(copies, length_of_copy(file->length, copies->length_max), 0, 0) &&
-	       is_to_have_one(&file->stamp);
+	return file->copied_ms && !file->copy && !copies->thread->draining &&
+	       has_room(copies, (size_t)file->length, 0, 0) && is_to_have_one(&file->stamp);
 }
 
 /* Those that are being sent stay: to drop them would give nothing back. Where the others are too few, these stay as well. */
@@ -209,8 +211,8 @@ static bool make_room(struct file_copies *copies, size_t length)
 void file_copies_add(struct file_copies *copies, struct file *file, int fd)
 {
 	check(!file->copy);
-	file->copied = true;
-	size_t length = length_of_copy(file->length, copies->length_max);
+	file->copied_ms = copies->thread->clock->monotonic_ms;
+	size_t length = (size_t)file->length;
 	if (copies->thread->draining || !make_room(copies, length)) {
 		close_copy(copies, fd, length);
 		return;
@@ -220,7 +222,6 @@ void file_copies_add(struct file_copies *copies, struct file *file, int fd)
 	copy->copies = copies;
 	ref_get(&copies->ref);
 	copy->file = file;
-	copy->first = file->length - length;
 	copy->length = length;
 	copy->fd = fd;
 	file->copy = copy;
@@ -257,23 +258,17 @@ static void copy_cancel(struct source *source)
 
 static const struct source_ops copy_ops = {copy_pull, copy_cancel};
 
-struct file_copy *file_copy_use(struct file *file)
+struct source *file_copy_body(
+	struct request *request, struct file *file, uint64_t first, uint64_t length)
 {
 	struct file_copy *copy = file->copy;
 	list_remove(&copy->link);
 	list_append(&copy->copies->list, &copy->link);
-	ref_get(&copy->ref);
-	return copy;
-}
-
-struct source *file_copy_body(
-	struct request *request, struct file *file, uint64_t first, uint64_t length)
-{
 	struct copy_source *body = arena_zalloc(&request->arena, sizeof *body);
 	body->source.ops = &copy_ops;
-	body->copy = file_copy_use(file);
-	check(first >= body->copy->first);
-	body->offset = first - body->copy->first;
+	body->copy = copy;
+	ref_get(&copy->ref);
+	body->offset = first;
 	body->left = length;
 	return &body->source;
 }

@@ -181,14 +181,25 @@ static bool is_digested(const struct file_version *v)
 }
 
 /* Reads as much of the content as its tag wants. 0, or -1 with errno (0: it is shorter). */
-static int read_for_tag(struct file_version *v, size_t copy_max, struct digest *d)
+static int read_for_tag(struct file_version *v, bool copies, struct digest *d)
 {
 	if (is_digested(v))
-		return read_content(v, copy_max > 0, d);
+		return read_content(v, copies, d);
 	sample_content(v);
-	if (!v->guarded)
-		v->copy = file_copy_end(v->fd, &v->stamp, copy_max);
 	return 0;
+}
+
+/* The copy of one that is not read for its tag. Half of what a call wrote would be kept, with the tag of all: so it is waited until such a call is
+ * over, as a rule. One that lasts brings an event, and the file is read again; where none would come there is no copy before. */
+static void copy_large(struct file_look *look, enum variant variant)
+{
+	struct file_version *v = &look->found[variant];
+	if (v->guarded || look->known[variant].copied_just_now ||
+		(v->stamp.young && !events_tell(look, v)))
+		return;
+	v->copy = file_copy_whole(v->fd, &v->stamp, look->copy_max);
+	if (v->copy >= 0)
+		file_ripen(&v->stamp);
 }
 
 /* It changes all the time. What was read twice, and was the same, was a version of it; what is kept in memory is that one whatever becomes
@@ -199,7 +210,7 @@ static enum file_read settle_for(struct file_look *look, enum variant variant, s
 	struct digest before = *d;
 	bool digested = is_digested(v);
 	file_unread(v);
-	if (read_for_tag(v, digested ? look->copy_max : 0, d))
+	if (read_for_tag(v, look->copy_max > 0, d))
 		return errno ? FILE_READ_ERROR : FILE_READ_CHANGED;
 	if (digested && memcmp(before.result, d->result, sizeof d->result) != 0)
 		return FILE_READ_CHANGED;
@@ -227,12 +238,12 @@ static void note_writing(struct file_version *v, const struct file_stamp *known)
 			  (written || (!same && written_anew(v->fd, stamp)));
 }
 
-/* May the call that wrote it last, as its content is read? Where there are events its end brings one; else it is asked again before long, and
- * reckoned with for a short time only. */
+/* May the call that wrote it last, as its content is read? Where there are events its end brings one; else what was read for its tag is asked
+ * again before long, and such a call reckoned with for a short time only. */
 static void note_youth(const struct file_look *look, struct file_version *v)
 {
-	v->stamp.young = nanoseconds_since(v->stamp.changed) <
-			 (look->depend.by_time ? CALL_UNTOLD_NS : CALL_NS);
+	bool briefly = look->depend.by_time && is_digested(v);
+	v->stamp.young = nanoseconds_since(v->stamp.changed) < (briefly ? CALL_UNTOLD_NS : CALL_NS);
 }
 
 bool file_content_same(struct file_look *look, enum variant variant)
@@ -261,11 +272,10 @@ enum file_read file_read(struct file_look *look, enum variant variant, bool last
 	note_writing(v, &look->known[variant].stamp);
 	note_youth(look, v);
 	v->guarded = v->stamp.restless || remote_descriptor(v->fd);
-	if (read_for_tag(v, look->copy_max, &d))
+	if (read_for_tag(v, look->copy_max > 0, &d))
 		return errno ? FILE_READ_ERROR : FILE_READ_CHANGED;
-	/* a copy of half a write would be kept, with the tag of all of it */
-	if (v->copy >= 0 && !is_digested(v))
-		file_ripen(&v->stamp);
+	if (!is_digested(v))
+		copy_large(look, variant);
 	if (stands_still(look, v)) {
 		write_etag(v, variant, is_digested(v) ? &d : NULL);
 	} else {
@@ -275,8 +285,11 @@ enum file_read file_read(struct file_look *look, enum variant variant, bool last
 			return result;
 	}
 	v->warm = is_digested(v);
-	if (!is_digested(v) && v->copy < 0)
-		v->stamp.young = false; /* nothing that was read is kept */
+	if (!is_digested(v)) {
+		v->stamp.young = v->stamp.young && v->copy >= 0; /* else nothing is kept */
+		/* so that it is looked at again, and has a copy */
+		v->stamp.racy = v->stamp.racy || look->known[variant].copied_just_now;
+	}
 	if (v->content) {
 		close(v->fd);
 		v->fd = -1;

@@ -24,7 +24,7 @@ static void file_last(struct ref *ref)
 }
 
 static struct file *file_take(struct file_cache *cache, struct file_look_job *job,
-	enum variant variant, const struct file_about *about)
+	enum variant variant, const struct file_about *about, uint64_t copied_ms)
 {
 	struct file_look *look = &job->look;
 	struct file_version *v = &look->found[variant];
@@ -46,6 +46,7 @@ static struct file *file_take(struct file_cache *cache, struct file_look_job *jo
 	memcpy(file->etag, v->etag, v->etag_length);
 	if (type_length)
 		memcpy(file->type, about->type.ptr, type_length);
+	file->copied_ms = copied_ms;
 	if (v->copy >= 0)
 		file_copies_add(cache->copies, file, v->copy);
 	v->copy = -1;
@@ -61,9 +62,10 @@ static void version_take(struct file_cache *cache, struct file_look_job *job, en
 		(*at)->stamp.young = v->stamp.young;
 		return;
 	}
+	uint64_t copied_ms = *at ? (*at)->copied_ms : 0;
 	if (*at)
 		ref_put(&(*at)->ref);
-	*at = file_take(cache, job, variant, about);
+	*at = file_take(cache, job, variant, about, copied_ms);
 	about->variant = variant;
 	(*at)->utf8 = self ? self->utf8 : v->utf8; /* the charset is that of what is encoded */
 	(*at)->ready = cache->make_ready(cache->thread, job->scope, *at, about, v->content);

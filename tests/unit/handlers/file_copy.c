@@ -123,7 +123,7 @@ static void young_and_the_same(void **state)
 	ref_put(&before->ref);
 }
 
-/* Small ones stand in memory, of larger ones there is the end, old ones are not likely to be written. */
+/* Small ones stand in memory, for the largest there is no room, old ones are not likely to be written. */
 static void which_have_a_copy(void **state)
 {
 	(void)state;
@@ -136,7 +136,10 @@ static void which_have_a_copy(void **state)
 	site_date("www/old.bin", DAY + 60);
 	site_fill("www/future.bin", 100000, 'a');
 	site_date("www/future.bin", -10 * DAY);
+	site_fill("www/too-large.bin", FILE_DIGEST_MAX + 2, 'a');
 	site_start("root: www", true);
+	site_cache()->copies->length_max = FILE_DIGEST_MAX + 1;
+	assert_null(known("too-large.bin")->copy);
 	assert_non_null(known("least.bin")->copy);
 	assert_non_null(known("most.bin")->copy);
 	assert_non_null(known("large.bin")->copy);
@@ -159,92 +162,21 @@ static void written_and_dated_back(void **state)
 	assert_non_null(known("file.bin")->copy);
 }
 
-/* A file of which no octet stands where another would stand as well, and the copy of its last MB. */
-static char *large_with_an_end(void)
+static void large_written_while_sent(void **state)
 {
-	char *content = malloc(LARGE);
-	assert_non_null(content);
-	for (uint32_t i = 0; i < LARGE; i += 4)
-		memcpy(content + i, &i, 4);
-	site_write("www/file.bin", content, LARGE);
+	(void)state;
+	site_fill("www/file.bin", LARGE, 'a');
 	site_start("root: www", true);
-	site_sleep(100);
-	site_cache()->copies->length_max = MB;
-	const struct file_copy *copy = known("file.bin")->copy;
-	assert_non_null(copy);
-	assert_int_equal(copy->length, MB);
-	assert_int_equal(copy->first, LARGE - MB);
-	return content;
-}
-
-static void assert_range(const char *content, size_t first, size_t last)
-{
-	char fields[64];
-	snprintf(fields, sizeof fields, "Range: bytes=%zu-%zu\n", first, last);
-	struct exchange_seen *seen = site_ask("GET", "/file.bin", fields);
-	assert_true(seen->ended);
-	assert_int_equal(seen->body.len, last - first + 1);
-	assert_memory_equal(seen->body.ptr, content + first, last - first + 1);
-}
-
-/* Before, across, and behind where the copy begins. */
-static void parts_of_an_end(void **state)
-{
-	(void)state;
-	char *content = large_with_an_end();
-	size_t begin = LARGE - MB;
-	struct exchange_seen *seen = site_get("/file.bin", 200, NULL);
-	assert_int_equal(seen->body.len, LARGE);
-	assert_memory_equal(seen->body.ptr, content, LARGE);
-	assert_range(content, 0, begin - 1);
-	assert_range(content, begin - 1, begin - 1);
-	assert_range(content, begin - 1, begin);
-	assert_range(content, begin - 1, LARGE - 1);
-	assert_range(content, begin, begin);
-	assert_range(content, begin, LARGE - 1);
-	assert_range(content, begin + 5, LARGE - 2);
-	assert_range(content, LARGE - 1, LARGE - 1);
-	free(content);
-}
-
-/* What went before the copy may have changed while it waited for its reader: behind it the answer is broken off, at its last octets as well. What
- * is of the copy alone is not. */
-static void written_while_the_end_is_sent(void **state)
-{
-	(void)state;
-	free(large_with_an_end());
 	struct exchange_seen *seen = site_begin_slowly("/file.bin");
-	while (seen->body.len < LARGE - MB && !seen->aborted) {
-		seen->room = 1;
-		exchange_room(&seen->request);
-		loopback_turn(site.loopback);
-	}
-	assert_int_equal(seen->body.len, LARGE - MB);
 	site_fill("www/file.bin", LARGE, 'b');
 	loopback_await(seen);
-	assert_true(seen->aborted);
-	assert_false(seen->ended);
+	assert_all(seen, LARGE, 'a');
 	loopback_free(seen);
+	assert_all(site_get("/file.bin", 200, NULL), LARGE, 'b');
 }
 
-/* A copy that was lost while it was being sent is sent. */
-static void end_is_lost_while_sent(void **state)
-{
-	(void)state;
-	char *content = large_with_an_end();
-	struct exchange_seen *seen = site_begin_slowly("/file.bin");
-	file_copies_clear(site_cache()->copies);
-	assert_int_equal(site_cache()->copies->bytes, MB);
-	loopback_await(seen);
-	assert_true(seen->ended);
-	assert_int_equal(seen->body.len, LARGE);
-	assert_memory_equal(seen->body.ptr, content, LARGE);
-	loopback_free(seen);
-	assert_int_equal(site_cache()->copies->bytes, 0);
-	free(content);
-}
-
-/* The tag of a large one does not tell what a call that lasts wrote behind the look: as long as there may be one it is read again. */
+/* The tag of a large one does not tell what a call that lasts wrote behind the look: as long as there may be one it is read again. But it is not
+ * copied each time that something happens nearby. */
 static void large_written_longer_than_read(void **state)
 {
 	(void)state;
@@ -254,14 +186,38 @@ static void large_written_longer_than_read(void **state)
 	assert_ptr_not_equal(map, MAP_FAILED);
 	memset(map, 'a', LARGE);
 	site_start("root: www", true);
-	site_sleep(100);
-	assert_true(known("file.bin")->stamp.young);
-	assert_all(site_get("/file.bin", 200, NULL), LARGE, 'a');
+	site_sleep(1100); /* its tag is strong */
+	struct file *file = known("file.bin");
+	assert_non_null(file->copy);
+	assert_true(file->stamp.young);
+	assert_false(file->stamp.racy);
 	map[LARGE - 1] = 'b';
-	site_write("www/file.neighbour", "x", 1); /* in the place of the event */
+	file->copied_ms = site.loopback->loop.clock.monotonic_ms;
+	for (int i = 0; i < 3; i++) {
+		site_write("www/file.neighbour", "x", 1); /* in the place of the event */
+		file = known("file.bin");
+		assert_null(file->copy);
+		assert_int_equal(site_get("/file.bin", 200, NULL)->body.ptr[LARGE - 1], 'b');
+	}
+	assert_true(file->stamp.racy); /* so that it is looked at again though nothing happens */
+	file->copied_ms = 1;
+	site_sleep(1000);
+	assert_non_null(known("file.bin")->copy);
 	assert_int_equal(site_get("/file.bin", 200, NULL)->body.ptr[LARGE - 1], 'b');
 	munmap(map, LARGE);
 	close(fd);
+}
+
+/* Where no event would tell that such a call is over. */
+static void large_and_by_time(void **state)
+{
+	(void)state;
+	site_fill("www/file.bin", LARGE, 'a');
+	site_fill("www/other.bin", FILE_DIGEST_MAX, 'a');
+	site_start("root: www", false);
+	site_sleep(2100); /* what is read for its tag is not reckoned to change any more */
+	assert_null(known("file.bin")->copy);
+	assert_non_null(known("other.bin")->copy);
 }
 
 static long ms_since(struct timespec then)
@@ -306,9 +262,11 @@ static void large_written_all_the_time(void **state)
 	(void)state;
 	site_fill("www/file.bin", LARGE, 'a');
 	site_start("root: www", true);
-	assert_non_null(known("file.bin")->copy);
+	struct file *file = known("file.bin");
+	assert_non_null(file->copy);
+	file->copied_ms = 1;
 	site_fill("www/file.bin", LARGE, 'b');
-	const struct file *file = known("file.bin");
+	file = known("file.bin");
 	assert_null(file->copy);
 	assert_true(file->guarded);
 	assert_false(file->stamp.young);
@@ -328,7 +286,7 @@ static void large_and_not_in_memory(void **state)
 	site_start("root: www", true);
 	struct file *file = known("file.bin");
 	assert_int_equal(file->copy == NULL, cold);
-	assert_int_equal(file->copied, !cold);
+	assert_int_equal(file->copied_ms == 0, cold);
 	assert_all(site_get("/file.bin", 200, NULL), LARGE, 'a');
 	close(fd);
 }
@@ -486,6 +444,23 @@ static void given_back(void **state)
 	assert_false(file_lacks_copy(cache->copies, asked_for(1)));
 }
 
+/* Large ones are closed by I/O threads: one at a time at least. */
+static void closed_elsewhere(void **state)
+{
+	(void)state;
+	make(0);
+	make(1);
+	site_start("root: www", true);
+	struct file_copies *copies = site_cache()->copies;
+	asked_for(0);
+	asked_for(1);
+	copies->bytes_max = 8 * MB;
+	file_copies_clear(copies);
+	assert_int_equal(copies->closing, 3 * MB);
+	while (copies->closing)
+		loopback_turn(site.loopback);
+}
+
 /* Who has other names is written unseen: then a copy would stay what it was. */
 static void several_names(void **state)
 {
@@ -550,10 +525,9 @@ int main(void)
 		SITE_TEST(young_and_the_same),
 		SITE_TEST(which_have_a_copy),
 		SITE_TEST(written_and_dated_back),
-		SITE_TEST(parts_of_an_end),
-		SITE_TEST(written_while_the_end_is_sent),
-		SITE_TEST(end_is_lost_while_sent),
+		SITE_TEST(large_written_while_sent),
 		SITE_TEST(large_written_longer_than_read),
+		SITE_TEST(large_and_by_time),
 		SITE_TEST(large_written_while_read),
 		SITE_TEST(large_written_all_the_time),
 		SITE_TEST(large_and_not_in_memory),
@@ -563,6 +537,7 @@ int main(void)
 		SITE_TEST(in_use),
 		SITE_TEST(shares),
 		SITE_TEST(given_back),
+		SITE_TEST(closed_elsewhere),
 		SITE_TEST(several_names),
 		SITE_TEST(no_room_for_a_copy),
 		SITE_TEST(copy_is_the_last),
