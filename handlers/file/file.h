@@ -84,7 +84,8 @@ struct file {
 	int fd;       /* -1: the whole content stands in the body of `ready` */
 	bool guarded; /* on a file system that may hang (io/remote.h), or written in place again and again: see file_guarded_body */
 	struct file_copy *copy; /* from which it is sent; NULL: from the file itself */
-	uint64_t copied_ms; /* when one was made last, of this version or one before; 0: never */
+	bool copied;            /* one was made of it */
+	uint64_t copied_ms;     /* when one was made last, of it or a version before; 0: never */
 	uint64_t length;
 	struct file_stamp stamp;
 	struct ready

@@ -16,7 +16,7 @@
 	(128u << 20) /* of all threads: this memory is no cache that the kernel may take back */
 #define LENGTH_MAX   (16u << 20)
 #define SHARE_OF_ONE 4   /* a copy is at most this part of what its thread may have */
-#define REST_MS      500 /* less than what is too young to be told from the next is believed */
+#define REST_MS      500 /* behind one; less than what is racy (file.h) waits for the next look */
 #define PIECE        (64u << 10)  /* of what is read at a time */
 #define LANE         UINT32_MAX   /* seldom that of a disk */
 #define LONG_CLOSE   (256u << 10) /* to give so much memory back takes long for a loop */
@@ -124,6 +124,7 @@ static void is_closed(void *context)
 static bool close_later(struct file_copies *copies, int fd, size_t length)
 {
 	const struct exchange_thread *thread = copies->thread;
+	/* one at a time at least: where threads are many it is more than that part of what each has */
 	bool much = copies->closing && copies->closing + length > copies->bytes_max / 4;
 	if (length < LONG_CLOSE || !thread->disk || much)
 		return false;
@@ -180,7 +181,7 @@ bool file_copied_just_now(const struct file *file)
 
 bool file_lacks_copy(const struct file_copies *copies, const struct file *file)
 {
-	return file->copied_ms && !file->copy && !copies->thread->draining &&
+	return file->copied && !file->copy && !copies->thread->draining &&
 	       has_room(copies, (size_t)file->length, 0, 0) && is_to_have_one(&file->stamp);
 }
 
@@ -211,6 +212,7 @@ static bool make_room(struct file_copies *copies, size_t length)
 void file_copies_add(struct file_copies *copies, struct file *file, int fd)
 {
 	check(!file->copy);
+	file->copied = true;
 	file->copied_ms = copies->thread->clock->monotonic_ms;
 	size_t length = (size_t)file->length;
 	if (copies->thread->draining || !make_room(copies, length)) {

@@ -189,13 +189,12 @@ static int read_for_tag(struct file_version *v, bool copies, struct digest *d)
 	return 0;
 }
 
-/* The copy of one that is not read for its tag. Half of what a call wrote would be kept, with the tag of all: so it is waited until such a call is
- * over, as a rule. One that lasts brings an event, and the file is read again; where none would come there is no copy before. */
+/* The copy of one that is not read for its tag, where events tell of each write. Half of what a call wrote would be kept, with the tag of all: so
+ * it is waited until such a call is over, as a rule. One that lasts longer brings its event, and the file is read again. */
 static void copy_large(struct file_look *look, enum variant variant)
 {
 	struct file_version *v = &look->found[variant];
-	if (v->guarded || look->known[variant].copied_just_now ||
-		(v->stamp.young && !events_tell(look, v)))
+	if (v->guarded || look->known[variant].copied_just_now || !events_tell(look, v))
 		return;
 	v->copy = file_copy_whole(v->fd, &v->stamp, look->copy_max);
 	if (v->copy >= 0)
@@ -238,12 +237,12 @@ static void note_writing(struct file_version *v, const struct file_stamp *known)
 			  (written || (!same && written_anew(v->fd, stamp)));
 }
 
-/* May the call that wrote it last, as its content is read? Where there are events its end brings one; else what was read for its tag is asked
- * again before long, and such a call reckoned with for a short time only. */
+/* May the call that wrote it last, as its content is read? Where there are events its end brings one; else it is asked again before long, and
+ * reckoned with for a short time only. */
 static void note_youth(const struct file_look *look, struct file_version *v)
 {
-	bool briefly = look->depend.by_time && is_digested(v);
-	v->stamp.young = nanoseconds_since(v->stamp.changed) < (briefly ? CALL_UNTOLD_NS : CALL_NS);
+	v->stamp.young = nanoseconds_since(v->stamp.changed) <
+			 (look->depend.by_time ? CALL_UNTOLD_NS : CALL_NS);
 }
 
 bool file_content_same(struct file_look *look, enum variant variant)
@@ -285,10 +284,10 @@ enum file_read file_read(struct file_look *look, enum variant variant, bool last
 			return result;
 	}
 	v->warm = is_digested(v);
-	if (!is_digested(v)) {
+	if (!v->warm) {
 		v->stamp.young = v->stamp.young && v->copy >= 0; /* else nothing is kept */
-		/* so that it is looked at again, and has a copy */
-		v->stamp.racy = v->stamp.racy || look->known[variant].copied_just_now;
+		v->stamp.racy = v->stamp.racy ||
+				look->known[variant].copied_just_now; /* so that it has one later */
 	}
 	if (v->content) {
 		close(v->fd);
