@@ -16,7 +16,7 @@
 	(128u << 20) /* of all threads: this memory is no cache that the kernel may take back */
 #define LENGTH_MAX   (16u << 20)
 #define SHARE_OF_ONE 4   /* a copy is at most this part of what its thread may have */
-#define REST_MS      500 /* behind one; less than what is racy (file.h) waits for the next look */
+#define REST_MS      500 /* between two of a file; less than what is racy waits to be looked at */
 #define PIECE        (64u << 10)  /* of what is read at a time */
 #define LANE         UINT32_MAX   /* seldom that of a disk */
 #define LONG_CLOSE   (256u << 10) /* to give so much memory back takes long for a loop */
