@@ -228,17 +228,17 @@ static void take_outcome(
 		versions_take(cache, entry, job);
 	else
 		versions_drop(entry);
-	bool racy = versions_depend(entry);
+	uint32_t ttl_ms = versions_depend(entry);
 	entry->kind = (uint8_t)look->kind;
 	shelve(cache, entry);
 	if (look->kind == FILE_FAILED || entry->depend->depend.disturbed)
 		entry->ttl_ms = 0;
 	else if (!watched && entry->descriptors)
 		entry->ttl_ms = 0; /* what was announced from memory would not be what is sent */
-	else if (!watched || racy)
+	else if (!watched && ttl_ms > TTL_BY_TIME_MS)
 		entry->ttl_ms = TTL_BY_TIME_MS;
 	else
-		entry->ttl_ms = TTL_WATCHED_MS;
+		entry->ttl_ms = ttl_ms;
 }
 
 /* What an application answers has many names beneath one that no directory has. That one is known by an entry of its own, the key of which

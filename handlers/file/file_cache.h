@@ -32,9 +32,10 @@ struct file_entry {
 	uint8_t shelf;
 	bool used; /* since it was last considered for eviction */
 	bool shelved;
-	bool listing;                   /* it is the page of a directory */
-	unsigned pins;                  /* it must stay: requests are being answered from it */
-	size_t bytes;                   /* that it counts for */
+	bool listing;  /* it is the page of a directory */
+	bool linked;   /* a version has other names, by which it may be written without an event */
+	unsigned pins; /* it must stay: requests are being answered from it */
+	size_t bytes;  /* that it counts for */
 	unsigned descriptors;           /* that its versions hold */
 	struct file *file;              /* FILE_REGULAR */
 	struct file_variants *variants; /* beside it; NULL: none */
@@ -89,12 +90,16 @@ void file_cache_free(struct file_cache *cache);
  * it answers was true at some time after the request had begun. entry->kind FILE_FAILED: answer 503. */
 typedef void file_found_fn(struct request *request, const struct file_entry *entry);
 
+/* Are the versions that have other names what they were? A system call each. Not to be asked where a file system may hang. */
+bool file_entry_stands(const struct file_entry *entry);
+
 /* Is what the entry says still true? */
 static inline bool file_entry_fresh(const struct file_cache *cache, const struct file_entry *entry)
 {
 	return !entry->job && entry->depend &&
 	       cache->thread->clock->monotonic_ms - entry->checked_ms < entry->ttl_ms &&
-	       depend_holds(&entry->depend->depend, cache->thread->watch);
+	       depend_holds(&entry->depend->depend, cache->thread->watch) &&
+	       (!entry->linked || file_entry_stands(entry));
 }
 
 /* The entry of a question's key (the path, normalized, as in the request) if it is known and true; else NULL: ask by file_cache_look. No

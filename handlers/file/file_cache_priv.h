@@ -37,8 +37,8 @@ void versions_drop(struct file_entry *entry);
 bool versions_deleted(const struct file_cache *cache, const struct file_entry *entry);
 /* Has one a copy in memory (file_copy.h)? */
 bool versions_copied(const struct file_entry *entry);
-/* All versions of an entry stand or fall with what it depends on. Is there one that cannot be told from the next for long: too young, or with
- * names elsewhere by which it may be written? */
-bool versions_depend(struct file_entry *entry);
+/* All versions of an entry stand or fall with what it depends on. How long they may be believed without a sign of change: one that is so young
+ * that it cannot be told from the next, or that a call by another name may still write, not as long as others. */
+uint32_t versions_depend(struct file_entry *entry);
 
 #endif

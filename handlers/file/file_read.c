@@ -108,7 +108,7 @@ void file_unread(struct file_version *v)
 static int read_content(struct file_version *v, bool copies, struct digest *d)
 {
 	size_t length = (size_t)v->stamp.size;
-	bool keep = length <= FILE_SMALL_MAX;
+	bool keep = length <= FILE_SMALL_MAX && !v->stamp.linked; /* else its descriptor is asked */
 	char *buffer = malloc(keep ? (length ? length : 1) : PIECE);
 	if (!buffer)
 		return -1;

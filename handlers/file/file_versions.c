@@ -162,18 +162,48 @@ static void file_depend(struct file *file, struct depend_shared *depend)
 	ref_get(&depend->ref);
 }
 
-bool versions_depend(struct file_entry *entry)
+static bool file_stands(const struct file *file)
 {
-	if (!entry->file)
+	struct stat s;
+	struct file_stamp now;
+	if (!file || !file->stamp.linked)
+		return true;
+	if (fstat(file->fd, &s))
 		return false;
-	bool racy = entry->file->stamp.racy || entry->file->stamp.linked;
-	file_depend(entry->file, entry->depend);
-	for (unsigned v = VARIANT_SELF + 1; entry->variants && v < VARIANT_COUNT; v++) {
-		struct file *file = entry->variants->file[v];
+	file_stamp(&now, &s);
+	return file_stamp_equal(&now, &file->stamp);
+}
+
+bool file_entry_stands(const struct file_entry *entry)
+{
+	bool stands = file_stands(entry->file);
+	for (unsigned v = VARIANT_SELF + 1; entry->variants && v < VARIANT_COUNT; v++)
+		stands = stands && file_stands(entry->variants->file[v]);
+	return stands;
+}
+
+static uint32_t ttl_ms_of(const struct file_stamp *stamp)
+{
+	if (stamp->linked && stamp->racy)
+		return 0;
+	bool briefly = stamp->racy || (stamp->linked && stamp->young);
+	return briefly ? TTL_BY_TIME_MS : TTL_WATCHED_MS;
+}
+
+uint32_t versions_depend(struct file_entry *entry)
+{
+	uint32_t ttl_ms = TTL_WATCHED_MS;
+	entry->linked = false;
+	for (unsigned v = VARIANT_SELF; v < VARIANT_COUNT; v++) {
+		struct file *file = v == VARIANT_SELF ? entry->file
+				    : entry->variants ? entry->variants->file[v]
+						      : NULL;
 		if (!file)
 			continue;
-		racy = racy || file->stamp.racy || file->stamp.linked;
 		file_depend(file, entry->depend);
+		uint32_t own_ms = ttl_ms_of(&file->stamp);
+		ttl_ms = own_ms < ttl_ms ? own_ms : ttl_ms;
+		entry->linked = entry->linked || file->stamp.linked;
 	}
-	return racy;
+	return ttl_ms;
 }
