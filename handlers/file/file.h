@@ -81,7 +81,8 @@ struct file_stamp {
 struct file {
 	struct ref ref;
 	struct exchange_thread *thread;
-	int fd;       /* -1: the whole content stands in the body of `ready` */
+	int fd;       /* -1: it is kept, and has no other names by which it may be written */
+	bool kept;    /* the whole content stands in the body of `ready` */
 	bool guarded; /* on a file system that may hang (io/remote.h), or written in place again and again: see file_guarded_body */
 	struct file_copy *copy; /* from which it is sent; NULL: from the file itself */
 	bool copied;            /* one was made of it */
@@ -110,7 +111,7 @@ static inline struct slice file_etag(const struct file *file)
 struct file_version {
 	bool unchanged; /* it is the one at hand: what is kept of that stands */
 	bool utf8, text, warm, guarded;
-	int fd; /* the taker's to close; -1: none, or the content is whole at `content` */
+	int fd; /* the taker's to close; -1: none, or none is needed beside `content` */
 	struct file_stamp stamp;
 	char *content; /* the taker's to free; NULL: not kept */
 	int copy;      /* memory file with the content, the taker's to close; -1: none */
@@ -177,7 +178,7 @@ enum file_read {
 	FILE_READ_ERROR,   /* errno says why */
 };
 /* Reads the version that is open at v->fd with v->stamp: content, entity tag (with the variant's suffix), what kind of text. The content of small
- * ones is kept and the descriptor closed. `last_try`: it changes all the time, or is young and there are no events of its own to go by. */
+ * ones is kept, and the descriptor closed where there are no other names. `last_try`: it changes all the time, or is young and there are no events of its own to go by. */
 enum file_read file_read(struct file_look *look, enum variant variant, bool last_try);
 /* Does the version at hand have the content of the open one, by its tag? Then `young` of the stamp that was found is known, too. Of one whose
  * tag does not come from the content it is not known. */

@@ -516,7 +516,7 @@ struct file_cache *file_cache_new(struct exchange_thread *thread, file_ready_fn 
 	} bounds[SHELF_COUNT] = {
 		[SHELF_MISSES] = {8192, 4u << 20},
 		[SHELF_SMALL] = {16384, 96u << 20},
-		[SHELF_OPEN] = {0, 8u << 20}, /* as many as there are descriptors for */
+		[SHELF_OPEN] = {0, 32u << 20}, /* as many as there are descriptors for */
 		[SHELF_LISTINGS] = {1024, 8u << 20},
 	};
 	struct file_cache *cache = must_zalloc(sizeof *cache);

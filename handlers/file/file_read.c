@@ -108,7 +108,7 @@ void file_unread(struct file_version *v)
 static int read_content(struct file_version *v, bool copies, struct digest *d)
 {
 	size_t length = (size_t)v->stamp.size;
-	bool keep = length <= FILE_SMALL_MAX && !v->stamp.linked; /* else its descriptor is asked */
+	bool keep = length <= FILE_SMALL_MAX;
 	char *buffer = malloc(keep ? (length ? length : 1) : PIECE);
 	if (!buffer)
 		return -1;
@@ -289,7 +289,7 @@ enum file_read file_read(struct file_look *look, enum variant variant, bool last
 		v->stamp.racy = v->stamp.racy ||
 				look->known[variant].copied_just_now; /* so that it has one later */
 	}
-	if (v->content) {
+	if (v->content && !v->stamp.linked) {
 		close(v->fd);
 		v->fd = -1;
 	}

@@ -66,6 +66,7 @@ static void version_take(struct file_cache *cache, struct file_look_job *job, en
 	if (*at)
 		ref_put(&(*at)->ref);
 	*at = file_take(cache, job, variant, about, copied_ms);
+	(*at)->kept = v->content != NULL;
 	about->variant = variant;
 	(*at)->utf8 = self ? self->utf8 : v->utf8; /* the charset is that of what is encoded */
 	(*at)->ready = cache->make_ready(cache->thread, job->scope, *at, about, v->content);

@@ -124,7 +124,7 @@ static struct source *open_part(
 	struct request *request, const struct entity *entity, uint64_t first, uint64_t length)
 {
 	struct file *file = entity->state;
-	if (file->fd >= 0)
+	if (!file->kept)
 		return file_body(request, file, first, length);
 	struct ready *ready = file->ready;
 	return respond_spans(
@@ -264,7 +264,7 @@ static void serve_file(struct request *request, const struct file_entry *entry)
 		respond_status(request, 406);
 	} else if (request->x.status || seen & CONDITIONAL) {
 		serve_entity(request, file);
-	} else if (file->fd < 0 || file->length == 0 || request->method == METHOD_HEAD) {
+	} else if (file->kept || file->length == 0 || request->method == METHOD_HEAD) {
 		exchange_ready(request, file->ready);
 	} else {
 		copy_fields(request, file, 0);
