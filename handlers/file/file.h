@@ -178,7 +178,8 @@ enum file_read {
 	FILE_READ_ERROR,   /* errno says why */
 };
 /* Reads the version that is open at v->fd with v->stamp: content, entity tag (with the variant's suffix), what kind of text. The content of small
- * ones is kept, and the descriptor closed where there are no other names. `last_try`: it changes all the time, or is young and there are no events of its own to go by. */
+ * ones is kept, and the descriptor closed where there are no other names. `last_try`: it changes all the time, or is young and there are no
+ * events of its own to go by. */
 enum file_read file_read(struct file_look *look, enum variant variant, bool last_try);
 /* Does the version at hand have the content of the open one, by its tag? Then `young` of the stamp that was found is known, too. Of one whose
  * tag does not come from the content it is not known. */
