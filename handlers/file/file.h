@@ -81,7 +81,7 @@ struct file_stamp {
 struct file {
 	struct ref ref;
 	struct exchange_thread *thread;
-	int fd;       /* -1: it is kept, and has no other names by which it may be written */
+	int fd; /* -1: it is kept, and need not or cannot be asked whether it is written by another name */
 	bool kept;    /* the whole content stands in the body of `ready` */
 	bool guarded; /* on a file system that may hang (io/remote.h), or written in place again and again: see file_guarded_body */
 	struct file_copy *copy; /* from which it is sent; NULL: from the file itself */
@@ -178,7 +178,7 @@ enum file_read {
 	FILE_READ_ERROR,   /* errno says why */
 };
 /* Reads the version that is open at v->fd with v->stamp: content, entity tag (with the variant's suffix), what kind of text. The content of small
- * ones is kept, and the descriptor closed where there are no other names. `last_try`: it changes all the time, or is young and there are no
+ * ones is kept, and the descriptor closed where no loop will ask it. `last_try`: it changes all the time, or is young and there are no
  * events of its own to go by. */
 enum file_read file_read(struct file_look *look, enum variant variant, bool last_try);
 /* Does the version at hand have the content of the open one, by its tag? Then `young` of the stamp that was found is known, too. Of one whose

@@ -32,10 +32,10 @@ struct file_entry {
 	uint8_t shelf;
 	bool used; /* since it was last considered for eviction */
 	bool shelved;
-	bool listing;  /* it is the page of a directory */
-	bool linked;   /* a version has other names, by which it may be written without an event */
-	unsigned pins; /* it must stay: requests are being answered from it */
-	size_t bytes;  /* that it counts for */
+	bool listing; /* it is the page of a directory */
+	bool linked; /* a version has other names, by which it may be written without an event: it is asked */
+	unsigned pins;                  /* it must stay: requests are being answered from it */
+	size_t bytes;                   /* that it counts for */
 	unsigned descriptors;           /* that its versions hold */
 	struct file *file;              /* FILE_REGULAR */
 	struct file_variants *variants; /* beside it; NULL: none */

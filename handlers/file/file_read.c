@@ -289,7 +289,8 @@ enum file_read file_read(struct file_look *look, enum variant variant, bool last
 		v->stamp.racy = v->stamp.racy ||
 				look->known[variant].copied_just_now; /* so that it has one later */
 	}
-	if (v->content && !v->stamp.linked) {
+	bool remote = v->guarded && !v->stamp.restless;
+	if (v->content && (!v->stamp.linked || remote || look->depend.by_time)) {
 		close(v->fd);
 		v->fd = -1;
 	}

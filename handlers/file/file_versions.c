@@ -23,6 +23,13 @@ static void file_last(struct ref *ref)
 	free(file);
 }
 
+/* Those that only ask whether a kept version still stands leave half to those that are needed; without one it is believed for a second. */
+static bool descriptors_are_short(const struct file_cache *cache)
+{
+	const struct file_shelf_state *shelf = &cache->shelves[SHELF_OPEN];
+	return shelf->count >= shelf->count_max / 2;
+}
+
 static struct file *file_take(struct file_cache *cache, struct file_look_job *job,
 	enum variant variant, const struct file_about *about, uint64_t copied_ms)
 {
@@ -32,6 +39,10 @@ static struct file *file_take(struct file_cache *cache, struct file_look_job *jo
 	struct file *file = must_zalloc(sizeof *file + type_length + 1);
 	ref_init(&file->ref, file_last);
 	file->thread = cache->thread;
+	if (v->content && v->fd >= 0 && descriptors_are_short(cache)) {
+		close(v->fd);
+		v->fd = -1;
+	}
 	file->fd = v->fd;
 	file->guarded = v->guarded;
 	v->fd = -1;
@@ -167,7 +178,7 @@ static bool file_stands(const struct file *file)
 {
 	struct stat s;
 	struct file_stamp now;
-	if (!file || !file->stamp.linked)
+	if (!file || !file->stamp.linked || file->fd < 0)
 		return true;
 	if (fstat(file->fd, &s))
 		return false;
@@ -183,11 +194,12 @@ bool file_entry_stands(const struct file_entry *entry)
 	return stands;
 }
 
-static uint32_t ttl_ms_of(const struct file_stamp *stamp)
+static uint32_t ttl_ms_of(const struct file *file)
 {
-	if (stamp->linked && stamp->racy)
+	const struct file_stamp *stamp = &file->stamp;
+	if (stamp->linked && file->fd >= 0 && (stamp->racy || file->guarded))
 		return 0;
-	bool briefly = stamp->racy || (stamp->linked && stamp->young);
+	bool briefly = stamp->racy || (stamp->linked && (stamp->young || file->fd < 0));
 	return briefly ? TTL_BY_TIME_MS : TTL_WATCHED_MS;
 }
 
@@ -202,9 +214,9 @@ uint32_t versions_depend(struct file_entry *entry)
 		if (!file)
 			continue;
 		file_depend(file, entry->depend);
-		uint32_t own_ms = ttl_ms_of(&file->stamp);
+		uint32_t own_ms = ttl_ms_of(file);
 		ttl_ms = own_ms < ttl_ms ? own_ms : ttl_ms;
-		entry->linked = entry->linked || file->stamp.linked;
+		entry->linked = entry->linked || (file->stamp.linked && file->fd >= 0);
 	}
 	return ttl_ms;
 }
