@@ -143,16 +143,18 @@ def test_a_full_disk(weir):
             assert len(before) > 10 and all(json.loads(line)["status"] == 404 for line in before[:-1])
             with Connection(server.port) as connection:
 
+                def targets():
+                    """Of whole lines: what one was torn to counts as lost, and has an end of its own."""
+                    return [json.loads(line)["target"] for line in file.read_bytes().split(b"\n") if line.endswith(b"}")]
+
                 def after():
                     os.truncate(file, 0)  # again where lines that still waited have filled it
                     assert connection.get("/after").status == 404
-                    return wait_until(lambda: b"/after" in file.read_bytes(), 0.5)
+                    return wait_until(lambda: "/after" in targets(), 0.5)
 
                 wait_for(after, 10, "a line after there was room")
             assert server.stop() == 0
-            # what a line was torn to counts as lost, and has an end of its own
-            whole = [json.loads(line) for line in file.read_bytes().split(b"\n") if line.endswith(b"}")]
-            assert "/after" in [line["target"] for line in whole]
+            assert "/after" in targets()
             server.check()
         finally:
             server.kill()
