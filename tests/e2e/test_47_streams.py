@@ -9,6 +9,7 @@ import socket
 import tempfile
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -150,6 +151,11 @@ def test_slow_backend(stage):
 
 # --- The slower side sets the pace. ---
 
+def kernels_most():
+    """What Linux may let wait in a socket that receives and in one that sends: 6 or 32 MB, and 4 MB."""
+    return sum(int(Path(f"/proc/sys/net/ipv4/tcp_{way}mem").read_text().split()[2]) for way in "rw")
+
+
 @pytest.mark.parametrize("framing", ["length", "chunked", "close"])
 def test_slow_reader_makes_the_backend_wait(weir, framing):
     """256 MiB for a client that reads nothing: the backend gets rid of what the kernels' buffers hold, and of little more."""
@@ -180,9 +186,9 @@ def test_slow_reader_makes_the_backend_wait(weir, framing):
                 same, last = (same + 1 if sent[0] == last else 0), sent[0]
                 time.sleep(0.05)
             assert same == 10, "the backend sends on"
-            assert sent[0] < 16 * MIB, f"weir took {sent[0] >> 20} MiB"
+            assert sent[0] < kernels_most() + 8 * MIB, f"weir took {sent[0] >> 20} MiB"
         wait_for(counted.is_set, 10, "the backend's end")
-        assert sent[0] < 24 * MIB
+        assert sent[0] < kernels_most() + 16 * MIB
 
 
 def test_stalled_transfers(weir):
