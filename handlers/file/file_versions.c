@@ -44,6 +44,7 @@ static struct file *file_take(struct file_cache *cache, struct file_look_job *jo
 		v->fd = -1;
 	}
 	file->fd = v->fd;
+	file->kept = v->content != NULL;
 	file->guarded = v->guarded;
 	v->fd = -1;
 	file->length = (uint64_t)v->stamp.size;
@@ -77,7 +78,6 @@ static void version_take(struct file_cache *cache, struct file_look_job *job, en
 	if (*at)
 		ref_put(&(*at)->ref);
 	*at = file_take(cache, job, variant, about, copied_ms);
-	(*at)->kept = v->content != NULL;
 	about->variant = variant;
 	(*at)->utf8 = self ? self->utf8 : v->utf8; /* the charset is that of what is encoded */
 	(*at)->ready = cache->make_ready(cache->thread, job->scope, *at, about, v->content);
@@ -137,6 +137,14 @@ void versions_drop(struct file_entry *entry)
 	entry->file = NULL;
 }
 
+/* The file itself, or what stands beside it; NULL: there is none. */
+static struct file *version_at(const struct file_entry *entry, unsigned v)
+{
+	if (v == VARIANT_SELF)
+		return entry->file;
+	return entry->variants ? entry->variants->file[v] : NULL;
+}
+
 static bool file_deleted(const struct file *file, bool unasked)
 {
 	struct stat s;
@@ -148,21 +156,19 @@ static bool file_deleted(const struct file *file, bool unasked)
 bool versions_deleted(const struct file_cache *cache, const struct file_entry *entry)
 {
 	bool unasked = cache->thread->clock->monotonic_ms - entry->checked_ms > TTL_WATCHED_MS;
-	if (file_deleted(entry->file, unasked))
-		return true;
-	for (unsigned v = VARIANT_SELF + 1; entry->variants && v < VARIANT_COUNT; v++)
-		if (file_deleted(entry->variants->file[v], unasked))
+	for (unsigned v = VARIANT_SELF; v < VARIANT_COUNT; v++)
+		if (file_deleted(version_at(entry, v), unasked))
 			return true;
 	return false;
 }
 
 bool versions_copied(const struct file_entry *entry)
 {
-	if (entry->file && entry->file->copy)
-		return true;
-	for (unsigned v = VARIANT_SELF + 1; entry->variants && v < VARIANT_COUNT; v++)
-		if (entry->variants->file[v] && entry->variants->file[v]->copy)
+	for (unsigned v = VARIANT_SELF; v < VARIANT_COUNT; v++) {
+		const struct file *file = version_at(entry, v);
+		if (file && file->copy)
 			return true;
+	}
 	return false;
 }
 
@@ -188,10 +194,10 @@ static bool file_stands(const struct file *file)
 
 bool file_entry_stands(const struct file_entry *entry)
 {
-	bool stands = file_stands(entry->file);
-	for (unsigned v = VARIANT_SELF + 1; entry->variants && v < VARIANT_COUNT; v++)
-		stands = stands && file_stands(entry->variants->file[v]);
-	return stands;
+	for (unsigned v = VARIANT_SELF; v < VARIANT_COUNT; v++)
+		if (!file_stands(version_at(entry, v)))
+			return false;
+	return true;
 }
 
 static uint32_t ttl_ms_of(const struct file *file)
@@ -208,9 +214,7 @@ uint32_t versions_depend(struct file_entry *entry)
 	uint32_t ttl_ms = TTL_WATCHED_MS;
 	entry->linked = false;
 	for (unsigned v = VARIANT_SELF; v < VARIANT_COUNT; v++) {
-		struct file *file = v == VARIANT_SELF ? entry->file
-				    : entry->variants ? entry->variants->file[v]
-						      : NULL;
+		struct file *file = version_at(entry, v);
 		if (!file)
 			continue;
 		file_depend(file, entry->depend);
