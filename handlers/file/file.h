@@ -5,6 +5,7 @@
 
 #include <sys/stat.h>
 
+#include "base/memory_file.h"
 #include "base/ref.h"
 #include "handlers/file/depend.h"
 #include "handlers/file/mime.h"
@@ -85,7 +86,7 @@ struct file {
 	bool kept;    /* the whole content stands in the body of `ready` */
 	bool guarded; /* on a file system that may hang (io/remote.h), or written in place again and again: see file_guarded_body */
 	struct file_copy *copy; /* from which it is sent; NULL: from the file itself */
-	bool copied;            /* one was made of it */
+	bool copyable;          /* one can be made of it, or could */
 	uint64_t copied_ms;     /* when one was made last, of it or a version before; 0: never */
 	uint64_t length;
 	struct file_stamp stamp;
@@ -113,8 +114,9 @@ struct file_version {
 	bool utf8, text, warm, guarded;
 	int fd; /* the taker's to close; -1: none, or none is needed beside `content` */
 	struct file_stamp stamp;
-	char *content; /* the taker's to free; NULL: not kept */
-	int copy;      /* memory file with the content, the taker's to close; -1: none */
+	char *content;           /* the taker's to free; NULL: not kept */
+	struct memory_part copy; /* of the content, the taker's to give back; none is allowed */
+	bool copyable;           /* there can be one, if there is not */
 	uint8_t etag_length;
 	char etag[FILE_ETAG_MAX];
 };
@@ -139,7 +141,9 @@ struct file_look {
 	struct slice query;
 	struct explanation
 		*explanation; /* where each name that is tried is told; NULL: nobody asks */
-	size_t copy_max; /* octets of what was written of late and is to have a copy (file_copy.h), at most */
+	struct memory_files
+		*memory; /* where copies are made (file_copy.h) of what has at most so */
+	size_t copy_max; /* many octets; 0: none are made */
 	struct file_known known[VARIANT_COUNT];
 	unsigned known_variants; /* bits of those beside the file itself */
 	/* found */
@@ -167,8 +171,6 @@ int file_open(int root_fd, const struct file_root *root, const char *path, const
 
 void file_stamp(struct file_stamp *stamp, const struct stat *s);
 bool file_stamp_equal(const struct file_stamp *a, const struct file_stamp *b);
-/* Was it written within a day? What was is likely to be written again. */
-bool file_written_of_late(const struct file_stamp *stamp);
 /* Does the open file have the size and time of the stamp? Names may have come and gone. */
 bool file_stamp_holds(const struct file_stamp *stamp, int fd);
 

@@ -271,6 +271,7 @@ static void job_free(struct file_look_job *job)
 		file_look_done(&job->look);
 	if (job->look.explanation)
 		explain_free(&job->notes);
+	memory_files_let(job->look.memory);
 	free(job);
 }
 
@@ -425,6 +426,7 @@ static bool look_start(struct file_cache *cache, struct file_entry *entry,
 	job->look.path = job->path;
 	job->look.watch = cache->thread->watch;
 	job->look.sniffer = cache->thread->sniffer;
+	job->look.memory = memory_files_hold(cache->copies->memory);
 	job->look.copy_max = cache->thread->draining ? 0 : cache->copies->length_max;
 	job->look.list = question->list;
 	if (question->explanation) {
@@ -447,6 +449,7 @@ static bool look_start(struct file_cache *cache, struct file_entry *entry,
 	if (!disk_submit(cache->thread->disk, cache->thread->loop, &job->job)) {
 		if (job->look.explanation)
 			explain_free(&job->notes);
+		memory_files_let(job->look.memory);
 		free(job);
 		return false;
 	}

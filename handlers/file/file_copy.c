@@ -4,56 +4,45 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/check.h"
-#include "base/whole.h"
-#include "io/disk.h"
 
-#define BYTES_MAX                                                                                  \
-	(128u << 20) /* of all threads: this memory is no cache that the kernel may take back */
-#define LENGTH_MAX   (16u << 20)
+#define BYTES_MAX    ((size_t)128 << 20) /* of all threads: no cache that the kernel may take back */
+#define LENGTH_MAX   ((size_t)16 << 20)
 #define SHARE_OF_ONE 4   /* a copy is at most this part of what its thread may have */
 #define REST_MS      500 /* between two of a file; less than what is racy waits to be looked at */
-#define PIECE        (64u << 10)  /* of what is read at a time */
-#define LANE         UINT32_MAX   /* seldom that of a disk */
-#define LONG_CLOSE   (256u << 10) /* to give so much memory back takes long for a loop */
+#define PIECE        ((size_t)64 << 10) /* of what is read at a time */
 
 struct file_copy {
 	struct ref ref;
-	struct link link;
+	struct link link; /* in the contents of its memory file, as long as a file has it */
 	struct file_copies *copies;
 	struct file *file; /* that has it; NULL: none any more */
-	size_t length;
-	int fd;
+	struct memory_part part;
 };
 
 struct copy_source {
 	struct source source;
 	struct file_copy *copy;
-	uint64_t offset, left;
+	uint64_t offset, left; /* in the memory file */
 };
 
 /* --- Made. --- */
 
-static bool is_to_have_one(const struct file_stamp *stamp)
+void file_copy_begin(const struct file_look *look, struct file_version *v)
 {
-	return !stamp->linked && (stamp->restless || file_written_of_late(stamp));
+	size_t length = (size_t)v->stamp.size;
+	v->copyable = length <= look->copy_max && memory_take(look->memory, length, &v->copy);
 }
 
-int file_copy_begin(const struct file_stamp *stamp)
+void file_copy_add(struct file_version *v, size_t at, struct slice bytes)
 {
-	return is_to_have_one(stamp) ? memfd_create("weir-file", MFD_CLOEXEC) : -1;
-}
-
-void file_copy_add(int *fd, const char *bytes, size_t length)
-{
-	if (*fd < 0 || whole_write(*fd, (struct slice){bytes, length}) == 0)
+	if (!v->copy.file || memory_fill(&v->copy, at, bytes))
 		return;
-	close(*fd);
-	*fd = -1;
+	memory_untake(&v->copy);
+	v->copyable = false;
 }
 
 /* Octets that are in memory; where the file system cannot say, it is taken to be fast. As pread, with EAGAIN: the next ones are not. */
@@ -64,96 +53,71 @@ static ssize_t read_warm(int fd, char *to, size_t length, off_t offset)
 	return n < 0 && errno == EOPNOTSUPP ? pread(fd, to, length, offset) : n;
 }
 
-int file_copy_whole(int fd, const struct file_stamp *stamp, size_t length_max)
+bool file_copy_whole(const struct file_look *look, struct file_version *v)
 {
-	off_t done = 0;
-	int copy = stamp->size <= (off_t)length_max ? file_copy_begin(stamp) : -1;
-	char *buffer = copy >= 0 ? malloc(PIECE) : NULL;
-	while (buffer && copy >= 0 && done < stamp->size) {
-		off_t left = stamp->size - done;
-		ssize_t n = read_warm(fd, buffer, left < PIECE ? (size_t)left : PIECE, done);
+	size_t length = (size_t)v->stamp.size, done = 0;
+	if (length > look->copy_max)
+		return false;
+	file_copy_begin(look, v);
+	char *buffer = v->copy.file ? malloc(PIECE) : NULL;
+	while (buffer && v->copy.file && done < length) {
+		size_t want = length - done < PIECE ? length - done : PIECE;
+		ssize_t n = read_warm(v->fd, buffer, want, (off_t)done);
 		if (n <= 0)
 			break;
-		file_copy_add(&copy, buffer, (size_t)n);
-		done += n;
-	}
-	if (copy >= 0 && done < stamp->size) {
-		close(copy);
-		copy = -1;
+		file_copy_add(v, done, (struct slice){buffer, (size_t)n});
+		done += (size_t)n;
 	}
 	free(buffer);
-	return copy;
+	if (done < length)
+		memory_untake(&v->copy);
+	return v->copy.file != NULL;
 }
 
 /* --- Kept. --- */
 
 static void copies_last(struct ref *ref)
 {
-	free(container_of(ref, struct file_copies, ref));
+	struct file_copies *copies = container_of(ref, struct file_copies, ref);
+	memory_files_let(copies->memory);
+	free(copies);
+}
+
+static size_t at_least(size_t value, size_t least)
+{
+	return value < least ? least : value;
 }
 
 struct file_copies *file_copies_new(struct exchange_thread *thread, unsigned descriptors)
 {
 	struct file_copies *copies = must_zalloc(sizeof *copies);
 	size_t share = BYTES_MAX / (thread->threads ? thread->threads : 1);
+	if (share > descriptors * MEMORY_FILE_SIZE)
+		share = descriptors * MEMORY_FILE_SIZE;
 	ref_init(&copies->ref, copies_last);
 	copies->thread = thread;
+	copies->memory = memory_files_new();
 	list_init(&copies->list);
-	copies->bytes_max = share < FILE_DIGEST_MAX ? FILE_DIGEST_MAX : share;
-	share /= SHARE_OF_ONE;
-	copies->length_max = share < FILE_DIGEST_MAX ? FILE_DIGEST_MAX
-			     : share > LENGTH_MAX    ? LENGTH_MAX
-						     : share;
-	copies->count_max = descriptors;
+	copies->bytes_max = at_least(share, FILE_DIGEST_MAX);
+	copies->length_max = at_least(share / SHARE_OF_ONE, FILE_DIGEST_MAX);
+	if (copies->length_max > LENGTH_MAX)
+		copies->length_max = LENGTH_MAX;
 	return copies;
-}
-
-struct closing {
-	struct file_copies *copies;
-	size_t length;
-};
-
-static void is_closed(void *context)
-{
-	struct closing *closing = context;
-	closing->copies->closing -= closing->length;
-	ref_put(&closing->copies->ref);
-	free(closing);
-}
-
-static bool close_later(struct file_copies *copies, int fd, size_t length)
-{
-	const struct exchange_thread *thread = copies->thread;
-	/* one at a time at least: where threads are many it is more than that part of what each has */
-	bool much = copies->closing && copies->closing + length > copies->bytes_max / 4;
-	if (length < LONG_CLOSE || !thread->disk || much)
-		return false;
-	struct closing *closing = must_zalloc(sizeof *closing);
-	*closing = (struct closing){copies, length};
-	if (!disk_close(thread->disk, thread->loop, LANE, fd, is_closed, closing)) {
-		free(closing);
-		return false;
-	}
-	ref_get(&copies->ref);
-	copies->closing += length;
-	return true;
-}
-
-static void close_copy(struct file_copies *copies, int fd, size_t length)
-{
-	if (!close_later(copies, fd, length))
-		close(fd);
 }
 
 static void copy_last(struct ref *ref)
 {
 	struct file_copy *copy = container_of(ref, struct file_copy, ref);
-	struct file_copies *copies = copy->copies;
-	copies->count--;
-	copies->bytes -= copy->length;
-	close_copy(copies, copy->fd, copy->length);
+	memory_give(&copy->part);
+	ref_put(&copy->copies->ref);
 	free(copy);
-	ref_put(&copies->ref);
+}
+
+/* A memory file was used; from now on it is the last of which its room is wanted. */
+static void note_use(struct file_copies *copies, struct memory_file *memory)
+{
+	list_remove(&memory->link);
+	list_append(&copies->list, &memory->link);
 }
 
 void file_copy_drop(struct file *file)
@@ -161,17 +125,13 @@ void file_copy_drop(struct file *file)
 	struct file_copy *copy = file->copy;
 	if (!copy)
 		return;
+	struct memory_file *memory = copy->part.file;
 	list_remove(&copy->link);
+	if (list_empty(&memory->contents))
+		list_remove(&memory->link);
 	file->copy = NULL;
 	copy->file = NULL;
 	ref_put(&copy->ref);
-}
-
-/* Would there be room, if so much were given back? */
-static bool has_room(const struct file_copies *copies, size_t length, unsigned count, size_t bytes)
-{
-	return copies->count - count < copies->count_max &&
-	       copies->bytes - bytes + length <= copies->bytes_max;
 }
 
 bool file_copied_just_now(const struct file *file)
@@ -181,61 +141,76 @@ bool file_copied_just_now(const struct file *file)
 
 bool file_lacks_copy(const struct file_copies *copies, const struct file *file)
 {
-	return file->copied && !file->copy && !copies->thread->draining &&
-	       has_room(copies, (size_t)file->length, 0, 0) && is_to_have_one(&file->stamp);
+	return file->copyable && !file->copy && !copies->thread->draining &&
+	       memory_files_fit(copies->memory, (size_t)file->length, copies->bytes_max);
 }
 
-/* Those that are being sent stay: to drop them would give nothing back. Where the others are too few, these stay as well. */
-static bool make_room(struct file_copies *copies, size_t length)
+/* How many copies a memory file holds, if it goes when these are dropped: if none is being sent, or made. Else 0. */
+static unsigned idle_copies(struct memory_file *memory)
 {
 	unsigned count = 0;
-	size_t bytes = 0;
+	list_each (link, &memory->contents)
+		count += container_of(link, struct file_copy, link)->ref.count == 1;
+	return count == memory_file_parts(memory) ? count : 0;
+}
+
+/* Makes memory files keep their bound. Those of which something is being sent stay: to drop it would give nothing back. Where the others are too
+ * few, these stay as well, and the result is false. */
+static bool make_room(struct file_copies *copies)
+{
+	size_t size = memory_files_size(copies->memory), idle = 0;
 	list_each (link, &copies->list) {
-		const struct file_copy *copy = container_of(link, struct file_copy, link);
-		if (has_room(copies, length, count, bytes))
+		struct memory_file *memory = container_of(link, struct memory_file, link);
+		if (size <= copies->bytes_max + idle)
 			break;
-		count += copy->ref.count == 1;
-		bytes += copy->ref.count == 1 ? copy->length : 0;
+		idle += idle_copies(memory) ? memory->size : 0;
 	}
-	if (!has_room(copies, length, count, bytes))
+	if (size > copies->bytes_max + idle)
 		return false;
 	list_each_safe (link, &copies->list) {
-		struct file_copy *copy = container_of(link, struct file_copy, link);
-		if (has_room(copies, length, 0, 0))
+		struct memory_file *memory = container_of(link, struct memory_file, link);
+		if (memory_files_size(copies->memory) <= copies->bytes_max)
 			break;
-		if (copy->ref.count == 1)
-			file_copy_drop(copy->file);
+		/* it goes with the last one */
+		for (unsigned left = idle_copies(memory); left > 0; left--)
+			file_copy_drop(
+				container_of(memory->contents.next, struct file_copy, link)->file);
 	}
 	return true;
 }
 
-void file_copies_add(struct file_copies *copies, struct file *file, int fd)
+void file_copies_add(struct file_copies *copies, struct file *file, struct memory_part *part)
 {
 	check(!file->copy);
-	file->copied = true;
+	if (!part->file)
+		return;
 	file->copied_ms = copies->thread->clock->monotonic_ms;
-	size_t length = (size_t)file->length;
-	if (copies->thread->draining || !make_room(copies, length)) {
-		close_copy(copies, fd, length);
+	if (copies->thread->draining || !make_room(copies)) {
+		memory_untake(part);
 		return;
 	}
+	struct memory_file *memory = part->file;
 	struct file_copy *copy = must_zalloc(sizeof *copy);
 	ref_init(&copy->ref, copy_last);
 	copy->copies = copies;
 	ref_get(&copies->ref);
 	copy->file = file;
-	copy->length = length;
-	copy->fd = fd;
+	copy->part = *part;
+	*part = (struct memory_part){0};
 	file->copy = copy;
-	list_append(&copies->list, &copy->link);
-	copies->count++;
-	copies->bytes += length;
+	if (!link_listed(&memory->contents))
+		list_init(&memory->contents);
+	list_append(&memory->contents, &copy->link);
+	note_use(copies, memory);
 }
 
 void file_copies_clear(struct file_copies *copies)
 {
-	list_each_safe (link, &copies->list)
-		file_copy_drop(container_of(link, struct file_copy, link)->file);
+	while (!list_empty(&copies->list)) {
+		struct memory_file *memory =
+			container_of(copies->list.next, struct memory_file, link);
+		file_copy_drop(container_of(memory->contents.next, struct file_copy, link)->file);
+	}
 }
 
 /* --- Sent. --- */
@@ -247,7 +222,7 @@ static enum pull copy_pull(struct source *source, struct chunks *out, size_t roo
 	struct file_copy *copy = body->copy;
 	uint64_t length = body->left < CHUNK_SPAN ? body->left : CHUNK_SPAN;
 	ref_get(&copy->ref);
-	chunks_file(out, &copy->ref, copy->fd, (off_t)body->offset, length, NULL);
+	chunks_file(out, &copy->ref, copy->part.file->fd, (off_t)body->offset, length, NULL);
 	body->offset += length;
 	body->left -= length;
 	return body->left ? PULL_MORE : PULL_END;
@@ -264,13 +239,12 @@ struct source *file_copy_body(
 	struct request *request, struct file *file, uint64_t first, uint64_t length)
 {
 	struct file_copy *copy = file->copy;
-	list_remove(&copy->link);
-	list_append(&copy->copies->list, &copy->link);
+	note_use(copy->copies, copy->part.file);
 	struct copy_source *body = arena_zalloc(&request->arena, sizeof *body);
 	body->source.ops = &copy_ops;
 	body->copy = copy;
 	ref_get(&copy->ref);
-	body->offset = first;
+	body->offset = copy->part.offset + first;
 	body->left = length;
 	return &body->source;
 }

@@ -19,7 +19,7 @@ static void close_version(struct file_version *v)
 	if (v->fd >= 0)
 		close(v->fd);
 	file_unread(v);
-	*v = (struct file_version){.fd = -1, .copy = -1};
+	*v = (struct file_version){.fd = -1};
 }
 
 static void close_all(struct file_look *look)
@@ -486,7 +486,7 @@ void file_look(struct file_look *look)
 	look->type[0] = '\0';
 	look->variants = 0;
 	for (unsigned v = 0; v < VARIANT_COUNT; v++)
-		look->found[v] = (struct file_version){.fd = -1, .copy = -1};
+		look->found[v] = (struct file_version){.fd = -1};
 	for (int try = 1; !look_once(look, try >= TRIES); try++) {
 		/* the first time it may be chance; then it is waited for */
 		struct file_stamp young = youngest(look);

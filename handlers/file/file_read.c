@@ -47,11 +47,6 @@ void file_stamp(struct file_stamp *stamp, const struct stat *s)
 	};
 }
 
-bool file_written_of_late(const struct file_stamp *stamp)
-{
-	return nanoseconds_since(stamp->modified) < DAY * 1000000000ll;
-}
-
 static bool same_time(struct timespec a, struct timespec b)
 {
 	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
@@ -99,21 +94,19 @@ void file_unread(struct file_version *v)
 {
 	free(v->content);
 	v->content = NULL;
-	if (v->copy >= 0)
-		close(v->copy);
-	v->copy = -1;
+	memory_untake(&v->copy);
 }
 
-/* Reads all of it: keeps it when it is small, or `copies` and it was written of late. 0, or -1 with errno (0: it is shorter). */
-static int read_content(struct file_version *v, bool copies, struct digest *d)
+/* Reads all of it: keeps it when it is small, else a copy where there is to be one. 0, or -1 with errno (0: it is shorter). */
+static int read_content(const struct file_look *look, struct file_version *v, struct digest *d)
 {
 	size_t length = (size_t)v->stamp.size;
 	bool keep = length <= FILE_SMALL_MAX;
 	char *buffer = malloc(keep ? (length ? length : 1) : PIECE);
 	if (!buffer)
 		return -1;
-	if (!keep && copies)
-		v->copy = file_copy_begin(&v->stamp);
+	if (!keep && look)
+		file_copy_begin(look, v);
 	digest_begin(d);
 	size_t done = 0;
 	int result = 0;
@@ -126,7 +119,7 @@ static int read_content(struct file_version *v, bool copies, struct digest *d)
 			break;
 		}
 		digest_update(d, keep ? buffer + done : buffer, want);
-		file_copy_add(&v->copy, buffer, want);
+		file_copy_add(v, done, (struct slice){buffer, want});
 		done += want;
 	}
 	digest_end(d);
@@ -181,10 +174,10 @@ static bool is_digested(const struct file_version *v)
 }
 
 /* Reads as much of the content as its tag wants. 0, or -1 with errno (0: it is shorter). */
-static int read_for_tag(struct file_version *v, bool copies, struct digest *d)
+static int read_for_tag(const struct file_look *look, struct file_version *v, struct digest *d)
 {
 	if (is_digested(v))
-		return read_content(v, copies, d);
+		return read_content(look, v, d);
 	sample_content(v);
 	return 0;
 }
@@ -196,8 +189,7 @@ static void copy_large(struct file_look *look, enum variant variant)
 	struct file_version *v = &look->found[variant];
 	if (v->guarded || look->known[variant].copied_just_now || !events_tell(look, v))
 		return;
-	v->copy = file_copy_whole(v->fd, &v->stamp, look->copy_max);
-	if (v->copy >= 0)
+	if (file_copy_whole(look, v))
 		file_ripen(&v->stamp);
 }
 
@@ -209,7 +201,7 @@ static enum file_read settle_for(struct file_look *look, enum variant variant, s
 	struct digest before = *d;
 	bool digested = is_digested(v);
 	file_unread(v);
-	if (read_for_tag(v, look->copy_max > 0, d))
+	if (read_for_tag(look, v, d))
 		return errno ? FILE_READ_ERROR : FILE_READ_CHANGED;
 	if (digested && memcmp(before.result, d->result, sizeof d->result) != 0)
 		return FILE_READ_CHANGED;
@@ -250,11 +242,11 @@ bool file_content_same(struct file_look *look, enum variant variant)
 	struct file_version *v = &look->found[variant];
 	const struct file_known *known = &look->known[variant];
 	struct digest d;
-	struct file_version again = {.fd = v->fd, .stamp = v->stamp, .copy = -1};
+	struct file_version again = {.fd = v->fd, .stamp = v->stamp};
 	if (!is_digested(v))
 		return false; /* its tag does not tell */
 	note_youth(look, v);
-	bool same = read_content(&again, false, &d) == 0;
+	bool same = read_content(NULL, &again, &d) == 0;
 	if (same) {
 		write_etag(&again, variant, &d);
 		same = again.etag_length == known->etag_length &&
@@ -271,7 +263,7 @@ enum file_read file_read(struct file_look *look, enum variant variant, bool last
 	note_writing(v, &look->known[variant].stamp);
 	note_youth(look, v);
 	v->guarded = v->stamp.restless || remote_descriptor(v->fd);
-	if (read_for_tag(v, look->copy_max > 0, &d))
+	if (read_for_tag(look, v, &d))
 		return errno ? FILE_READ_ERROR : FILE_READ_CHANGED;
 	if (!is_digested(v))
 		copy_large(look, variant);
@@ -285,7 +277,7 @@ enum file_read file_read(struct file_look *look, enum variant variant, bool last
 	}
 	v->warm = is_digested(v);
 	if (!v->warm) {
-		v->stamp.young = v->stamp.young && v->copy >= 0; /* else nothing is kept */
+		v->stamp.young = v->stamp.young && v->copy.file; /* else nothing is kept */
 		v->stamp.racy = v->stamp.racy ||
 				look->known[variant].copied_just_now; /* so that it has one later */
 	}

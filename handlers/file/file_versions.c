@@ -59,9 +59,8 @@ static struct file *file_take(struct file_cache *cache, struct file_look_job *jo
 	if (type_length)
 		memcpy(file->type, about->type.ptr, type_length);
 	file->copied_ms = copied_ms;
-	if (v->copy >= 0)
-		file_copies_add(cache->copies, file, v->copy);
-	v->copy = -1;
+	file->copyable = v->copyable;
+	file_copies_add(cache->copies, file, &v->copy);
 	return file;
 }
 

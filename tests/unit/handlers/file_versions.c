@@ -91,6 +91,7 @@ static void written_while_sent_and_not_told_of(void **state)
 	site_date("www/large.bin", LONG_AGO);
 	site_folder("unseen");
 	site_start("root: www", true);
+	site_cache()->copies->bytes_max = 0;
 	struct exchange_seen *seen = site_begin_slowly("/large.bin");
 	assert_int_equal(link(site_path("www/large.bin"), site_path("unseen/name")), 0);
 	site_fill("unseen/name", length, 'b');
