@@ -177,8 +177,8 @@ static ssize_t write_some(struct origin *o)
 	struct transport *t = &o->conn->transport;
 	const struct chunk *first = o->out.first;
 	if (!first->ptr) {
-		ssize_t n =
-			t->ops->send_file(t, first->fd, first->offset, chunk_piece(first), false);
+		ssize_t n = t->ops->send_file(t, first->fd, first->offset,
+			chunk_piece(first, CHUNK_QUANTUM_PACED), false);
 		return n == IO_EOF ? IO_ERROR : n;
 	}
 	struct iovec iov[SPANS_A_WRITE];

@@ -18,13 +18,14 @@ enum chunk_when {
 			 not have been told of */
 };
 
-/* The most of a file that one call should send. sendfile takes it by 64 KB, and what these are longer than the loopback's longest segment
- * becomes a short one, as soon as an acknowledgment comes between them; where sending is paced each costs a timer. In 120 KB there are two
- * such parts, and the rest of the first fits into the second's segment. (TCP_CORK would gather more, by two calls for each answer. Over
- * networks, with segments of 1.4 KB, neither matters.) */
-#define CHUNK_QUANTUM (120 * 1024)
+/* The most of a file that one call should send: the others wait so long. */
+#define CHUNK_QUANTUM       (960 * 1024)
+/* Likewise where sending is paced. sendfile takes a file by 64 KB, and what these are longer than the loopback's longest segment becomes a short
+ * one, as soon as an acknowledgment comes between them; then each costs a timer. In 120 KB there are two such parts, and the rest of the first
+ * fits into the second's segment. (Over networks, with segments of 1.4 KB, this does not matter.) */
+#define CHUNK_QUANTUM_PACED (120 * 1024)
 /* How long spans of files are: so much of a cold one is read ahead at once. */
-#define CHUNK_SPAN    (16 * CHUNK_QUANTUM)
+#define CHUNK_SPAN          (2 * CHUNK_QUANTUM)
 
 /* Is the file behind a span still the version that the span was made of? */
 typedef bool chunk_stands_fn(struct ref *owner, enum chunk_when when);
@@ -43,9 +44,9 @@ struct chunk {
 };
 
 /* What one call should send of a span of a file, in octets. */
-static inline size_t chunk_piece(const struct chunk *file)
+static inline size_t chunk_piece(const struct chunk *file, size_t quantum)
 {
-	return file->length < CHUNK_QUANTUM ? (size_t)file->length : CHUNK_QUANTUM;
+	return file->length < quantum ? (size_t)file->length : quantum;
 }
 
 /* All zero but for `last` is empty: use chunks_init. Lives on one thread. */

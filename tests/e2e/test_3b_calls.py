@@ -3,7 +3,9 @@
 import os
 import re
 import statistics
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -20,17 +22,52 @@ sites:
 """
 LARGE = 48 << 20
 MIDDLING = 40 << 10
-QUANTUM = 120 << 10
+QUANTUM, QUANTUM_PACED = 960 << 10, 120 << 10
+# Listens itself, with a congestion control, and becomes weir, which takes such sockets as it takes those of the service manager.
+GIVEN = """
+import os, re, socket, sys
+port = int(re.search(r"http://127.0.0.1:([0-9]+)", open(sys.argv[-1]).read())[1])
+given = socket.create_server(("127.0.0.1", port))
+given.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, sys.argv[1].encode())
+os.dup2(os.dup(given.fileno()), 3)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+class Controlled(Server):
+    """A weir whose connections have this congestion control."""
+
+    def __init__(self, control):
+        super().__init__(CONFIG)
+        self.paced = control == "bbr"
+        self.command = [sys.executable, "-c", GIVEN, control, *self.command]
+
+
+def fill(weir):
+    (weir.root / "small.txt").write_text("hello\n")
+    (weir.root / "middling.bin").write_bytes(bytes(MIDDLING))
+    (weir.root / "large.bin").write_bytes(os.urandom(1 << 20) * (LARGE >> 20))
+    changed = (weir.root / "large.bin").stat().st_ctime
+    wait_for(lambda: time.time() - changed > 2, what="a file that has not changed just now: such a one is looked at once more")
 
 
 @pytest.fixture(name="weir", scope="module")
 def running():
     with Server(CONFIG) as weir:
-        (weir.root / "small.txt").write_text("hello\n")
-        (weir.root / "middling.bin").write_bytes(bytes(MIDDLING))
-        (weir.root / "large.bin").write_bytes(os.urandom(1 << 20) * (LARGE >> 20))
-        changed = (weir.root / "large.bin").stat().st_ctime
-        wait_for(lambda: time.time() - changed > 2, what="a file that has not changed just now: such a one is looked at once more")
+        fill(weir)
+        yield weir
+
+
+def controls():
+    known = Path("/proc/sys/net/ipv4/tcp_available_congestion_control").read_text().split()
+    return [name for name in ("reno", "bbr") if name in known]
+
+
+@pytest.fixture(name="controlled", scope="module", params=controls())
+def with_control(request):
+    with Controlled(request.param) as weir:
+        fill(weir)
         yield weir
 
 
@@ -68,8 +105,10 @@ def test_a_middling_file(weir):
     assert "MSG_MORE" in between[1][1]
 
 
-def test_a_large_file(weir):
-    """Also where its reader is slow, so that the socket is full: the second answer of a connection asks for nothing but to send."""
+def test_a_large_file(controlled):
+    """Also where its reader is slow, so that the socket is full: the second answer of a connection asks for nothing but to send. Where sending is
+    not paced short segments wait for what follows, as long as there is much of it."""
+    weir, quantum = controlled, QUANTUM_PACED if controlled.paced else QUANTUM
     with connect(weir.port, "h1") as connection, Traced(weir) as traced:
         for number in range(30):
             target = f"/large.bin?{number}"
@@ -83,13 +122,15 @@ def test_a_large_file(weir):
                 break  # else something was mounted meanwhile, behind which each file is asked for
     assert names(calls)[:2] == ["recvfrom", "sendto"]
     assert "MSG_MORE" in calls[1][1]
-    others = [name for name in names(calls)[2:] if name != "sendfile"]
-    assert others in ([], ["getsockopt"])  # of one that takes longer it is asked what the peer has acknowledged
+    others = [arguments for name, arguments, _ in calls[2:] if name != "sendfile"]
+    corks = [arguments for arguments in others if "TCP_CORK" in arguments]
+    assert [arguments.split(", ")[3] for arguments in corks] == ([] if weir.paced else ["[1]", "[0]"])
+    assert len(others) - len(corks) <= 1  # of one that takes longer it is asked what the peer has acknowledged
     asked = [int(arguments.rpartition(", ")[2]) for name, arguments, _ in calls if name == "sendfile"]
-    assert statistics.median(asked) == QUANTUM
+    assert statistics.median(asked) == quantum
     pieces = re.findall(r"^(sendfile|epoll_wait)\(.*= (\d+)$", traced_after, re.MULTILINE)
-    assert ("sendfile", str(QUANTUM)) in pieces  # each is the connection's turn
-    assert all(next_name == "epoll_wait" for piece, (next_name, _) in zip(pieces, pieces[1:]) if piece == ("sendfile", str(QUANTUM)))
+    assert ("sendfile", str(quantum)) in pieces  # each is the connection's turn
+    assert all(next_name == "epoll_wait" for piece, (next_name, _) in zip(pieces, pieces[1:]) if piece == ("sendfile", str(quantum)))
 
 
 def test_a_unix_socket_that_was_full(weir):
