@@ -11,6 +11,7 @@
 
 #define BYTES_MAX    ((size_t)128 << 20) /* of all threads: no cache that the kernel may take back */
 #define LENGTH_MAX   ((size_t)16 << 20)
+#define SHARE_OF_ALL 8   /* and at most this part of the machine's memory */
 #define SHARE_OF_ONE 4   /* a copy is at most this part of what its thread may have */
 #define REST_MS      500 /* between two of a file; less than what is racy waits to be looked at */
 #define PIECE        ((size_t)64 << 10) /* of what is read at a time */
@@ -88,10 +89,19 @@ static size_t at_least(size_t value, size_t least)
 	return value < least ? least : value;
 }
 
+/* What all threads may have. */
+static size_t bytes_of_all(void)
+{
+	long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+	size_t part =
+		pages > 0 && page > 0 ? (size_t)pages / SHARE_OF_ALL * (size_t)page : BYTES_MAX;
+	return part < BYTES_MAX ? part : BYTES_MAX;
+}
+
 struct file_copies *file_copies_new(struct exchange_thread *thread, unsigned descriptors)
 {
 	struct file_copies *copies = must_zalloc(sizeof *copies);
-	size_t share = BYTES_MAX / (thread->threads ? thread->threads : 1);
+	size_t share = bytes_of_all() / (thread->threads ? thread->threads : 1);
 	if (share > descriptors * MEMORY_FILE_SIZE)
 		share = descriptors * MEMORY_FILE_SIZE;
 	ref_init(&copies->ref, copies_last);
