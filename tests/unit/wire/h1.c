@@ -464,6 +464,34 @@ static void offers_long_files(void **state)
 	assert_int_equal(wire_open(world.wire), 0);
 }
 
+/* As long as more of an answer comes short segments wait for it, but not where sending is paced; behind its end none does, be there something
+ * or nothing. */
+static void corks_long_files(void **state)
+{
+	(void)state;
+	FILE *file = tmpfile();
+	assert_int_equal(ftruncate(fileno(file), 100000), 0);
+	for (int ends_in_a_file = 0; ends_in_a_file < 2; ends_in_a_file++) {
+		int fd = connect_client();
+		struct conn *c = one_wire_newest();
+		for (unsigned paced = 0; paced <= TRANSPORT_PACED; paced += TRANSPORT_PACED) {
+			c->transport.caps = TRANSPORT_SEND_FILE | paced;
+			c->more = true;
+			send_of_file(c, fd, fileno(file), 100000);
+			assert_int_equal(c->transport.corked, !paced);
+			c->more = false;
+			if (ends_in_a_file)
+				send_of_file(c, fd, fileno(file), 100);
+			conn_touch(c);
+			one_wire_turn();
+			assert_false(c->transport.corked);
+		}
+		close(fd);
+		one_wire_turn();
+	}
+	fclose(file);
+}
+
 /* Nobody has told of a write before the piece was read, and the file knows of it behind. */
 static bool is_written_meanwhile(struct ref *owner, enum chunk_when when)
 {
@@ -514,6 +542,7 @@ int main(void)
 		CASE(gives_each_head_its_own_time),
 		CASE(makes_room_behind_many_that_are_busy),
 		CASE(offers_long_files),
+		CASE(corks_long_files),
 		CASE(ends_where_a_file_is_written_while_it_is_read),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
