@@ -86,7 +86,7 @@ struct file {
 	bool kept;    /* the whole content stands in the body of `ready` */
 	bool guarded; /* on a file system that may hang (io/remote.h), or written in place again and again: see file_guarded_body */
 	struct file_copy *copy; /* from which it is sent; NULL: from the file itself */
-	bool copyable;          /* one can be made of it, or could */
+	bool copyable;          /* it may have one */
 	uint64_t copied_ms;     /* when one was made last, of it or a version before; 0: never */
 	uint64_t length;
 	struct file_stamp stamp;
@@ -116,7 +116,7 @@ struct file_version {
 	struct file_stamp stamp;
 	char *content;           /* the taker's to free; NULL: not kept */
 	struct memory_part copy; /* of the content, the taker's to give back; none is allowed */
-	bool copyable;           /* there can be one, if there is not */
+	bool copyable;           /* it may have one */
 	uint8_t etag_length;
 	char etag[FILE_ETAG_MAX];
 };
@@ -125,6 +125,7 @@ struct file_version {
 struct file_known {
 	struct file_stamp stamp; /* inode 0: there is none */
 	bool again;              /* it is to be read though it is the one */
+	bool copied;             /* a copy was made of it, or of a version before */
 	bool copied_just_now; /* a copy is not to be made again, unless it is read whole anyway */
 	uint8_t etag_length;
 	char etag[FILE_ETAG_MAX];
@@ -140,10 +141,9 @@ struct file_look {
 	file_list_fn *list;
 	struct slice query;
 	struct explanation
-		*explanation; /* where each name that is tried is told; NULL: nobody asks */
-	struct memory_files
-		*memory; /* where copies are made (file_copy.h) of what has at most so */
-	size_t copy_max; /* many octets; 0: none are made */
+		*explanation;        /* where each name that is tried is told; NULL: nobody asks */
+	struct memory_files *memory; /* where copies are made (file_copy.h) */
+	size_t copy_max;             /* of what has at most so many octets; 0: none are made */
 	struct file_known known[VARIANT_COUNT];
 	unsigned known_variants; /* bits of those beside the file itself */
 	/* found */
@@ -171,6 +171,8 @@ int file_open(int root_fd, const struct file_root *root, const char *path, const
 
 void file_stamp(struct file_stamp *stamp, const struct stat *s);
 bool file_stamp_equal(const struct file_stamp *a, const struct file_stamp *b);
+/* Was it written within a day? What was is likely to be written again. */
+bool file_written_of_late(const struct file_stamp *stamp);
 /* Does the open file have the size and time of the stamp? Names may have come and gone. */
 bool file_stamp_holds(const struct file_stamp *stamp, int fd);
 

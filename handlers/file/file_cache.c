@@ -128,12 +128,14 @@ static void sweep(struct ev_loop *ev, ev_timer *timer, int events)
 	struct file_cache *cache = container_of(timer, struct file_cache, sweep);
 	if (cache->thread->draining)
 		file_copies_clear(cache->copies);
+	file_copies_reap(cache->copies);
 	list_each_safe (link, &cache->shelves[SHELF_OPEN].entries) {
 		struct file_entry *entry = container_of(link, struct file_entry, link);
 		if (is_kept_in_vain(cache, entry))
 			entry_free(cache, entry);
 	}
-	if (list_empty(&cache->shelves[SHELF_OPEN].entries))
+	if (list_empty(&cache->shelves[SHELF_OPEN].entries) &&
+		!memory_files_left(cache->copies->memory))
 		ev_timer_stop(ev, timer);
 }
 
@@ -403,6 +405,7 @@ static void tell_known(
 {
 	known->stamp = file->stamp;
 	known->again = file_lacks_copy(cache->copies, file);
+	known->copied = file->copied_ms > 0;
 	known->copied_just_now = file_copied_just_now(file);
 	known->etag_length = file->etag_length;
 	memcpy(known->etag, file->etag, file->etag_length);
@@ -537,7 +540,7 @@ struct file_cache *file_cache_new(struct exchange_thread *thread, file_ready_fn 
 		cache->shelves[i].bytes_max = bounds[i].bytes;
 	}
 	unsigned descriptors = descriptors_max(thread->threads);
-	cache->copies = file_copies_new(thread, descriptors / 4);
+	cache->copies = file_copies_new(thread, descriptors / 4, thread->memory);
 	cache->shelves[SHELF_OPEN].count_max = descriptors - descriptors / 4;
 	return cache;
 }

@@ -8,13 +8,16 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "io/disk.h"
 
 #define BYTES_MAX    ((size_t)128 << 20) /* of all threads: no cache that the kernel may take back */
 #define LENGTH_MAX   ((size_t)16 << 20)
-#define SHARE_OF_ALL 8   /* and at most this part of the machine's memory */
-#define SHARE_OF_ONE 4   /* a copy is at most this part of what its thread may have */
-#define REST_MS      500 /* between two of a file; less than what is racy waits to be looked at */
+#define SHARE_OF_ALL 8     /* and at most this part of the machine's memory */
+#define SHARE_OF_ONE 4     /* a copy is at most this part of what its thread may have */
+#define REST_MS      500   /* between two of a file; less than what is racy waits to be looked at */
+#define UNUSED_MS    10000 /* what was used since then makes room only for what was written of late */
 #define PIECE        ((size_t)64 << 10) /* of what is read at a time */
+#define LANE         UINT32_MAX         /* seldom that of a disk */
 
 struct file_copy {
 	struct ref ref;
@@ -34,16 +37,19 @@ struct copy_source {
 
 void file_copy_begin(const struct file_look *look, struct file_version *v)
 {
+	const struct file_known *known = &look->known[v - look->found];
+	bool brief =
+		v->stamp.restless || (known->copied && !file_stamp_equal(&known->stamp, &v->stamp));
 	size_t length = (size_t)v->stamp.size;
-	v->copyable = length <= look->copy_max && memory_take(look->memory, length, &v->copy);
+	v->copyable = length <= look->copy_max;
+	if (v->copyable)
+		memory_take(look->memory, length, brief, &v->copy);
 }
 
 void file_copy_add(struct file_version *v, size_t at, struct slice bytes)
 {
-	if (!v->copy.file || memory_fill(&v->copy, at, bytes))
-		return;
-	memory_untake(&v->copy);
-	v->copyable = false;
+	if (v->copy.file && !memory_fill(&v->copy, at, bytes))
+		memory_untake(&v->copy);
 }
 
 /* Octets that are in memory; where the file system cannot say, it is taken to be fast. As pread, with EAGAIN: the next ones are not. */
@@ -54,11 +60,13 @@ static ssize_t read_warm(int fd, char *to, size_t length, off_t offset)
 	return n < 0 && errno == EOPNOTSUPP ? pread(fd, to, length, offset) : n;
 }
 
-bool file_copy_whole(const struct file_look *look, struct file_version *v)
+void file_copy_whole(const struct file_look *look, struct file_version *v)
 {
 	size_t length = (size_t)v->stamp.size, done = 0;
-	if (length > look->copy_max)
-		return false;
+	char last;
+	v->copyable = length <= look->copy_max;
+	if (!v->copyable || read_warm(v->fd, &last, 1, (off_t)length - 1) <= 0)
+		return;
 	file_copy_begin(look, v);
 	char *buffer = v->copy.file ? malloc(PIECE) : NULL;
 	while (buffer && v->copy.file && done < length) {
@@ -72,7 +80,6 @@ bool file_copy_whole(const struct file_look *look, struct file_version *v)
 	free(buffer);
 	if (done < length)
 		memory_untake(&v->copy);
-	return v->copy.file != NULL;
 }
 
 /* --- Kept. --- */
@@ -89,36 +96,67 @@ static size_t at_least(size_t value, size_t least)
 	return value < least ? least : value;
 }
 
-/* What all threads may have. */
-static size_t bytes_of_all(void)
-{
-	long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
-	size_t part =
-		pages > 0 && page > 0 ? (size_t)pages / SHARE_OF_ALL * (size_t)page : BYTES_MAX;
-	return part < BYTES_MAX ? part : BYTES_MAX;
-}
-
-struct file_copies *file_copies_new(struct exchange_thread *thread, unsigned descriptors)
+struct file_copies *file_copies_new(
+	struct exchange_thread *thread, unsigned descriptors, uint64_t memory)
 {
 	struct file_copies *copies = must_zalloc(sizeof *copies);
-	size_t share = bytes_of_all() / (thread->threads ? thread->threads : 1);
+	bool little = memory && memory / SHARE_OF_ALL < BYTES_MAX;
+	size_t all = little ? (size_t)memory / SHARE_OF_ALL : BYTES_MAX;
+	size_t share = all / (thread->threads ? thread->threads : 1);
 	if (share > descriptors * MEMORY_FILE_SIZE)
 		share = descriptors * MEMORY_FILE_SIZE;
 	ref_init(&copies->ref, copies_last);
 	copies->thread = thread;
-	copies->memory = memory_files_new();
 	list_init(&copies->list);
 	copies->bytes_max = at_least(share, FILE_DIGEST_MAX);
 	copies->length_max = at_least(share / SHARE_OF_ONE, FILE_DIGEST_MAX);
 	if (copies->length_max > LENGTH_MAX)
 		copies->length_max = LENGTH_MAX;
+	/* one is made before others make room */
+	copies->memory =
+		memory_files_new(copies->bytes_max + copies->length_max + MEMORY_FILE_SIZE);
 	return copies;
+}
+
+struct reap {
+	struct disk_job job;
+	struct file_copies *copies;
+};
+
+static void reap_work(struct disk_job *job)
+{
+	memory_files_reap(container_of(job, struct reap, job)->copies->memory);
+}
+
+static void reap_done(struct disk_job *job)
+{
+	struct reap *reap = container_of(job, struct reap, job);
+	reap->copies->reaping = false;
+	ref_put(&reap->copies->ref);
+	free(reap);
+}
+
+void file_copies_reap(struct file_copies *copies)
+{
+	const struct exchange_thread *thread = copies->thread;
+	if (copies->reaping || !thread->disk || !memory_files_left(copies->memory))
+		return;
+	struct reap *reap = must_zalloc(sizeof *reap);
+	*reap = (struct reap){
+		.job = {.work = reap_work, .done = reap_done, .lane = LANE}, .copies = copies};
+	if (!disk_submit(thread->disk, thread->loop, &reap->job)) {
+		free(reap);
+		return;
+	}
+	copies->reaping = true;
+	ref_get(&copies->ref);
 }
 
 static void copy_last(struct ref *ref)
 {
 	struct file_copy *copy = container_of(ref, struct file_copy, ref);
 	memory_give(&copy->part);
+	file_copies_reap(copy->copies);
 	ref_put(&copy->copies->ref);
 	free(copy);
 }
@@ -128,6 +166,7 @@ static void note_use(struct file_copies *copies, struct memory_file *memory)
 {
 	list_remove(&memory->link);
 	list_append(&copies->list, &memory->link);
+	memory->used_ms = copies->thread->clock->monotonic_ms;
 }
 
 void file_copy_drop(struct file *file)
@@ -149,12 +188,6 @@ bool file_copied_just_now(const struct file *file)
 	return file->copied_ms && file->thread->clock->monotonic_ms - file->copied_ms < REST_MS;
 }
 
-bool file_lacks_copy(const struct file_copies *copies, const struct file *file)
-{
-	return file->copyable && !file->copy && !copies->thread->draining &&
-	       memory_files_fit(copies->memory, (size_t)file->length, copies->bytes_max);
-}
-
 /* How many copies a memory file holds, if it goes when these are dropped: if none is being sent, or made. Else 0. */
 static unsigned idle_copies(struct memory_file *memory)
 {
@@ -164,23 +197,37 @@ static unsigned idle_copies(struct memory_file *memory)
 	return count == memory_file_parts(memory) ? count : 0;
 }
 
-/* Makes memory files keep their bound. Those of which something is being sent stay: to drop it would give nothing back. Where the others are too
- * few, these stay as well, and the result is false. */
-static bool make_room(struct file_copies *copies)
+/* Those of which something is being sent stay: to drop it would give nothing back. */
+static bool may_go(const struct file_copies *copies, struct memory_file *memory, bool lately)
 {
-	size_t size = memory_files_size(copies->memory), idle = 0;
+	uint64_t unused_ms = copies->thread->clock->monotonic_ms - memory->used_ms;
+	return (lately || unused_ms >= UNUSED_MS) && idle_copies(memory) > 0;
+}
+
+/* Can memory files have so many octets less that these keep their bound? */
+static bool can_make_room(const struct file_copies *copies, size_t size, bool lately)
+{
+	size_t most = copies->bytes_max;
 	list_each (link, &copies->list) {
 		struct memory_file *memory = container_of(link, struct memory_file, link);
-		if (size <= copies->bytes_max + idle)
+		if (size <= most)
 			break;
-		idle += idle_copies(memory) ? memory->size : 0;
+		most += may_go(copies, memory, lately) ? memory->size : 0;
 	}
-	if (size > copies->bytes_max + idle)
+	return size <= most;
+}
+
+/* Makes memory files keep their bound. Where all that may go are too few, these stay as well, and the result is false. */
+static bool make_room(struct file_copies *copies, bool lately)
+{
+	if (!can_make_room(copies, memory_files_size(copies->memory), lately))
 		return false;
 	list_each_safe (link, &copies->list) {
 		struct memory_file *memory = container_of(link, struct memory_file, link);
 		if (memory_files_size(copies->memory) <= copies->bytes_max)
 			break;
+		if (!may_go(copies, memory, lately))
+			continue;
 		/* it goes with the last one */
 		for (unsigned left = idle_copies(memory); left > 0; left--)
 			file_copy_drop(
@@ -189,13 +236,21 @@ static bool make_room(struct file_copies *copies)
 	return true;
 }
 
+bool file_lacks_copy(const struct file_copies *copies, const struct file *file)
+{
+	size_t size = ((size_t)file->length / MEMORY_FILE_SIZE + 1) * MEMORY_FILE_SIZE;
+	return file->copyable && !file->copy && !copies->thread->draining &&
+	       can_make_room(copies, memory_files_size(copies->memory) + size,
+		       file_written_of_late(&file->stamp));
+}
+
 void file_copies_add(struct file_copies *copies, struct file *file, struct memory_part *part)
 {
 	check(!file->copy);
 	if (!part->file)
 		return;
 	file->copied_ms = copies->thread->clock->monotonic_ms;
-	if (copies->thread->draining || !make_room(copies)) {
+	if (copies->thread->draining || !make_room(copies, file_written_of_late(&file->stamp))) {
 		memory_untake(part);
 		return;
 	}

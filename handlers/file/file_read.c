@@ -13,12 +13,14 @@
 #include "handlers/file/file_copy.h"
 #include "io/remote.h"
 
-#define DAY         86400ll
-#define PIECE       (64u << 10)      /* of what is read at a time; a multiple of DIGEST_BLOCK */
-#define SNIFFED     4096             /* octets that are enough to tell a type */
-#define RACY_NS     (50 * 1000000ll) /* file times advance in steps of some milliseconds */
-#define RESTLESS_NS 60000000000ll    /* who wrote a file in place that long ago has done so */
-#define CALL_NS     60000000000ll    /* so long one call may write, */
+#define DAY            86400ll
+#define PIECE          (64u << 10)      /* of what is read at a time; a multiple of DIGEST_BLOCK */
+#define SNIFFED        4096             /* octets that are enough to tell a type */
+#define RACY_NS        (50 * 1000000ll) /* file times advance in steps of some milliseconds */
+#define WRITE_NS       5000000ll /* so long a call that writes lasts, with the step of its time, and */
+#define WRITE_OCTET_NS 4         /* for each octet, unless it is held up */
+#define RESTLESS_NS    60000000000ll /* who wrote a file in place that long ago has done so */
+#define CALL_NS        60000000000ll /* so long one call may write, */
 #define CALL_UNTOLD_NS                                                                             \
 	2000000000ll /* and so long it is reckoned with where events do not tell of its end */
 #define MAKING_S  10 /* who still writes so long after a file was made does more than make it */
@@ -45,6 +47,11 @@ void file_stamp(struct file_stamp *stamp, const struct stat *s)
 		.linked = s->st_nlink > 1,
 		.racy = nanoseconds_since(s->st_ctim) < RACY_NS,
 	};
+}
+
+bool file_written_of_late(const struct file_stamp *stamp)
+{
+	return nanoseconds_since(stamp->modified) < DAY * 1000000000ll;
 }
 
 static bool same_time(struct timespec a, struct timespec b)
@@ -168,6 +175,28 @@ static bool stands_still(struct file_look *look, const struct file_version *v)
 		       (events_tell(look, v) && depend_holds(&look->depend, look->watch)));
 }
 
+/* Waits until a file is so old, if it is not; at most RACY_NS. */
+static void await_age(const struct file_stamp *stamp, long long ns)
+{
+	long long left = (ns < RACY_NS ? ns : RACY_NS) - nanoseconds_since(stamp->changed);
+	if (left > 0 && left <= RACY_NS)
+		nanosleep(&(struct timespec){0, (long)left + 1}, NULL);
+}
+
+/* A call that writes notes the file's time as it begins, its event comes when it is over: half of what it wrote is no version. So where one began
+ * just now it is waited until it is over, as a rule; with what is written again and again not as long. One that lasts longer brings its event, and
+ * the file is read again. (A name that was put in the file's place has changed the one time alone. What is kept beside its head is written too
+ * fast to be met.) */
+static void await_call(const struct file_look *look, const struct file_version *v)
+{
+	const struct file_stamp *stamp = &v->stamp;
+	bool written = stamp->racy && same_time(stamp->modified, stamp->changed);
+	if (written && !v->content && events_tell(look, v))
+		await_age(stamp, stamp->restless
+					 ? WRITE_NS + WRITE_OCTET_NS * (long long)stamp->size
+					 : RACY_NS);
+}
+
 static bool is_digested(const struct file_version *v)
 {
 	return v->stamp.size <= (off_t)FILE_DIGEST_MAX;
@@ -182,15 +211,17 @@ static int read_for_tag(const struct file_look *look, struct file_version *v, st
 	return 0;
 }
 
-/* The copy of one that is not read for its tag, where events tell of each write. Half of what a call wrote would be kept, with the tag of all: so
- * it is waited until such a call is over, as a rule. One that lasts longer brings its event, and the file is read again. */
+/* The copy of one that is not read for its tag. Where no events tell of each write what a call wrote behind the look, with the tag of all, would
+ * be kept: of those only what was left alone has one, and may have one later. */
 static void copy_large(struct file_look *look, enum variant variant)
 {
 	struct file_version *v = &look->found[variant];
-	if (v->guarded || look->known[variant].copied_just_now || !events_tell(look, v))
+	if (v->guarded || look->known[variant].copied_just_now || look->depend.by_time)
 		return;
-	if (file_copy_whole(look, v))
-		file_ripen(&v->stamp);
+	if (v->stamp.linked && v->stamp.young)
+		v->copyable = (size_t)v->stamp.size <= look->copy_max;
+	else
+		file_copy_whole(look, v);
 }
 
 /* It changes all the time. What was read twice, and was the same, was a version of it; what is kept in memory is that one whatever becomes
@@ -267,6 +298,7 @@ enum file_read file_read(struct file_look *look, enum variant variant, bool last
 		return errno ? FILE_READ_ERROR : FILE_READ_CHANGED;
 	if (!is_digested(v))
 		copy_large(look, variant);
+	await_call(look, v);
 	if (stands_still(look, v)) {
 		write_etag(v, variant, is_digested(v) ? &d : NULL);
 	} else {
@@ -291,9 +323,7 @@ enum file_read file_read(struct file_look *look, enum variant variant, bool last
 
 void file_ripen(const struct file_stamp *stamp)
 {
-	int64_t left = RACY_NS - nanoseconds_since(stamp->changed);
-	if (left > 0 && left <= RACY_NS)
-		nanosleep(&(struct timespec){0, (long)left + 1}, NULL);
+	await_age(stamp, RACY_NS);
 }
 
 void file_sniff(struct file_look *look)

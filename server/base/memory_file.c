@@ -3,6 +3,7 @@
 #include "base/memory_file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -15,20 +16,30 @@
 #define MADV_COLLAPSE 25 /* Linux 6.1 */
 #endif
 
-#define PAGE ((size_t)4096) /* a content that begins within one costs a round more at each piece */
+#define UNIT                                                                                       \
+	((size_t)4096) /* a content that begins within a page costs a round more at each piece */
+#define HELD_MOST 4 /* files that are asked in vain at a time: each waits for a sixth of a second */
 
 struct memory_files {
-	pthread_mutex_t lock;     /* of all that follows, and of what its files say */
-	unsigned holders;         /* and each file */
-	size_t size;              /* of all files */
-	struct memory_file *open; /* has room for those that come; NULL: none */
+	size_t most;
+	pthread_mutex_t making; /* one at a time: the others want room in the same one */
+	pthread_mutex_t lock;   /* of all that follows, and of what its files say */
+	unsigned holders;       /* and each file */
+	size_t size;            /* of the files that have parts */
+	size_t left_size;       /* and of the others */
+	struct link left;       /* without parts */
+	struct memory_file
+		*open[2]; /* have room for what stays, and for what does not; NULL: none */
 };
 
 /* --- All of them. --- */
 
-struct memory_files *memory_files_new(void)
+struct memory_files *memory_files_new(size_t most)
 {
 	struct memory_files *files = must_zalloc(sizeof *files);
+	files->most = most;
+	list_init(&files->left);
+	pthread_mutex_init(&files->making, NULL);
 	pthread_mutex_init(&files->lock, NULL);
 	files->holders = 1;
 	return files;
@@ -42,30 +53,27 @@ struct memory_files *memory_files_hold(struct memory_files *files)
 	return files;
 }
 
+/* With the last holder those go that sockets may hold. */
+static void free_all(struct memory_files *files)
+{
+	while (!list_empty(&files->left)) {
+		struct memory_file *file = container_of(files->left.next, struct memory_file, link);
+		list_remove(&file->link);
+		close(file->fd);
+		free(file);
+	}
+	pthread_mutex_destroy(&files->lock);
+	pthread_mutex_destroy(&files->making);
+	free(files);
+}
+
+/* Unlocks. */
 static void let_locked(struct memory_files *files)
 {
 	bool last = --files->holders == 0;
 	pthread_mutex_unlock(&files->lock);
-	if (!last)
-		return;
-	pthread_mutex_destroy(&files->lock);
-	free(files);
-}
-
-/* A file lost a part. Unlocks; what is freed is freed then. */
-static void part_gone(struct memory_file *file)
-{
-	struct memory_files *files = file->files;
-	if (--file->parts > 0) {
-		pthread_mutex_unlock(&files->lock);
-		return;
-	}
-	files->size -= file->size;
-	if (files->open == file)
-		files->open = NULL;
-	let_locked(files);
-	close(file->fd);
-	free(file);
+	if (last)
+		free_all(files);
 }
 
 void memory_files_let(struct memory_files *files)
@@ -76,11 +84,6 @@ void memory_files_let(struct memory_files *files)
 	let_locked(files);
 }
 
-static size_t rounded(size_t length, size_t unit)
-{
-	return (length + unit - 1) / unit * unit;
-}
-
 size_t memory_files_size(struct memory_files *files)
 {
 	pthread_mutex_lock(&files->lock);
@@ -89,21 +92,70 @@ size_t memory_files_size(struct memory_files *files)
 	return size;
 }
 
-static size_t room_of(const struct memory_file *file)
+/* --- Files without parts. --- */
+
+/* A file lost a part. Unlocks. */
+static void part_gone(struct memory_file *file)
 {
-	return file ? file->size - file->used : 0;
+	struct memory_files *files = file->files;
+	if (--file->parts > 0) {
+		pthread_mutex_unlock(&files->lock);
+		return;
+	}
+	for (int i = 0; i < 2; i++)
+		if (files->open[i] == file)
+			files->open[i] = NULL;
+	files->size -= file->size;
+	files->left_size += file->size;
+	list_append(&files->left, &file->link);
+	let_locked(files);
 }
 
-bool memory_files_fit(struct memory_files *files, size_t length, size_t most)
+bool memory_files_left(struct memory_files *files)
 {
 	pthread_mutex_lock(&files->lock);
-	bool fit = room_of(files->open) >= length ||
-		   (length <= most && rounded(length, MEMORY_FILE_SIZE) + files->size <= most);
+	bool left = !list_empty(&files->left);
 	pthread_mutex_unlock(&files->lock);
-	return fit;
+	return left;
 }
 
-/* --- One of them. --- */
+/* The kernel seals no file of which something else than itself holds a page; it waits a little for that to end. */
+static bool is_held(const struct memory_file *file)
+{
+	return fcntl(file->fd, F_ADD_SEALS, F_SEAL_WRITE) && errno == EBUSY;
+}
+
+void memory_files_reap(struct memory_files *files)
+{
+	struct link asked;
+	list_init(&asked);
+	unsigned held = 0;
+	pthread_mutex_lock(&files->lock);
+	while (!list_empty(&files->left) && held < HELD_MOST) {
+		struct memory_file *file = container_of(files->left.next, struct memory_file, link);
+		list_remove(&file->link);
+		pthread_mutex_unlock(&files->lock);
+		bool goes = !is_held(file);
+		if (goes)
+			close(file->fd);
+		pthread_mutex_lock(&files->lock);
+		files->left_size -= goes ? file->size : 0;
+		if (goes)
+			free(file);
+		else
+			list_append(&asked, &file->link);
+		held += !goes;
+	}
+	list_move(&files->left, &asked);
+	pthread_mutex_unlock(&files->lock);
+}
+
+/* --- Making one. --- */
+
+static size_t rounded(size_t length, size_t unit)
+{
+	return (length + unit - 1) / unit * unit;
+}
 
 /* A page in each huge one that is to be, for the kernel makes one of what is there; then it is asked to. It does, or not. */
 static void in_huge_pages(int fd, size_t size)
@@ -123,7 +175,7 @@ static void in_huge_pages(int fd, size_t size)
 
 static struct memory_file *file_new(size_t size)
 {
-	int fd = memfd_create("weir-file", MFD_CLOEXEC);
+	int fd = memfd_create("weir-file", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	/* ftruncate is nothing that a worker may do */
 	if (fd >= 0 && pwrite(fd, "", 1, (off_t)size - 1) != 1) {
 		close(fd);
@@ -138,37 +190,67 @@ static struct memory_file *file_new(size_t size)
 	return file;
 }
 
-/* Takes the next octets of a file with so much room. */
+/* --- Parts. --- */
+
+static size_t room_of(const struct memory_file *file)
+{
+	return file ? file->size - file->filled : 0;
+}
+
+/* The next octets of a file with so much room. */
 static void take_from(struct memory_file *file, size_t length, struct memory_part *part)
 {
-	*part = (struct memory_part){file, file->used, length};
-	file->used += rounded(length, PAGE);
+	*part = (struct memory_part){file, file->filled, length};
+	file->filled += rounded(length, UNIT);
 	file->parts++;
 }
 
-bool memory_take(struct memory_files *files, size_t length, struct memory_part *part)
+/* Takes room where there is some. Else false; may one of this size be made? */
+static bool take_open(struct memory_files *files, size_t length, bool brief, size_t size, bool *may,
+	struct memory_part *part)
 {
-	check(length > 0);
-	*part = (struct memory_part){0};
 	pthread_mutex_lock(&files->lock);
-	if (room_of(files->open) >= length) {
-		take_from(files->open, length, part);
-		pthread_mutex_unlock(&files->lock);
-		return true;
-	}
-	pthread_mutex_unlock(&files->lock); /* a new one takes its time */
-	struct memory_file *file = file_new(rounded(length, MEMORY_FILE_SIZE));
-	if (!file)
-		return false;
+	struct memory_file *open = files->open[brief];
+	bool taken = room_of(open) >= length;
+	if (taken)
+		take_from(open, length, part);
+	*may = files->size + files->left_size + size <= files->most;
+	pthread_mutex_unlock(&files->lock);
+	return taken;
+}
+
+/* A new one is one of the others from now on, and filled next where it has more room. */
+static void take_new(struct memory_files *files, size_t length, bool brief,
+	struct memory_file *file, struct memory_part *part)
+{
 	pthread_mutex_lock(&files->lock);
 	file->files = files;
 	files->holders++;
 	files->size += file->size;
 	take_from(file, length, part);
-	if (room_of(file) > room_of(files->open))
-		files->open = file;
+	if (room_of(file) > room_of(files->open[brief]))
+		files->open[brief] = file;
 	pthread_mutex_unlock(&files->lock);
-	return true;
+}
+
+bool memory_take(struct memory_files *files, size_t length, bool brief, struct memory_part *part)
+{
+	bool may;
+	check(length > 0);
+	*part = (struct memory_part){0};
+	if (length > files->most)
+		return false;
+	size_t size = rounded(length, MEMORY_FILE_SIZE);
+	if (take_open(files, length, brief, size, &may, part))
+		return true;
+	pthread_mutex_lock(&files->making);
+	if (!take_open(files, length, brief, size, &may, part) && may) {
+		struct memory_file *file = file_new(size);
+		if (file)
+			take_new(files, length, brief, file, part);
+	}
+	pthread_mutex_unlock(&files->making);
+	return part->file != NULL;
 }
 
 bool memory_fill(const struct memory_part *part, size_t at, struct slice bytes)
@@ -194,8 +276,8 @@ void memory_untake(struct memory_part *part)
 	if (!file)
 		return;
 	pthread_mutex_lock(&file->files->lock);
-	if (part->offset + rounded(part->length, PAGE) == file->used)
-		file->used = part->offset;
+	if (part->offset + rounded(part->length, UNIT) == file->filled)
+		file->filled = part->offset;
 	*part = (struct memory_part){0};
 	part_gone(file);
 }

@@ -72,6 +72,8 @@ struct exchange_thread {
 	struct line_log *access;   /* base/line_log.h: the access log, queue `index`; NULL: off */
 	unsigned index;            /* among `threads` of the worker */
 	unsigned threads;
+	/* Octets that the process may have: the machine's, or less by its control groups; 0: not known. */
+	uint64_t memory;
 	bool draining; /* answers say Connection: close */
 	bool quiet; /* nothing may be sent to anybody, not even the question for a name: weir explain */
 	void *state[HANDLERS_MAX]; /* of handlers, by their index in the table */

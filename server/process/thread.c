@@ -199,7 +199,8 @@ static int prepare(struct thread *thread)
 		.sniffer = crew->sniffer,
 		.access = crew->access,
 		.index = thread->index,
-		.threads = crew->count};
+		.threads = crew->count,
+		.memory = crew->memory};
 	if (crew->watch)
 		watch_attach(crew->watch, &thread->loop);
 	if (crew->signer)

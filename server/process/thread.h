@@ -56,6 +56,7 @@ struct crew {
 	atomic_uint let_go;       /* threads that accept nothing any more; the last one rings */
 	struct thread *threads;
 	unsigned count;
+	uint64_t memory; /* octets that the process may have (process/memory.h); 0: not known */
 };
 
 /* Starts the threads and waits until each has all that it needs. Nothing is accepted yet. 0, or -1 after a message. */

@@ -19,6 +19,7 @@
 #include "process/cpus.h"
 #include "process/keepsake.h"
 #include "process/magic.h"
+#include "process/memory.h"
 #include "process/registry.h"
 #include "process/worker_priv.h"
 
@@ -77,6 +78,7 @@ static int finish(struct load *load, struct snapshot *snapshot, void *context)
 	const struct option_sets *sets = w->program->sets;
 	w->snapshot = snapshot;
 	w->crew.count = thread_count(&snapshot->core);
+	w->crew.memory = memory_usable(); /* its files are out of reach later */
 	int result = sets->finish ? sets->finish(load, snapshot, sets->context) : 0;
 	return worker_tls_load(w, load, snapshot) ? -1 : result;
 }

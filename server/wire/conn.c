@@ -359,6 +359,8 @@ static void settle(struct conn *c)
 		end(c);
 		return;
 	}
+	if (!c->more && !conn_unsent(c)) /* what was to follow a piece was nothing */
+		transport_cork(&c->transport, false);
 	watch_events(c);
 	if (c->told || conn_pending(c))
 		loop_defer(c->wire->loop, &c->task);

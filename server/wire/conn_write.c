@@ -349,7 +349,5 @@ bool conn_flush(struct conn *c, size_t *budget)
 		else if (!conn_spend(c, budget, (size_t)n))
 			return false;
 	}
-	if (!c->more) /* what was to follow a piece may be nothing */
-		transport_cork(&c->transport, false);
 	return true;
 }

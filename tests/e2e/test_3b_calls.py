@@ -3,13 +3,12 @@
 import os
 import re
 import statistics
-import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from client import Connection, Ended, connect
+from controlled import Controlled, controls
 from server import Server, wait_for
 from traced import Traced
 
@@ -22,26 +21,6 @@ sites:
 """
 LARGE = 48 << 20
 MIDDLING = 40 << 10
-QUANTUM, QUANTUM_PACED = 960 << 10, 120 << 10
-# Listens itself, with a congestion control, and becomes weir, which takes such sockets as it takes those of the service manager.
-GIVEN = """
-import os, re, socket, sys
-port = int(re.search(r"http://127.0.0.1:([0-9]+)", open(sys.argv[-1]).read())[1])
-given = socket.create_server(("127.0.0.1", port))
-given.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, sys.argv[1].encode())
-os.dup2(os.dup(given.fileno()), 3)
-os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
-os.execv(sys.argv[2], sys.argv[2:])
-"""
-
-
-class Controlled(Server):
-    """A weir whose connections have this congestion control."""
-
-    def __init__(self, control):
-        super().__init__(CONFIG)
-        self.paced = control == "bbr"
-        self.command = [sys.executable, "-c", GIVEN, control, *self.command]
 
 
 def fill(weir):
@@ -59,14 +38,9 @@ def running():
         yield weir
 
 
-def controls():
-    known = Path("/proc/sys/net/ipv4/tcp_available_congestion_control").read_text().split()
-    return [name for name in ("reno", "bbr") if name in known]
-
-
 @pytest.fixture(name="controlled", scope="module", params=controls())
 def with_control(request):
-    with Controlled(request.param) as weir:
+    with Controlled(CONFIG, request.param) as weir:
         fill(weir)
         yield weir
 
@@ -108,7 +82,7 @@ def test_a_middling_file(weir):
 def test_a_large_file(controlled):
     """Also where its reader is slow, so that the socket is full: the second answer of a connection asks for nothing but to send. Where sending is
     not paced short segments wait for what follows, as long as there is much of it."""
-    weir, quantum = controlled, QUANTUM_PACED if controlled.paced else QUANTUM
+    weir, quantum = controlled, controlled.quantum
     with connect(weir.port, "h1") as connection, Traced(weir) as traced:
         for number in range(30):
             target = f"/large.bin?{number}"

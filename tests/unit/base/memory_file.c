@@ -11,7 +11,10 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/memory_file.h"
@@ -25,7 +28,7 @@ static struct memory_files *files;
 static int begin(void **state)
 {
 	(void)state;
-	files = memory_files_new();
+	files = memory_files_new(100 * MB);
 	return 0;
 }
 
@@ -33,6 +36,8 @@ static int end(void **state)
 {
 	(void)state;
 	assert_int_equal(memory_files_size(files), 0);
+	memory_files_reap(files);
+	assert_false(memory_files_left(files));
 	memory_files_let(files);
 	return 0;
 }
@@ -40,7 +45,7 @@ static int end(void **state)
 static struct memory_part taken(size_t length)
 {
 	struct memory_part part;
-	assert_true(memory_take(files, length, &part));
+	assert_true(memory_take(files, length, false, &part));
 	assert_non_null(part.file);
 	assert_int_equal(part.length, length);
 	assert_int_equal(part.offset % PAGE, 0);
@@ -129,17 +134,74 @@ static void large_ones(void **state)
 	memory_give(&rest);
 }
 
-static void fits(void **state)
+/* The bound is for all, and where there is room nothing is wanted. */
+static void no_more_than_may_be(void **state)
 {
 	(void)state;
-	assert_false(memory_files_fit(files, 1, MEMORY_FILE_SIZE - 1));
-	assert_true(memory_files_fit(files, 1, MEMORY_FILE_SIZE));
-	assert_false(memory_files_fit(files, SIZE_MAX, SIZE_MAX / 2));
-	struct memory_part part = taken(MB);
-	assert_true(memory_files_fit(files, MB, 0)); /* takes no more than there is */
-	assert_false(memory_files_fit(files, MB + 1, 2 * MEMORY_FILE_SIZE - 1));
-	assert_true(memory_files_fit(files, MB + 1, 2 * MEMORY_FILE_SIZE));
+	struct memory_files *before = files;
+	struct memory_part one, two, three;
+	files = memory_files_new(2 * MEMORY_FILE_SIZE);
+	assert_false(memory_take(files, 2 * MEMORY_FILE_SIZE + 1, false, &one));
+	assert_false(memory_take(files, SIZE_MAX, false, &one));
+	one = taken(MEMORY_FILE_SIZE + 1);
+	assert_false(memory_take(files, MEMORY_FILE_SIZE, false, &two));
+	assert_null(two.file);
+	two = taken(MB);
+	assert_ptr_equal(two.file, one.file);
+	assert_false(memory_take(files, 1, true, &three));
+	memory_give(&one);
+	memory_give(&two);
+	memory_files_reap(files);
+	one = taken(2 * MEMORY_FILE_SIZE);
+	memory_give(&one);
+	memory_files_let(files);
+	files = before;
+}
+
+/* What goes soon does not stand between what stays. */
+static void brief_ones_stand_apart(void **state)
+{
+	(void)state;
+	struct memory_part stays = taken(1000), brief, other;
+	assert_true(memory_take(files, 1000, true, &brief));
+	assert_true(memory_take(files, 1000, true, &other));
+	assert_ptr_not_equal(brief.file, stays.file);
+	assert_ptr_equal(brief.file, other.file);
+	memory_give(&brief);
+	memory_give(&other);
+	assert_int_equal(memory_files_size(files), MEMORY_FILE_SIZE);
+	memory_give(&stays);
+}
+
+/* An octet in a socket holds a page: until the peer has taken it the file counts. */
+static void sockets_hold_it(void **state)
+{
+	(void)state;
+	struct memory_files *before = files;
+	int fds[2];
+	char octet = 0;
+	files = memory_files_new(MEMORY_FILE_SIZE);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	struct memory_part part = taken(50000);
+	fill(&part, 'a');
+	off_t offset = (off_t)part.offset + 49999;
+	assert_int_equal(sendfile(fds[0], part.file->fd, &offset, 1), 1);
 	memory_give(&part);
+	assert_int_equal(memory_files_size(files), 0);
+	assert_true(memory_files_left(files));
+	memory_files_reap(files);
+	assert_true(memory_files_left(files));
+	assert_false(memory_take(files, 1, false, &part));
+	assert_int_equal(recv(fds[1], &octet, 1, 0), 1);
+	assert_int_equal(octet, 'a');
+	memory_files_reap(files);
+	assert_false(memory_files_left(files));
+	part = taken(1);
+	memory_give(&part);
+	memory_files_let(files);
+	files = before;
+	close(fds[0]);
+	close(fds[1]);
 }
 
 /* Only what was never sent is filled anew: what was waits in sockets. */
@@ -179,11 +241,11 @@ static void none_is_given_back(void **state)
 static void parts_outlive_the_owner(void **state)
 {
 	(void)state;
-	struct memory_files *other = memory_files_new();
+	struct memory_files *other = memory_files_new(100 * MB);
 	struct memory_part part;
 	assert_ptr_equal(memory_files_hold(other), other);
 	memory_files_let(other);
-	assert_true(memory_take(other, 1000, &part));
+	assert_true(memory_take(other, 1000, true, &part));
 	memory_files_let(other);
 	fill(&part, 'x');
 	assert_holds(&part, 'x');
@@ -198,7 +260,7 @@ static void nothing_to_take(void **state)
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
 	none = (struct rlimit){0, before.rlim_max};
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-	bool taken_one = memory_take(files, 100, &part);
+	bool taken_one = memory_take(files, 100, false, &part);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 	assert_false(taken_one);
 	assert_null(part.file);
@@ -210,7 +272,7 @@ static void nothing_to_take(void **state)
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
 	bool filled = memory_fill(&part, MB, slice_of("x"));
 	struct memory_part other;
-	bool other_taken = memory_take(files, MB, &other);
+	bool other_taken = memory_take(files, MB, false, &other);
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
 	signal(SIGXFSZ, handler);
 	assert_false(filled);
@@ -230,11 +292,13 @@ static void *take_and_give(void *context)
 			if (seen != octet)
 				return context;
 		}
+		if (i % 2)
+			memory_files_reap(files);
 		if (i % 3)
 			memory_give(p);
 		else
 			memory_untake(p);
-		if (!memory_take(files, 50000 + i * 97, p) ||
+		if (!memory_take(files, 50000 + i * 97, i % 2, p) ||
 			!memory_fill(p, p->length - 1, (struct slice){&octet, 1}))
 			return context;
 	}
@@ -257,6 +321,43 @@ static void many_threads(void **state)
 	}
 }
 
+static void *take_some(void *context)
+{
+	struct memory_part *part = context;
+	for (int i = 0; i < 20; i++)
+		if (!memory_take(files, 40000, false, &part[i]))
+			return context;
+	return NULL;
+}
+
+/* Who wants room at once wants it in the same one. */
+static void no_two_at_once(void **state)
+{
+	(void)state;
+	pthread_t thread[4];
+	static struct memory_part part[4][20];
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&thread[i], NULL, take_some, part[i]), 0);
+	for (int i = 0; i < 4; i++) {
+		void *fault;
+		assert_int_equal(pthread_join(thread[i], &fault), 0);
+		assert_null(fault);
+	}
+	assert_int_equal(memory_files_size(files), 2 * MEMORY_FILE_SIZE); /* 51 fit into one */
+	for (int i = 0; i < 80; i++)
+		memory_give(&part[i / 20][i % 20]);
+}
+
+/* Where the kernel makes none. */
+static void without_huge_pages(void **state)
+{
+	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+	parts_share_a_file(state);
+	large_ones(state);
+	sockets_hold_it(state);
+	prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0);
+}
+
 #define FILES_TEST(test) cmocka_unit_test_setup_teardown(test, begin, end)
 
 int main(void)
@@ -265,12 +366,16 @@ int main(void)
 		FILES_TEST(parts_share_a_file),
 		FILES_TEST(exactly_full),
 		FILES_TEST(large_ones),
-		FILES_TEST(fits),
+		FILES_TEST(no_more_than_may_be),
+		FILES_TEST(brief_ones_stand_apart),
+		FILES_TEST(sockets_hold_it),
 		FILES_TEST(room_is_not_filled_twice),
 		FILES_TEST(none_is_given_back),
 		FILES_TEST(parts_outlive_the_owner),
 		FILES_TEST(nothing_to_take),
 		FILES_TEST(many_threads),
+		FILES_TEST(no_two_at_once),
+		FILES_TEST(without_huge_pages),
 	};
 	return cmocka_run_group_tests_name("base/memory_file", tests, NULL, NULL);
 }

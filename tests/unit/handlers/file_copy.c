@@ -4,11 +4,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -313,168 +311,6 @@ static void large_and_not_in_memory(void **state)
 	close(fd);
 }
 
-static void make(int number)
-{
-	char path[32];
-	snprintf(path, sizeof path, "www/%d.bin", number);
-	site_fill(path, 3 * MB, (char)('a' + number));
-}
-
-static struct file *asked_for(int number)
-{
-	char name[32];
-	snprintf(name, sizeof name, "%d.bin", number);
-	return known(name);
-}
-
-/* The memory files of which something was sent longest ago make room, but for those of which something is being sent. */
-static void bounds(void **state)
-{
-	(void)state;
-	for (int i = 0; i < 5; i++)
-		make(i);
-	site_fill("www/guest.bin", 100000, 'x');
-	site_start("root: www", true);
-	site_sleep(100); /* so that none is looked at twice */
-	struct file_copies *copies = site_cache()->copies;
-	copies->bytes_max = 12 * MB;
-	struct file *file[5];
-	for (int i = 0; i < 3; i++)
-		file[i] = asked_for(i); /* 4 MB each, with the rest */
-	struct file *guest = known("guest.bin");
-	assert_non_null(guest->copy);
-	assert_int_equal(memory_files_size(copies->memory), 12 * MB);
-	struct exchange_seen *seen = site_begin_slowly("/1.bin");
-	site_get("/2.bin", 200, NULL);
-	site_get("/guest.bin", 200, NULL); /* with it the first one is used */
-	file[3] = asked_for(3);
-	assert_non_null(file[0]->copy);
-	assert_non_null(guest->copy);
-	assert_non_null(file[1]->copy);
-	assert_null(file[2]->copy);
-	assert_non_null(file[3]->copy);
-	copies->bytes_max = 8 * MB;
-	file[4] = asked_for(4);
-	assert_null(file[0]->copy);
-	assert_null(guest->copy);
-	assert_null(file[3]->copy);
-	assert_non_null(file[4]->copy);
-	assert_int_equal(memory_files_size(copies->memory), 8 * MB);
-	loopback_await(seen);
-	assert_all(seen, 3 * MB, 'b');
-	loopback_free(seen);
-	assert_all(site_get("/0.bin", 200, NULL), 3 * MB, 'a'); /* from the disk */
-}
-
-/* Who lost his copy, or got none, has one made when he is looked at again and there is room. */
-static void made_anew(void **state)
-{
-	(void)state;
-	make(0);
-	site_start("root: www", true);
-	site_sleep(100);
-	struct file_copies *copies = site_cache()->copies;
-	copies->bytes_max = MB;
-	assert_null(asked_for(0)->copy);
-	copies->bytes_max = 4 * MB;
-	assert_null(asked_for(0)->copy);
-	site_write("www/0.neighbour", "x", 1);
-	assert_non_null(asked_for(0)->copy);
-}
-
-/* Where all that could make room would not be enough it stays. */
-static void refused(void **state)
-{
-	(void)state;
-	make(0);
-	make(1);
-	site_fill("www/other.bin", 100000, 'x');
-	site_start("root: www", true);
-	site_sleep(100);
-	struct file_copies *copies = site_cache()->copies;
-	copies->bytes_max = 6 * MB;
-	struct file *other = known("other.bin");
-	assert_non_null(asked_for(0)->copy);
-	struct exchange_seen *seen = site_begin_slowly("/0.bin");
-	assert_null(asked_for(1)->copy);
-	assert_non_null(other->copy);
-	loopback_await(seen);
-	loopback_free(seen);
-}
-
-/* What is being sent counts until it is sent, also of versions that are no more: slow readers of many do not fill the memory. */
-static void in_use(void **state)
-{
-	(void)state;
-	site_start("root: www", true);
-	struct file_copies *copies = site_cache()->copies;
-	copies->bytes_max = 8 * MB;
-	struct exchange_seen *seen[3];
-	for (int i = 0; i < 3; i++) {
-		make(0);
-		struct file *file = asked_for(0);
-		assert_int_equal(file->copy != NULL, i < 2);
-		assert_int_equal(memory_files_size(copies->memory), (i < 2 ? i + 1 : 2) * 4 * MB);
-		seen[i] = site_begin_slowly("/0.bin");
-	}
-	for (int i = 0; i < 3; i++) {
-		loopback_await(seen[i]);
-		assert_all(seen[i], 3 * MB, 'a');
-		loopback_free(seen[i]);
-	}
-	assert_int_equal(memory_files_size(copies->memory), 0);
-	make(0);
-	assert_non_null(asked_for(0)->copy);
-}
-
-/* Each thread has its share, in which the largest that is read for its tag has room. */
-static void shares(void **state)
-{
-	(void)state;
-	static const struct {
-		unsigned threads, descriptors;
-		size_t bytes, length;
-	} of[] = {
-		{1, 1000, 128 * MB, 16 * MB},
-		{2, 32, 64 * MB, 16 * MB},
-		{2, 31, 62 * MB, 62 * MB / 4},
-		{6, 1000, 128 * MB / 6, 128 * MB / 24},
-		{1000, 1000, FILE_DIGEST_MAX, FILE_DIGEST_MAX},
-		{1, 1, FILE_DIGEST_MAX, FILE_DIGEST_MAX},
-	};
-	for (size_t i = 0; i < sizeof of / sizeof of[0]; i++) {
-		struct exchange_thread thread = {.threads = of[i].threads};
-		struct file_copies *copies = file_copies_new(&thread, of[i].descriptors);
-		assert_int_equal(copies->bytes_max, of[i].bytes);
-		assert_int_equal(copies->length_max, of[i].length);
-		ref_put(&copies->ref);
-	}
-}
-
-/* What nobody asks for, and what a worker has that takes no more connections, goes back to the system. */
-static void given_back(void **state)
-{
-	(void)state;
-	for (int i = 0; i < 3; i++)
-		make(i);
-	site_start("root: www", true);
-	site_sleep(100);
-	struct file_cache *cache = site_cache();
-	cache->sweep_s = 0.02;
-	assert_non_null(asked_for(0)->copy);
-	cache->idle_ms = 100;
-	while (memory_files_size(cache->copies->memory) > 0)
-		loopback_turn(site.loopback);
-	assert_int_equal(site_known(SHELF_OPEN), 0);
-	cache->idle_ms = 60000;
-	assert_non_null(asked_for(1)->copy);
-	site.loopback->thread.draining = true;
-	while (memory_files_size(cache->copies->memory) > 0)
-		loopback_turn(site.loopback);
-	assert_null(asked_for(2)->copy);
-	assert_false(file_lacks_copy(cache->copies, asked_for(1)));
-}
-
 /* Who has other names is written without an event for the one that was asked for; the next request sees it all the same. A large one has no
  * copy: nothing would tell that a call which lasts is over. */
 static void several_names(void **state)
@@ -496,63 +332,6 @@ static void several_names(void **state)
 	assert_null(known("large.bin")->copy);
 }
 
-/* No memory for a copy, or not for all of it: here no file may be written beyond so many octets. */
-static void no_room_for_a_copy(void **state)
-{
-	(void)state;
-	struct rlimit limit, before;
-	site_fill("www/file.bin", 300000, 'a');
-	site_fill("www/other.bin", 100000, 'b');
-	site_fill("www/next.bin", 300000, 'c');
-	site_start("root: www", true);
-	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
-	limit = (struct rlimit){250000, before.rlim_max};
-	void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
-	struct file *file = known("file.bin");
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
-	struct file *other = known("other.bin");
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
-	struct file *next = known("next.bin");
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
-	signal(SIGXFSZ, handler);
-	assert_null(file->copy);
-	assert_non_null(other->copy);
-	assert_null(next->copy);
-	assert_false(file_lacks_copy(site_cache()->copies, file));
-	assert_false(file_lacks_copy(site_cache()->copies, next));
-	assert_all(site_get("/file.bin", 200, NULL), 300000, 'a');
-	assert_all(site_get("/other.bin", 200, NULL), 100000, 'b');
-	assert_all(site_get("/next.bin", 200, NULL), 300000, 'c');
-}
-
-/* The cache, and its files, may go before what is sent of them. */
-static void copy_is_the_last(void **state)
-{
-	(void)state;
-	site_start("root: www", true);
-	struct request *request = &site_ask("GET", "/", NULL)->request;
-	struct file_copies *copies = file_copies_new(&site.loopback->thread, 1);
-	struct file file = {.length = 3 * MB};
-	struct memory_part part;
-	assert_true(memory_take(copies->memory, 3 * MB, &part));
-	file_copies_add(copies, &file, &part);
-	assert_null(part.file);
-	struct source *body = file_copy_body(request, &file, 0, 3 * MB);
-	struct chunks queue;
-	chunks_init(&queue);
-	assert_int_equal(body->ops->pull(body, &queue, 1), PULL_MORE);
-	file_copies_clear(copies);
-	assert_null(file.copy);
-	ref_put(&copies->ref);
-	assert_int_equal(body->ops->pull(body, &queue, 1), PULL_END);
-	source_cancel(&body);
-	char octet;
-	assert_int_equal(pread(queue.first->fd, &octet, 1, 0), 1);
-	assert_int_equal(queue.length, 3 * MB);
-	chunks_clear(&queue);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -569,15 +348,7 @@ int main(void)
 		SITE_TEST(large_written_while_read),
 		SITE_TEST(large_written_all_the_time),
 		SITE_TEST(large_and_not_in_memory),
-		SITE_TEST(bounds),
-		SITE_TEST(made_anew),
-		SITE_TEST(refused),
-		SITE_TEST(in_use),
-		SITE_TEST(shares),
-		SITE_TEST(given_back),
 		SITE_TEST(several_names),
-		SITE_TEST(no_room_for_a_copy),
-		SITE_TEST(copy_is_the_last),
 	};
 	return cmocka_run_group_tests_name("handlers/file_copy", tests, NULL, NULL);
 }
