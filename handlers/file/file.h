@@ -84,7 +84,8 @@ struct file {
 	struct exchange_thread *thread;
 	int fd; /* -1: it is kept, and need not or cannot be asked whether it is written by another name */
 	bool kept;    /* the whole content stands in the body of `ready` */
-	bool guarded; /* on a file system that may hang (io/remote.h), or written in place again and again: see file_guarded_body */
+	bool remote;  /* on a file system that may hang (io/remote.h) */
+	bool guarded; /* that, or written in place again and again: see file_guarded_body */
 	struct file_copy *copy; /* from which it is sent; NULL: from the file itself */
 	bool copyable;          /* it may have one */
 	uint64_t copied_ms;     /* when one was made last, of it or a version before; 0: never */
@@ -111,7 +112,7 @@ static inline struct slice file_etag(const struct file *file)
 /* One version as a look found it. */
 struct file_version {
 	bool unchanged; /* it is the one at hand: what is kept of that stands */
-	bool utf8, text, warm, guarded;
+	bool utf8, text, warm, remote, guarded;
 	int fd; /* the taker's to close; -1: none, or none is needed beside `content` */
 	struct file_stamp stamp;
 	char *content;           /* the taker's to free; NULL: not kept */

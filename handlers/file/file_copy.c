@@ -12,18 +12,21 @@
 
 #define BYTES_MAX    ((size_t)128 << 20) /* of all threads: no cache that the kernel may take back */
 #define LENGTH_MAX   ((size_t)16 << 20)
-#define SHARE_OF_ALL 8     /* and at most this part of the machine's memory */
-#define SHARE_OF_ONE 4     /* a copy is at most this part of what its thread may have */
-#define REST_MS      500   /* between two of a file; less than what is racy waits to be looked at */
-#define UNUSED_MS    10000 /* what was used since then makes room only for what was written of late */
-#define PIECE        ((size_t)64 << 10) /* of what is read at a time */
-#define LANE         UINT32_MAX         /* seldom that of a disk */
+#define SHARE_OF_ALL 8   /* and at most this part of the machine's memory */
+#define SHARE_OF_ONE 4   /* a copy is at most this part of what its thread may have */
+#define REST_MS      500 /* between two of a file; less than what is racy waits to be looked at */
+#define UNUSED_MS                                                                                  \
+	10000 /* what was used again since then makes room only for what was written of late */
+#define PIECE     ((size_t)64 << 10) /* of what is read at a time */
+#define HELD_MOST 4                  /* memory files that sockets hold, asked at a time */
+#define LANE      UINT32_MAX         /* seldom that of a disk */
 
 struct file_copy {
 	struct ref ref;
 	struct link link; /* in the contents of its memory file, as long as a file has it */
 	struct file_copies *copies;
 	struct file *file; /* that has it; NULL: none any more */
+	bool used;         /* it was sent, or is being sent */
 	struct memory_part part;
 };
 
@@ -112,9 +115,9 @@ struct file_copies *file_copies_new(
 	copies->length_max = at_least(share / SHARE_OF_ONE, FILE_DIGEST_MAX);
 	if (copies->length_max > LENGTH_MAX)
 		copies->length_max = LENGTH_MAX;
-	/* one is made before others make room */
-	copies->memory =
-		memory_files_new(copies->bytes_max + copies->length_max + MEMORY_FILE_SIZE);
+	/* what others make room for is made before, and sockets hold what was given back */
+	copies->memory = memory_files_new(
+		copies->bytes_max + copies->bytes_max / 2 + copies->length_max + MEMORY_FILE_SIZE);
 	return copies;
 }
 
@@ -125,7 +128,7 @@ struct reap {
 
 static void reap_work(struct disk_job *job)
 {
-	memory_files_reap(container_of(job, struct reap, job)->copies->memory);
+	memory_files_reap(container_of(job, struct reap, job)->copies->memory, HELD_MOST);
 }
 
 static void reap_done(struct disk_job *job)
@@ -166,7 +169,6 @@ static void note_use(struct file_copies *copies, struct memory_file *memory)
 {
 	list_remove(&memory->link);
 	list_append(&copies->list, &memory->link);
-	memory->used_ms = copies->thread->clock->monotonic_ms;
 }
 
 void file_copy_drop(struct file *file)
@@ -200,7 +202,7 @@ static unsigned idle_copies(struct memory_file *memory)
 /* Those of which something is being sent stay: to drop it would give nothing back. */
 static bool may_go(const struct file_copies *copies, struct memory_file *memory, bool lately)
 {
-	uint64_t unused_ms = copies->thread->clock->monotonic_ms - memory->used_ms;
+	uint64_t unused_ms = copies->thread->clock->monotonic_ms - memory->again_ms;
 	return (lately || unused_ms >= UNUSED_MS) && idle_copies(memory) > 0;
 }
 
@@ -305,6 +307,9 @@ struct source *file_copy_body(
 {
 	struct file_copy *copy = file->copy;
 	note_use(copy->copies, copy->part.file);
+	if (copy->used)
+		copy->part.file->again_ms = request->thread->clock->monotonic_ms;
+	copy->used = true;
 	struct copy_source *body = arena_zalloc(&request->arena, sizeof *body);
 	body->source.ops = &copy_ops;
 	body->copy = copy;

@@ -184,17 +184,19 @@ static void await_age(const struct file_stamp *stamp, long long ns)
 }
 
 /* A call that writes notes the file's time as it begins, its event comes when it is over: half of what it wrote is no version. So where one began
- * just now it is waited until it is over, as a rule; with what is written again and again not as long. One that lasts longer brings its event, and
- * the file is read again. (A name that was put in the file's place has changed the one time alone. What is kept beside its head is written too
- * fast to be met.) */
-static void await_call(const struct file_look *look, const struct file_version *v)
+ * just now it is waited until it is over, as a rule; not as long with what nobody has asked for before, or what is written again and again. One
+ * that lasts longer brings its event, and the file is read again. (What was put in the file's place is not waited for: as it is written it grows,
+ * which is seen. What is kept beside its head is written too fast to be met.) */
+static void await_call(
+	const struct file_look *look, const struct file_version *v, const struct file_stamp *known)
 {
 	const struct file_stamp *stamp = &v->stamp;
-	bool written = stamp->racy && same_time(stamp->modified, stamp->changed);
+	bool written = stamp->racy && same_time(stamp->modified, stamp->changed) &&
+		       (!known->inode || known->inode == stamp->inode);
+	bool briefly = !known->inode || stamp->restless;
 	if (written && !v->content && events_tell(look, v))
-		await_age(stamp, stamp->restless
-					 ? WRITE_NS + WRITE_OCTET_NS * (long long)stamp->size
-					 : RACY_NS);
+		await_age(stamp,
+			briefly ? WRITE_NS + WRITE_OCTET_NS * (long long)stamp->size : RACY_NS);
 }
 
 static bool is_digested(const struct file_version *v)
@@ -293,12 +295,13 @@ enum file_read file_read(struct file_look *look, enum variant variant, bool last
 	struct digest d;
 	note_writing(v, &look->known[variant].stamp);
 	note_youth(look, v);
-	v->guarded = v->stamp.restless || remote_descriptor(v->fd);
+	v->remote = remote_descriptor(v->fd);
+	v->guarded = v->stamp.restless || v->remote;
 	if (read_for_tag(look, v, &d))
 		return errno ? FILE_READ_ERROR : FILE_READ_CHANGED;
 	if (!is_digested(v))
 		copy_large(look, variant);
-	await_call(look, v);
+	await_call(look, v, &look->known[variant].stamp);
 	if (stands_still(look, v)) {
 		write_etag(v, variant, is_digested(v) ? &d : NULL);
 	} else {
@@ -313,8 +316,7 @@ enum file_read file_read(struct file_look *look, enum variant variant, bool last
 		v->stamp.racy = v->stamp.racy ||
 				look->known[variant].copied_just_now; /* so that it has one later */
 	}
-	bool remote = v->guarded && !v->stamp.restless;
-	if (v->content && (!v->stamp.linked || remote || look->depend.by_time)) {
+	if (v->content && (!v->stamp.linked || v->remote || look->depend.by_time)) {
 		close(v->fd);
 		v->fd = -1;
 	}

@@ -45,6 +45,7 @@ static struct file *file_take(struct file_cache *cache, struct file_look_job *jo
 	}
 	file->fd = v->fd;
 	file->kept = v->content != NULL;
+	file->remote = v->remote;
 	file->guarded = v->guarded;
 	v->fd = -1;
 	file->length = (uint64_t)v->stamp.size;
@@ -149,7 +150,7 @@ static bool file_deleted(const struct file *file, bool unasked)
 	struct stat s;
 	if (!file || file->fd < 0)
 		return false;
-	return file->guarded ? unasked : fstat(file->fd, &s) == 0 && s.st_nlink == 0;
+	return file->remote ? unasked : fstat(file->fd, &s) == 0 && s.st_nlink == 0;
 }
 
 bool versions_deleted(const struct file_cache *cache, const struct file_entry *entry)

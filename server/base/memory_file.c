@@ -18,7 +18,6 @@
 
 #define UNIT                                                                                       \
 	((size_t)4096) /* a content that begins within a page costs a round more at each piece */
-#define HELD_MOST 4 /* files that are asked in vain at a time: each waits for a sixth of a second */
 
 struct memory_files {
 	size_t most;
@@ -125,13 +124,12 @@ static bool is_held(const struct memory_file *file)
 	return fcntl(file->fd, F_ADD_SEALS, F_SEAL_WRITE) && errno == EBUSY;
 }
 
-void memory_files_reap(struct memory_files *files)
+void memory_files_reap(struct memory_files *files, unsigned held)
 {
 	struct link asked;
 	list_init(&asked);
-	unsigned held = 0;
 	pthread_mutex_lock(&files->lock);
-	while (!list_empty(&files->left) && held < HELD_MOST) {
+	while (!list_empty(&files->left) && held > 0) {
 		struct memory_file *file = container_of(files->left.next, struct memory_file, link);
 		list_remove(&file->link);
 		pthread_mutex_unlock(&files->lock);
@@ -144,7 +142,7 @@ void memory_files_reap(struct memory_files *files)
 			free(file);
 		else
 			list_append(&asked, &file->link);
-		held += !goes;
+		held -= !goes;
 	}
 	list_move(&files->left, &asked);
 	pthread_mutex_unlock(&files->lock);
@@ -244,7 +242,12 @@ bool memory_take(struct memory_files *files, size_t length, bool brief, struct m
 	if (take_open(files, length, brief, size, &may, part))
 		return true;
 	pthread_mutex_lock(&files->making);
-	if (!take_open(files, length, brief, size, &may, part) && may) {
+	bool taken = take_open(files, length, brief, size, &may, part);
+	if (!taken && !may) { /* there may be room by now */
+		memory_files_reap(files, 1);
+		taken = take_open(files, length, brief, size, &may, part);
+	}
+	if (!taken && may) {
 		struct memory_file *file = file_new(size);
 		if (file)
 			take_new(files, length, brief, file, part);

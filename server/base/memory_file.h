@@ -24,7 +24,7 @@ struct memory_file {
 	int fd;
 	size_t size;
 	struct link link, contents; /* the owner's, as long as there are parts; NULL first */
-	uint64_t used_ms;           /* the owner's */
+	uint64_t again_ms;          /* the owner's */
 	size_t filled;              /* octets that were taken, the first ones */
 	unsigned parts;             /* that were not given back */
 };
@@ -45,8 +45,9 @@ void memory_files_let(struct memory_files *files);
 size_t memory_files_size(struct memory_files *files);
 /* Are there files without parts, which are to be closed? */
 bool memory_files_left(struct memory_files *files);
-/* Closes those of them that nothing holds any more; the others count on, and are asked another time. Waits for a few: for an I/O thread. */
-void memory_files_reap(struct memory_files *files);
+/* Closes those of them that nothing holds any more; the others count on, and are asked another time. Each of these makes it wait for a sixth of a
+ * second: no more than `held` of them are asked. For an I/O thread. */
+void memory_files_reap(struct memory_files *files, unsigned held);
 
 /* Room for a content of `length` > 0 octets, at the begin of 4 KB. `brief`: it will not stay for long; such ones stand beside each other, so that
  * what stays does not keep the room of what went. False, with *part none: there is no memory, no descriptor, or it would be more than may be. For an

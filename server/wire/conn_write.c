@@ -77,8 +77,8 @@ static size_t quantum_of(const struct conn *c)
 	return c->transport.caps & TRANSPORT_PACED ? CHUNK_QUANTUM_PACED : CHUNK_QUANTUM;
 }
 
-/* Shall a short segment wait for what follows a piece? Where much does that saves the peer acknowledgments, a sixth of what a long answer costs
- * over the loopback, for two calls; but not where sending is paced. */
+/* Shall a short segment wait for what follows a piece? In a long answer that saves acknowledgments, over the loopback a sixth of all that it costs,
+ * for two calls; but not where sending is paced. */
 static bool more_follows(const struct conn *c, const struct chunk *span, size_t length)
 {
 	if (length == span->length && span->next)

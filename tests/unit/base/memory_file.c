@@ -36,7 +36,7 @@ static int end(void **state)
 {
 	(void)state;
 	assert_int_equal(memory_files_size(files), 0);
-	memory_files_reap(files);
+	memory_files_reap(files, 4);
 	assert_false(memory_files_left(files));
 	memory_files_let(files);
 	return 0;
@@ -151,7 +151,7 @@ static void no_more_than_may_be(void **state)
 	assert_false(memory_take(files, 1, true, &three));
 	memory_give(&one);
 	memory_give(&two);
-	memory_files_reap(files);
+	memory_files_reap(files, 4);
 	one = taken(2 * MEMORY_FILE_SIZE);
 	memory_give(&one);
 	memory_files_let(files);
@@ -189,12 +189,12 @@ static void sockets_hold_it(void **state)
 	memory_give(&part);
 	assert_int_equal(memory_files_size(files), 0);
 	assert_true(memory_files_left(files));
-	memory_files_reap(files);
+	memory_files_reap(files, 4);
 	assert_true(memory_files_left(files));
 	assert_false(memory_take(files, 1, false, &part));
 	assert_int_equal(recv(fds[1], &octet, 1, 0), 1);
 	assert_int_equal(octet, 'a');
-	memory_files_reap(files);
+	memory_files_reap(files, 4);
 	assert_false(memory_files_left(files));
 	part = taken(1);
 	memory_give(&part);
@@ -293,7 +293,7 @@ static void *take_and_give(void *context)
 				return context;
 		}
 		if (i % 2)
-			memory_files_reap(files);
+			memory_files_reap(files, 4);
 		if (i % 3)
 			memory_give(p);
 		else

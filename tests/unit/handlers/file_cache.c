@@ -405,6 +405,28 @@ static void deleted_files_are_closed(void **state)
 	assert_int_equal(open_descriptors(), before);
 }
 
+/* Also what was written in place again and again, of which others ask nothing. */
+static void deleted_restless_files_are_closed(void **state)
+{
+	(void)state;
+	site_fill("www/file.css", 40000, 'a');
+	site_start("root: www", true);
+	site_cache()->sweep_s = 0.02;
+	unsigned before = open_descriptors();
+	site_get("/file.css", 200, NULL);
+	site_fill("www/file.css", 40000, 'b');
+	site_get("/file.css", 200, NULL);
+	struct file_entry *entry = container_of(
+		site_cache()->shelves[SHELF_OPEN].entries.prev, struct file_entry, link);
+	assert_true(entry->file->guarded);
+	site_remove("www/file.css");
+	uint64_t begin_ms = site.loopback->loop.clock.monotonic_ms;
+	while (ev_is_active(&site_cache()->sweep))
+		loopback_turn(site.loopback);
+	assert_int_equal(open_descriptors(), before);
+	assert_true(site.loopback->loop.clock.monotonic_ms - begin_ms < 50000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -424,6 +446,7 @@ int main(void)
 		SITE_TEST(listings_drive_out_no_files),
 		SITE_TEST(used_entries_stay),
 		SITE_TEST(deleted_files_are_closed),
+		SITE_TEST(deleted_restless_files_are_closed),
 	};
 	return cmocka_run_group_tests_name("handlers/file_cache", tests, NULL, NULL);
 }

@@ -176,7 +176,7 @@ static void shares(void **state)
 static void let_pass(uint64_t ms)
 {
 	list_each (link, &site_cache()->copies->list)
-		container_of(link, struct memory_file, link)->used_ms -= ms;
+		container_of(link, struct memory_file, link)->again_ms -= ms;
 }
 
 /* What was not written of late takes no room from what was used just now, be it only once: a crawler must not undo what others need. Who lost a
@@ -192,8 +192,11 @@ static void old_ones_wait_for_room(void **state)
 	site_sleep(100);
 	site_cache()->copies->bytes_max = 8 * MB;
 	struct file *file[4];
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 2; i++)
 		file[i] = asked_for(i);
+	for (int i = 0; i < 2; i++)
+		site_get(i ? "/1.bin" : "/0.bin", 200, NULL);
+	file[2] = asked_for(2);
 	assert_non_null(file[0]->copy);
 	assert_non_null(file[1]->copy);
 	assert_null(file[2]->copy);
