@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Copies of files. sendfile sends a file's own pages: who writes in place changes also what was sent already, and waits for a slow reader. So
  * what is too large to be kept beside its head leaves by the same calls, but from a memory file (base/memory_file.h) that holds what was read of
- * one version, and that nobody writes. There is room for some: what was written of late, and is likely to be written again, takes it from what was used longest ago, all else
- * from what was not used again just now. Files without a copy are checked as they leave (file_body.h). Over TLS a copy is
- * read by one call more, for the kernel cannot say of memory files whether that would wait. */
+ * one version, and that nobody writes. There is room for some: what was written of late, and is likely to be written again, takes it from what was
+ * used longest ago, all else from what was not used again just now. Files without a copy are checked as they leave (file_body.h). Over TLS a copy
+ * is read by one call more, for the kernel cannot say of memory files whether that would wait. */
 #ifndef WEIR_FILE_FILE_COPY_H
 #define WEIR_FILE_FILE_COPY_H
 

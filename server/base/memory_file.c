@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -26,6 +27,7 @@ struct memory_files {
 	unsigned holders;       /* and each file */
 	size_t size;            /* of the files that have parts */
 	size_t left_size;       /* and of the others */
+	time_t asked;           /* when room was wanted of these, last */
 	struct link left;       /* without parts */
 	struct memory_file
 		*open[2]; /* have room for what stays, and for what does not; NULL: none */
@@ -217,6 +219,18 @@ static bool take_open(struct memory_files *files, size_t length, bool brief, siz
 	return taken;
 }
 
+/* There may be room by now; but to ask in vain takes a while, for which others wait as well: it is done once a second. */
+static bool may_ask(struct memory_files *files)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	pthread_mutex_lock(&files->lock);
+	bool may = now.tv_sec != files->asked;
+	files->asked = now.tv_sec;
+	pthread_mutex_unlock(&files->lock);
+	return may;
+}
+
 /* A new one is one of the others from now on, and filled next where it has more room. */
 static void take_new(struct memory_files *files, size_t length, bool brief,
 	struct memory_file *file, struct memory_part *part)
@@ -243,7 +257,7 @@ bool memory_take(struct memory_files *files, size_t length, bool brief, struct m
 		return true;
 	pthread_mutex_lock(&files->making);
 	bool taken = take_open(files, length, brief, size, &may, part);
-	if (!taken && !may) { /* there may be room by now */
+	if (!taken && !may && may_ask(files)) {
 		memory_files_reap(files, 1);
 		taken = take_open(files, length, brief, size, &may, part);
 	}
