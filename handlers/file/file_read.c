@@ -17,8 +17,8 @@
 #define PIECE          (64u << 10)      /* of what is read at a time; a multiple of DIGEST_BLOCK */
 #define SNIFFED        4096             /* octets that are enough to tell a type */
 #define RACY_NS        (50 * 1000000ll) /* file times advance in steps of some milliseconds */
-#define WRITE_NS       5000000ll /* so long a call that writes lasts, with the step of its time, and */
-#define WRITE_OCTET_NS 4         /* for each octet, unless it is held up */
+#define WRITE_NS       10000000ll /* so long a call that writes lasts, with the step of its time, and */
+#define WRITE_OCTET_NS 4          /* for each octet, unless it is held up */
 #define RESTLESS_NS    60000000000ll /* who wrote a file in place that long ago has done so */
 #define CALL_NS        60000000000ll /* so long one call may write, */
 #define CALL_UNTOLD_NS                                                                             \
@@ -184,19 +184,16 @@ static void await_age(const struct file_stamp *stamp, long long ns)
 }
 
 /* A call that writes notes the file's time as it begins, its event comes when it is over: half of what it wrote is no version. So where one began
- * just now it is waited until it is over, as a rule; not as long with what nobody has asked for before, or what is written again and again. One
- * that lasts longer brings its event, and the file is read again. (What was put in the file's place is not waited for: as it is written it grows,
- * which is seen. What is kept beside its head is written too fast to be met.) */
+ * just now it is waited until it is over, as a rule. One that lasts longer brings its event, and the file is read again. (What was put in the
+ * file's place is not waited for: as it is written it grows, which is seen. What is kept beside its head is written too fast to be met.) */
 static void await_call(
 	const struct file_look *look, const struct file_version *v, const struct file_stamp *known)
 {
 	const struct file_stamp *stamp = &v->stamp;
 	bool written = stamp->racy && same_time(stamp->modified, stamp->changed) &&
 		       (!known->inode || known->inode == stamp->inode);
-	bool briefly = !known->inode || stamp->restless;
 	if (written && !v->content && events_tell(look, v))
-		await_age(stamp,
-			briefly ? WRITE_NS + WRITE_OCTET_NS * (long long)stamp->size : RACY_NS);
+		await_age(stamp, WRITE_NS + WRITE_OCTET_NS * (long long)stamp->size);
 }
 
 static bool is_digested(const struct file_version *v)

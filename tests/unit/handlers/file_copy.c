@@ -240,35 +240,45 @@ static long ms_since(struct timespec then)
 	return (now.tv_sec - then.tv_sec) * 1000 + (now.tv_nsec - then.tv_nsec) / 1000000;
 }
 
-/* And such a call, as a rule, is over before what was read is taken for a version. */
-static void large_written_while_read(void **state)
+/* And such a call, as a rule, is over before what was read is taken for a version: it is waited for longer where it may have more to write. */
+static void write_while_it_is_read(size_t length, long lasts_ms, long waits_ms)
 {
-	(void)state;
-	site_start("root: www", true);
 	bool late = true;
 	for (int try = 0; late; try++) {
 		struct timespec begin;
+		char name[64], *target = name + strlen("www");
+		snprintf(name, sizeof name, "www/%zu-%d.bin", length, try);
 		assert_true(try < 100);
-		site_fill("www/file.bin", LARGE, 'a');
-		int fd = open(site_path("www/file.bin"), O_RDWR | O_CLOEXEC);
-		char *map = mmap(NULL, LARGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		site_fill(name, length, 'a');
+		int fd = open(site_path(name), O_RDWR | O_CLOEXEC);
+		char *map = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 		assert_ptr_not_equal(map, MAP_FAILED);
 		clock_gettime(CLOCK_MONOTONIC, &begin);
 		map[0] = 'b';
-		struct exchange_seen *seen =
-			loopback_begin(site.loopback, "GET", "/file.bin", NULL);
-		site_sleep(20);
-		map[LARGE - 1] = 'b';
-		site_write("www/file.neighbour", "x", 1); /* in the place of the event */
-		late = ms_since(begin) > 40;
+		struct exchange_seen *seen = loopback_begin(site.loopback, "GET", target, NULL);
+		site_sleep(lasts_ms);
+		map[length - 1] = 'b';
+		char neighbour[80];
+		snprintf(neighbour, sizeof neighbour, "www/%zu-%d.neighbour", length, try);
+		site_write(neighbour, "x", 1); /* in the place of the event */
+		late = ms_since(begin) >= waits_ms;
 		loopback_await(seen);
 		if (!late)
-			assert_int_equal(seen->body.ptr[LARGE - 1], 'b');
+			assert_int_equal(seen->body.ptr[length - 1], 'b');
 		loopback_free(seen);
-		munmap(map, LARGE);
+		munmap(map, length);
 		close(fd);
-		site_remove("www/file.bin");
+		site_remove(name);
 	}
+}
+
+static void written_while_read(void **state)
+{
+	(void)state;
+	site_start("root: www", true);
+	write_while_it_is_read(100000, 3, 6);
+	write_while_it_is_read(3 * MB, 8, 18);
+	write_while_it_is_read(LARGE, 20, 31);
 }
 
 /* To which is appended has no copy each time. */
@@ -345,7 +355,7 @@ int main(void)
 		SITE_TEST(large_written_longer_than_read),
 		SITE_TEST(large_and_by_time),
 		SITE_TEST(becomes_small),
-		SITE_TEST(large_written_while_read),
+		SITE_TEST(written_while_read),
 		SITE_TEST(large_written_all_the_time),
 		SITE_TEST(large_and_not_in_memory),
 		SITE_TEST(several_names),
