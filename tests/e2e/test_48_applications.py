@@ -151,18 +151,23 @@ def test_hints_and_trailers(express, proto):
         assert response.body == b"body"
 
 
+def one_by_one(seen):
+    """Did most events, as (sent, arrived), come before the next but one was sent?"""
+    soon = [arrived < later for (_, arrived), (later, _) in zip(seen, seen[2:])]
+    return soon.count(True) > len(soon) / 2
+
+
 @pytest.mark.parametrize("proto", [proto for proto in PROTOCOLS if proto in ("h1", "h2")], indirect=True)
 def test_events(express, proto):
-    """Each about when it was sent: they come one by one."""
-    late = []
+    """They come one by one, as they are sent."""
+    seen = []
     with connect(express.port) as connection:
         connection.request("/events", fields={"Accept": "text/event-stream"})
         for text in arrivals(connection, 10):
-            late += [time.time() * 1000 - float(sent) for sent in re.findall(rb"data: (\d+)\n", text)[len(late):]]
+            seen += [(float(sent), time.time() * 1000) for sent in re.findall(rb"data: (\d+)\n", text)[len(seen):]]
         answer = connection.read()
         assert answer.get("Content-Type").startswith("text/event-stream") and not answer.all("Content-Length")
-    assert len(late) == 20
-    assert sorted(late)[10] < 30 and max(late) < 300, late
+    assert len(seen) == 20 and one_by_one(seen), seen
 
 
 def test_what_the_root_holds_is_not_asked_for(express, proto):
@@ -310,13 +315,13 @@ def test_wsgi_refusal(gunicorn, proto):
 
 
 def test_wsgi_events(gunicorn, proto):
-    late = []
+    seen = []
     with connect(gunicorn.port) as connection:
         connection.request("/ticks")
         for text in arrivals(connection):
-            late += [time.monotonic() - float(sent) for sent in re.findall(rb"data: ([\d.]+)\n", text)[len(late):]]
+            seen += [(float(sent), time.monotonic()) for sent in re.findall(rb"data: ([\d.]+)\n", text)[len(seen):]]
         assert connection.read().status == 200
-    assert len(late) == 10 and sorted(late)[5] < 0.03, late
+    assert len(seen) == 10 and one_by_one(seen), seen
 
 
 def test_wsgi_workers_that_end(gunicorn):
