@@ -142,6 +142,6 @@ void file_guarded_close(struct file *file)
 	struct exchange_thread *thread = file->thread;
 	if (!thread->disk)
 		return; /* closed with the process, which must not wait for a disk that hangs */
-	if (!disk_close(thread->disk, thread->loop, file->lane, file->fd, NULL, NULL))
+	if (!disk_close(thread->disk, thread->loop, file->lane, file->fd))
 		close(file->fd); /* thousands wait there already: better one too many to wait than a descriptor lost */
 }

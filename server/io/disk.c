@@ -378,8 +378,6 @@ bool disk_submit(struct disk *disk, struct loop *loop, struct disk_job *job)
 struct close_job {
 	struct disk_job job;
 	int fd;
-	void (*done)(void *context);
-	void *context;
 };
 
 static void close_work(struct disk_job *job)
@@ -389,20 +387,14 @@ static void close_work(struct disk_job *job)
 
 static void close_done(struct disk_job *job)
 {
-	struct close_job *closing = container_of(job, struct close_job, job);
-	if (closing->done)
-		closing->done(closing->context);
-	free(closing);
+	free(container_of(job, struct close_job, job));
 }
 
-bool disk_close(struct disk *disk, struct loop *loop, unsigned lane, int fd,
-	void (*done)(void *context), void *context)
+bool disk_close(struct disk *disk, struct loop *loop, unsigned lane, int fd)
 {
 	struct close_job *closing = must_zalloc(sizeof *closing);
-	*closing = (struct close_job){.job = {.work = close_work, .done = close_done, .lane = lane},
-		.fd = fd,
-		.done = done,
-		.context = context};
+	*closing = (struct close_job){
+		.job = {.work = close_work, .done = close_done, .lane = lane}, .fd = fd};
 	bool taken = disk_submit(disk, loop, &closing->job);
 	if (!taken)
 		free(closing);

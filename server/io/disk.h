@@ -31,10 +31,8 @@ struct disk *disk_start(unsigned threads);
 struct disk *disk_start_with(unsigned threads, unsigned stuck_ms);
 /* From the loop that wants the answer. false: the queue is full (4096 jobs, 2048 of one lane), nothing will be called. */
 bool disk_submit(struct disk *disk, struct loop *loop, struct disk_job *job);
-/* Closes a descriptor there: what is flushed, or given back, may take its time. `done` (may be NULL) is called with its context on the loop's
- * thread, if nothing was stopped before. false: the queue is full; it is open still. */
-bool disk_close(struct disk *disk, struct loop *loop, unsigned lane, int fd,
-	void (*done)(void *context), void *context);
+/* Closes a descriptor there: what is flushed, or given back, may take its time. false: the queue is full; it is open still. */
+bool disk_close(struct disk *disk, struct loop *loop, unsigned lane, int fd);
 /* No more jobs; waits for those that run, up to `ms`; their answers are in the loops' inboxes then. Jobs that were never begun are
  * dropped without `done`, and so are those that run longer. Before loop_done; from one thread. */
 void disk_stop(struct disk *disk, uint64_t ms);
