@@ -67,8 +67,7 @@ void file_copy_whole(const struct file_look *look, struct file_version *v)
 {
 	size_t length = (size_t)v->stamp.size, done = 0;
 	char last;
-	v->copyable = length <= look->copy_max;
-	if (!v->copyable || read_warm(v->fd, &last, 1, (off_t)length - 1) <= 0)
+	if (read_warm(v->fd, &last, 1, (off_t)length - 1) <= 0)
 		return;
 	file_copy_begin(look, v);
 	char *buffer = v->copy.file ? malloc(PIECE) : NULL;

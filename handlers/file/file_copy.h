@@ -29,7 +29,7 @@ struct file_copies {
 void file_copy_begin(const struct file_look *look, struct file_version *v);
 /* What was read of it at an offset; where there is no memory it is to have none. */
 void file_copy_add(struct file_version *v, size_t at, struct slice bytes);
-/* The copy of one that is not read whole for its tag: if its octets are in memory, for no disk is waited for. */
+/* The copy of one that is not read whole for its tag, of at most look->copy_max octets: if these are in memory, for no disk is waited for. */
 void file_copy_whole(const struct file_look *look, struct file_version *v);
 
 /* --- On the thread of the files. --- */

@@ -217,9 +217,8 @@ static void copy_large(struct file_look *look, enum variant variant)
 	struct file_version *v = &look->found[variant];
 	if (v->guarded || look->known[variant].copied_just_now || look->depend.by_time)
 		return;
-	if (v->stamp.linked && v->stamp.young)
-		v->copyable = (size_t)v->stamp.size <= look->copy_max;
-	else
+	v->copyable = (size_t)v->stamp.size <= look->copy_max;
+	if (v->copyable && !(v->stamp.linked && v->stamp.young))
 		file_copy_whole(look, v);
 }
 

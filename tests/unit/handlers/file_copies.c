@@ -10,24 +10,6 @@
 #define DAY 86400
 #define MB  (1u << 20)
 
-static struct file *known(const char *name)
-{
-	char path[64];
-	snprintf(path, sizeof path, "/%s", name);
-	site_get(path, 200, NULL);
-	struct file_entry *entry = container_of(
-		site_cache()->shelves[SHELF_OPEN].entries.prev, struct file_entry, link);
-	return entry->file;
-}
-
-static void assert_all(const struct exchange_seen *seen, size_t length, char octet)
-{
-	assert_true(seen->ended);
-	assert_int_equal(seen->body.len, length);
-	for (size_t i = 0; i < length; i++)
-		assert_int_equal(seen->body.ptr[i], octet);
-}
-
 static void make(int number)
 {
 	char path[32];
@@ -39,7 +21,7 @@ static struct file *asked_for(int number)
 {
 	char name[32];
 	snprintf(name, sizeof name, "%d.bin", number);
-	return known(name);
+	return site_file(name);
 }
 
 /* The memory files of which something was sent longest ago make room, but for those of which something is being sent. */
@@ -56,7 +38,7 @@ static void bounds(void **state)
 	struct file *file[5];
 	for (int i = 0; i < 3; i++)
 		file[i] = asked_for(i); /* 4 MB each, with the rest */
-	struct file *guest = known("guest.bin");
+	struct file *guest = site_file("guest.bin");
 	assert_non_null(guest->copy);
 	assert_int_equal(memory_files_size(copies->memory), 12 * MB);
 	struct exchange_seen *seen = site_begin_slowly("/1.bin");
@@ -76,9 +58,9 @@ static void bounds(void **state)
 	assert_non_null(file[4]->copy);
 	assert_int_equal(memory_files_size(copies->memory), 8 * MB);
 	loopback_await(seen);
-	assert_all(seen, 3 * MB, 'b');
+	site_assert_all(seen, 3 * MB, 'b');
 	loopback_free(seen);
-	assert_all(site_get("/0.bin", 200, NULL), 3 * MB, 'a'); /* from the disk */
+	site_assert_all(site_get("/0.bin", 200, NULL), 3 * MB, 'a'); /* from the disk */
 }
 
 /* Who lost his copy, or got none, has one made when he is looked at again and there is room. */
@@ -108,7 +90,7 @@ static void refused(void **state)
 	site_sleep(100);
 	struct file_copies *copies = site_cache()->copies;
 	copies->bytes_max = 6 * MB;
-	struct file *other = known("other.bin");
+	struct file *other = site_file("other.bin");
 	assert_non_null(asked_for(0)->copy);
 	struct exchange_seen *seen = site_begin_slowly("/0.bin");
 	assert_null(asked_for(1)->copy);
@@ -134,7 +116,7 @@ static void in_use(void **state)
 	}
 	for (int i = 0; i < 3; i++) {
 		loopback_await(seen[i]);
-		assert_all(seen[i], 3 * MB, 'a');
+		site_assert_all(seen[i], 3 * MB, 'a');
 		loopback_free(seen[i]);
 	}
 	assert_int_equal(memory_files_size(copies->memory), 0);
@@ -228,11 +210,11 @@ static void changing_ones_stand_apart(void **state)
 		char name[32];
 		snprintf(name, sizeof name, "www/%d.bin", i);
 		site_fill(name, 40000, 'x');
-		known(name + 4);
+		site_file(name + 4);
 		for (int version = 0; version < 4; version++) {
 			site_fill("www/changes.new", 100000, (char)('a' + version));
 			site_rename("www/changes.new", "www/changes.bin");
-			known("changes.bin");
+			site_file("changes.bin");
 		}
 	}
 	assert_true(memory_files_size(site_cache()->copies->memory) <= 8 * MB);
@@ -275,11 +257,11 @@ static void no_room_for_a_copy(void **state)
 	limit = (struct rlimit){250000, before.rlim_max};
 	void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
-	struct file *file = known("file.bin");
+	struct file *file = site_file("file.bin");
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
-	struct file *other = known("other.bin");
+	struct file *other = site_file("other.bin");
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
-	struct file *next = known("next.bin");
+	struct file *next = site_file("next.bin");
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
 	signal(SIGXFSZ, handler);
 	assert_null(file->copy);
@@ -287,9 +269,9 @@ static void no_room_for_a_copy(void **state)
 	assert_null(next->copy);
 	assert_true(next->copyable);
 	assert_true(file_lacks_copy(site_cache()->copies, file));
-	assert_all(site_get("/file.bin", 200, NULL), 300000, 'a');
-	assert_all(site_get("/other.bin", 200, NULL), 100000, 'b');
-	assert_all(site_get("/next.bin", 200, NULL), 300000, 'c');
+	site_assert_all(site_get("/file.bin", 200, NULL), 300000, 'a');
+	site_assert_all(site_get("/other.bin", 200, NULL), 100000, 'b');
+	site_assert_all(site_get("/next.bin", 200, NULL), 300000, 'c');
 }
 
 /* The cache, and its files, may go before what is sent of them. */

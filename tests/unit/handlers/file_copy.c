@@ -15,24 +15,6 @@
 #define MB    (1u << 20)
 #define LARGE (FILE_DIGEST_MAX + 2 * MB)
 
-static struct file *known(const char *name)
-{
-	char path[64];
-	snprintf(path, sizeof path, "/%s", name);
-	site_get(path, 200, NULL);
-	struct file_entry *entry = container_of(
-		site_cache()->shelves[SHELF_OPEN].entries.prev, struct file_entry, link);
-	return entry->file;
-}
-
-static void assert_all(const struct exchange_seen *seen, size_t length, char octet)
-{
-	assert_true(seen->ended);
-	assert_int_equal(seen->body.len, length);
-	for (size_t i = 0; i < length; i++)
-		assert_int_equal(seen->body.ptr[i], octet);
-}
-
 static void written_while_sent(void **state)
 {
 	(void)state;
@@ -47,10 +29,10 @@ static void written_while_sent(void **state)
 			assert_int_equal(truncate(site_path("www/file.bin"), 0), 0);
 		watch_drain(site.loopback->thread.watch);
 		loopback_await(seen);
-		assert_all(seen, 3 * MB, before);
+		site_assert_all(seen, 3 * MB, before);
 		loopback_free(seen);
 		if (how < 2)
-			assert_all(site_get("/file.bin", 200, NULL), 3 * MB, next);
+			site_assert_all(site_get("/file.bin", 200, NULL), 3 * MB, next);
 	}
 	assert_int_equal(site_get("/file.bin", 200, NULL)->body.len, 0);
 }
@@ -63,7 +45,7 @@ static void parts_of_a_copy(void **state)
 		content[i] = (char)(i * 7 + i / 251);
 	site_write("www/file.bin", content, sizeof content);
 	site_start("root: www", true);
-	assert_non_null(known("file.bin")->copy);
+	assert_non_null(site_file("file.bin")->copy);
 	struct exchange_seen *seen = site_ask("GET", "/file.bin", "Range: bytes=33333-39998\n");
 	assert_int_equal(seen->body.len, 6666);
 	assert_memory_equal(seen->body.ptr, content + 33333, 6666);
@@ -84,7 +66,7 @@ static void written_longer_than_read(void **state)
 	memset(map, 'a', 100000);
 	site_start("root: www", true);
 	site_sleep(100); /* so that its time would tell of another write */
-	assert_all(site_get("/file.bin", 200, NULL), 100000, 'a');
+	site_assert_all(site_get("/file.bin", 200, NULL), 100000, 'a');
 	memset(map + 50000, 'b', 50000);
 	site_write("www/file.neighbour", "x", 1); /* in the place of the event */
 	struct exchange_seen *seen = site_get("/file.bin", 200, NULL);
@@ -102,7 +84,7 @@ static void young_and_the_same(void **state)
 	site_fill("www/small.txt", 100, 'a');
 	site_start("root: www", true);
 	site_sleep(100);
-	struct file_copy *copy = known("file.bin")->copy;
+	struct file_copy *copy = site_file("file.bin")->copy;
 	struct file_entry *small = NULL;
 	site_get("/small.txt", 200, NULL);
 	small = container_of(
@@ -112,7 +94,7 @@ static void young_and_the_same(void **state)
 	assert_true(before->stamp.young);
 	site_write("www/file.neighbour", "x", 1);
 	site_write("www/small.neighbour", "x", 1);
-	struct file *file = known("file.bin");
+	struct file *file = site_file("file.bin");
 	assert_ptr_equal(file->copy, copy);
 	assert_true(file->stamp.young);
 	assert_false(site_at_once("/small.txt"));
@@ -136,41 +118,39 @@ static void which_have_a_copy(void **state)
 	site_fill("www/too-large.bin", FILE_DIGEST_MAX + 2, 'a');
 	site_start("root: www", true);
 	site_cache()->copies->length_max = FILE_DIGEST_MAX + 1;
-	assert_null(known("too-large.bin")->copy);
-	assert_non_null(known("least.bin")->copy);
-	assert_non_null(known("most.bin")->copy);
-	assert_non_null(known("large.bin")->copy);
-	assert_non_null(known("old.bin")->copy);
-	assert_non_null(known("old-large.bin")->copy);
-	assert_non_null(known("future.bin")->copy);
+	assert_null(site_file("too-large.bin")->copy);
+	assert_non_null(site_file("least.bin")->copy);
+	assert_non_null(site_file("most.bin")->copy);
+	assert_non_null(site_file("large.bin")->copy);
+	assert_non_null(site_file("old.bin")->copy);
+	assert_non_null(site_file("old-large.bin")->copy);
+	assert_non_null(site_file("future.bin")->copy);
+}
+
+static void overwritten_while_sent(size_t length, long ago)
+{
+	site_fill("www/file.bin", length, 'a');
+	site_date("www/file.bin", ago);
+	site_start("root: www", true);
+	struct exchange_seen *seen = site_begin_slowly("/file.bin");
+	site_fill("www/file.bin", length, 'b');
+	loopback_await(seen);
+	site_assert_all(seen, length, 'a');
+	loopback_free(seen);
+	site_assert_all(site_get("/file.bin", 200, NULL), length, 'b');
 }
 
 /* The first time that it is written since long. */
 static void old_one_written_while_sent(void **state)
 {
 	(void)state;
-	site_fill("www/file.bin", MB, 'a');
-	site_date("www/file.bin", 300 * DAY);
-	site_start("root: www", true);
-	struct exchange_seen *seen = site_begin_slowly("/file.bin");
-	site_fill("www/file.bin", MB, 'b');
-	loopback_await(seen);
-	assert_all(seen, MB, 'a');
-	loopback_free(seen);
-	assert_all(site_get("/file.bin", 200, NULL), MB, 'b');
+	overwritten_while_sent(MB, 300 * DAY);
 }
 
 static void large_written_while_sent(void **state)
 {
 	(void)state;
-	site_fill("www/file.bin", LARGE, 'a');
-	site_start("root: www", true);
-	struct exchange_seen *seen = site_begin_slowly("/file.bin");
-	site_fill("www/file.bin", LARGE, 'b');
-	loopback_await(seen);
-	assert_all(seen, LARGE, 'a');
-	loopback_free(seen);
-	assert_all(site_get("/file.bin", 200, NULL), LARGE, 'b');
+	overwritten_while_sent(LARGE, 0);
 }
 
 /* The tag of a large one does not tell what a call that lasts wrote behind the look: as long as there may be one it is read again. But it is not
@@ -185,7 +165,7 @@ static void large_written_longer_than_read(void **state)
 	memset(map, 'a', LARGE);
 	site_start("root: www", true);
 	site_sleep(1100); /* its tag is strong */
-	struct file *file = known("file.bin");
+	struct file *file = site_file("file.bin");
 	assert_non_null(file->copy);
 	assert_true(file->stamp.young);
 	assert_false(file->stamp.racy);
@@ -193,14 +173,14 @@ static void large_written_longer_than_read(void **state)
 	for (int i = 0; i < 3; i++) {
 		file->copied_ms = site.loopback->loop.clock.monotonic_ms;
 		site_write("www/file.neighbour", "x", 1); /* in the place of the event */
-		file = known("file.bin");
+		file = site_file("file.bin");
 		assert_null(file->copy);
 		assert_int_equal(site_get("/file.bin", 200, NULL)->body.ptr[LARGE - 1], 'b');
 	}
 	assert_true(file->stamp.racy); /* so that it is looked at again though nothing happens */
 	file->copied_ms = 1;
 	site_sleep(1000);
-	assert_non_null(known("file.bin")->copy);
+	assert_non_null(site_file("file.bin")->copy);
 	assert_int_equal(site_get("/file.bin", 200, NULL)->body.ptr[LARGE - 1], 'b');
 	munmap(map, LARGE);
 	close(fd);
@@ -214,8 +194,8 @@ static void large_and_by_time(void **state)
 	site_fill("www/other.bin", FILE_DIGEST_MAX, 'a');
 	site_start("root: www", false);
 	site_sleep(100);
-	assert_null(known("file.bin")->copy);
-	assert_non_null(known("other.bin")->copy);
+	assert_null(site_file("file.bin")->copy);
+	assert_non_null(site_file("other.bin")->copy);
 }
 
 /* What is to have no copy any more is not read again for one. */
@@ -224,10 +204,10 @@ static void becomes_small(void **state)
 	(void)state;
 	site_fill("www/file.bin", 40000, 'a');
 	site_start("root: www", true);
-	assert_non_null(known("file.bin")->copy);
+	assert_non_null(site_file("file.bin")->copy);
 	site_fill("www/file.new", 20000, 'b');
 	site_rename("www/file.new", "www/file.bin");
-	assert_all(site_get("/file.bin", 200, NULL), 20000, 'b');
+	site_assert_all(site_get("/file.bin", 200, NULL), 20000, 'b');
 	struct file_entry *entry = container_of(
 		site_cache()->shelves[SHELF_SMALL].entries.prev, struct file_entry, link);
 	assert_false(file_lacks_copy(site_cache()->copies, entry->file));
@@ -287,11 +267,11 @@ static void large_written_all_the_time(void **state)
 	(void)state;
 	site_fill("www/file.bin", LARGE, 'a');
 	site_start("root: www", true);
-	struct file *file = known("file.bin");
+	struct file *file = site_file("file.bin");
 	assert_non_null(file->copy);
 	file->copied_ms = 1;
 	site_fill("www/file.bin", LARGE, 'b');
-	file = known("file.bin");
+	file = site_file("file.bin");
 	assert_null(file->copy);
 	assert_true(file->guarded);
 	assert_false(file->stamp.young);
@@ -311,13 +291,13 @@ static void large_and_not_in_memory(void **state)
 	site_sleep(1100); /* it is not looked at again for its tag */
 	assert_int_equal(posix_fadvise(fd, LARGE / 2, 0, POSIX_FADV_DONTNEED), 0);
 	bool cold = preadv2(fd, &iov, 1, LARGE - 1, RWF_NOWAIT) < 0 && errno == EAGAIN;
-	struct file *file = known("file.bin");
+	struct file *file = site_file("file.bin");
 	assert_int_equal(file->copy == NULL, cold);
 	assert_true(file->copyable);
 	assert_int_equal(memory_files_size(site_cache()->copies->memory) == 0, cold);
-	assert_all(site_get("/file.bin", 200, NULL), LARGE, 'a');
+	site_assert_all(site_get("/file.bin", 200, NULL), LARGE, 'a');
 	site_write("www/file.neighbour", "x", 1);
-	assert_non_null(known("file.bin")->copy);
+	assert_non_null(site_file("file.bin")->copy);
 	close(fd);
 }
 
@@ -335,11 +315,11 @@ static void several_names(void **state)
 	struct exchange_seen *seen = site_begin_slowly("/one.bin");
 	site_fill("elsewhere/one.bin", MB, 'b');
 	loopback_await(seen);
-	assert_all(seen, MB, 'a');
+	site_assert_all(seen, MB, 'a');
 	loopback_free(seen);
-	assert_all(site_get("/one.bin", 200, NULL), MB, 'b');
-	assert_non_null(known("one.bin")->copy);
-	assert_null(known("large.bin")->copy);
+	site_assert_all(site_get("/one.bin", 200, NULL), MB, 'b');
+	assert_non_null(site_file("one.bin")->copy);
+	assert_null(site_file("large.bin")->copy);
 }
 
 int main(void)

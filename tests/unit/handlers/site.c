@@ -172,6 +172,24 @@ struct file_cache *site_cache(void)
 	return handler_state(&site.loopback->thread, &static_handler);
 }
 
+struct file *site_file(const char *name)
+{
+	char path[64];
+	snprintf(path, sizeof path, "/%s", name);
+	site_get(path, 200, NULL);
+	struct file_entry *entry = container_of(
+		site_cache()->shelves[SHELF_OPEN].entries.prev, struct file_entry, link);
+	return entry->file;
+}
+
+void site_assert_all(const struct exchange_seen *seen, size_t length, char octet)
+{
+	assert_true(seen->ended);
+	assert_int_equal(seen->body.len, length);
+	for (size_t i = 0; i < length; i++)
+		assert_int_equal(seen->body.ptr[i], octet);
+}
+
 unsigned site_known(enum file_shelf shelf)
 {
 	return site_cache()->shelves[shelf].count;

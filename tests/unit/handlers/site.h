@@ -50,6 +50,10 @@ void site_assert_field(struct exchange_seen *seen, const char *name, const char 
 
 /* What the thread knows of files, and how many of a shelf's places are taken. */
 struct file_cache *site_cache(void);
+/* Asks for www/NAME, which is kept open, and gives what is known of it. */
+struct file *site_file(const char *name);
+/* A body has ended, and is this octet so often. */
+void site_assert_all(const struct exchange_seen *seen, size_t length, char octet);
 unsigned site_known(enum file_shelf shelf);
 /* GET: is the answer there before anything was waited for? */
 bool site_at_once(const char *target);

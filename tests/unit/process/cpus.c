@@ -8,44 +8,16 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
-#include <ftw.h>
 #include <sched.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/check.h"
+#include "group_folder.h"
 #include "process/cpus.h"
-
-static char groups[] = "/tmp/weir-cpus-XXXXXX";
-
-static void put(const char *folder, const char *name, const char *text)
-{
-	char path[256];
-	snprintf(path, sizeof(path), "%s%s", groups, folder);
-	mkdir(path, 0755);
-	snprintf(path, sizeof(path), "%s%s/%s", groups, folder, name);
-	FILE *file = fopen(path, "w");
-	assert_non_null(file);
-	fputs(text, file);
-	fclose(file);
-}
 
 static unsigned quota(const char *self)
 {
-	return cpus_of_quota(slice_of(self), groups);
-}
-
-static int remove_entry(const char *path, const struct stat *s, int kind, struct FTW *ftw)
-{
-	(void)s, (void)kind, (void)ftw;
-	return remove(path);
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	nftw(groups, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
-	return mkdir(groups, 0700);
+	return cpus_of_quota(slice_of(self), group_folder);
 }
 
 static void version_2(void **state)
@@ -60,7 +32,7 @@ static void version_2(void **state)
 		{"-1 100000", 0}, {"0 0", 0}, {"1 0", 0}, {"99999999999999999999 1", 0},
 		{"nonsense", 0}};
 	for (size_t i = 0; i < COUNT_OF(cases); i++) {
-		put("/service", "cpu.max", cases[i].text);
+		group_put("/service", "cpu.max", cases[i].text);
 		assert_int_equal(quota("0::/service\n"), cases[i].cpus);
 	}
 }
@@ -69,13 +41,13 @@ static void version_2(void **state)
 static void groups_above(void **state)
 {
 	(void)state;
-	put("/a", "cpu.max", "300000 100000\n");
-	put("/a/b", "cpu.max", "max 100000\n");
-	put("/a/b/c", "cpu.max", "800000 100000\n");
+	group_put("/a", "cpu.max", "300000 100000\n");
+	group_put("/a/b", "cpu.max", "max 100000\n");
+	group_put("/a/b/c", "cpu.max", "800000 100000\n");
 	assert_int_equal(quota("0::/a/b/c\n"), 3);
 	assert_int_equal(quota("0::/a/b\n"), 3);
 	assert_int_equal(quota("0::/\n"), 0);
-	put("", "cpu.max", "200000 100000\n");
+	group_put("", "cpu.max", "200000 100000\n");
 	assert_int_equal(quota("0::/a/b/c\n"), 2);
 	assert_int_equal(quota("0::/\n"), 2);
 	assert_int_equal(quota("0::/docker/0123456789abcdef\n"), 2);
@@ -87,15 +59,15 @@ static void groups_above(void **state)
 static void version_1(void **state)
 {
 	(void)state;
-	put("/cpu,cpuacct", "cpu.cfs_quota_us", "-1\n");
-	put("/cpu,cpuacct", "cpu.cfs_period_us", "100000\n");
+	group_put("/cpu,cpuacct", "cpu.cfs_quota_us", "-1\n");
+	group_put("/cpu,cpuacct", "cpu.cfs_period_us", "100000\n");
 	static const char self[] =
 		"12:memory:/docker/x\n3:cpu,cpuacct:/docker/x\n2:cpuset:/docker/x\n1:name=systemd:/\n0::/\n";
 	assert_int_equal(quota(self), 0);
-	put("/cpu,cpuacct/docker", "none", "");
-	put("/cpu,cpuacct/docker/x", "cpu.cfs_quota_us", "250000\n");
+	group_put("/cpu,cpuacct/docker", "none", "");
+	group_put("/cpu,cpuacct/docker/x", "cpu.cfs_quota_us", "250000\n");
 	assert_int_equal(quota(self), 0); /* without a period */
-	put("/cpu,cpuacct/docker/x", "cpu.cfs_period_us", "100000\n");
+	group_put("/cpu,cpuacct/docker/x", "cpu.cfs_period_us", "100000\n");
 	assert_int_equal(quota(self), 3);
 	assert_int_equal(quota("1:cpuacct:/docker/x\n"), 0);
 }
@@ -119,14 +91,14 @@ static void those_of_this_process(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(version_2, tear_down),
-		cmocka_unit_test_teardown(groups_above, tear_down),
-		cmocka_unit_test_teardown(version_1, tear_down),
+		cmocka_unit_test_teardown(version_2, group_folder_empty),
+		cmocka_unit_test_teardown(groups_above, group_folder_empty),
+		cmocka_unit_test_teardown(version_1, group_folder_empty),
 		cmocka_unit_test(those_of_this_process),
 	};
-	if (!mkdtemp(groups))
+	if (!mkdtemp(group_folder))
 		return 1;
 	int result = cmocka_run_group_tests(tests, NULL, NULL);
-	rmdir(groups);
+	rmdir(group_folder);
 	return result;
 }

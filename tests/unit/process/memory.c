@@ -9,43 +9,15 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
-#include <ftw.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/check.h"
+#include "group_folder.h"
 #include "process/memory.h"
-
-static char groups[] = "/tmp/weir-memory-XXXXXX";
-
-static void put(const char *folder, const char *name, const char *text)
-{
-	char path[256];
-	snprintf(path, sizeof(path), "%s%s", groups, folder);
-	mkdir(path, 0755);
-	snprintf(path, sizeof(path), "%s%s/%s", groups, folder, name);
-	FILE *file = fopen(path, "w");
-	assert_non_null(file);
-	fputs(text, file);
-	fclose(file);
-}
 
 static uint64_t limit(const char *self)
 {
-	return memory_of_groups(slice_of(self), groups);
-}
-
-static int remove_entry(const char *path, const struct stat *s, int kind, struct FTW *ftw)
-{
-	(void)s, (void)kind, (void)ftw;
-	return remove(path);
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	nftw(groups, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
-	return mkdir(groups, 0700);
+	return memory_of_groups(slice_of(self), group_folder);
 }
 
 struct example {
@@ -65,11 +37,11 @@ static void version_2(void **state)
 	(void)state;
 	assert_int_equal(limit("0::/service\n"), 0); /* neither folder nor file */
 	for (size_t i = 0; i < COUNT_OF(examples); i++) {
-		put("/service", "memory.max", examples[i].text);
+		group_put("/service", "memory.max", examples[i].text);
 		assert_int_equal(limit("0::/service\n"), examples[i].octets);
 	}
-	put("/service", "memory.max", "max\n");
-	put("/service", "memory.limit_in_bytes", "4096\n"); /* of the other version */
+	group_put("/service", "memory.max", "max\n");
+	group_put("/service", "memory.limit_in_bytes", "4096\n"); /* of the other version */
 	assert_int_equal(limit("0::/service\n"), 0);
 }
 
@@ -77,17 +49,17 @@ static void high(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < COUNT_OF(examples); i++) {
-		put("/service", "memory.high", examples[i].text);
+		group_put("/service", "memory.high", examples[i].text);
 		assert_int_equal(limit("0::/service\n"), examples[i].octets);
 	}
-	put("/service", "memory.max", "1000000\n");
-	put("/service", "memory.high", "max\n");
+	group_put("/service", "memory.max", "1000000\n");
+	group_put("/service", "memory.high", "max\n");
 	assert_int_equal(limit("0::/service\n"), 1000000);
-	put("/service", "memory.high", "2000000\n");
+	group_put("/service", "memory.high", "2000000\n");
 	assert_int_equal(limit("0::/service\n"), 1000000);
-	put("/service", "memory.high", "900000\n");
+	group_put("/service", "memory.high", "900000\n");
 	assert_int_equal(limit("0::/service\n"), 900000);
-	put("/service", "memory.high", "0\n");
+	group_put("/service", "memory.high", "0\n");
 	assert_int_equal(limit("0::/service\n"), 1000000);
 }
 
@@ -95,17 +67,17 @@ static void high(void **state)
 static void groups_above(void **state)
 {
 	(void)state;
-	put("/a", "memory.max", "3000000\n");
-	put("/a/b", "memory.max", "max\n");
-	put("/a/b/c", "memory.max", "8000000\n");
+	group_put("/a", "memory.max", "3000000\n");
+	group_put("/a/b", "memory.max", "max\n");
+	group_put("/a/b/c", "memory.max", "8000000\n");
 	assert_int_equal(limit("0::/a/b/c\n"), 3000000);
 	assert_int_equal(limit("0::/a/b\n"), 3000000);
 	assert_int_equal(limit("0::/a/b/c/missing/d\n"), 3000000);
 	assert_int_equal(limit("0::/\n"), 0);
-	put("/a/b", "memory.high", "2500000\n");
+	group_put("/a/b", "memory.high", "2500000\n");
 	assert_int_equal(limit("0::/a/b/c\n"), 2500000);
 	assert_int_equal(limit("0::/a\n"), 3000000);
-	put("", "memory.max", "2000000\n");
+	group_put("", "memory.max", "2000000\n");
 	assert_int_equal(limit("0::/a/b/c\n"), 2000000);
 	assert_int_equal(limit("0::/\n"), 2000000);
 	assert_int_equal(limit("0::/docker/0123456789abcdef\n"), 2000000);
@@ -121,23 +93,23 @@ static void version_1(void **state)
 	static const char self[] =
 		"12:memory:/docker/x\n3:cpu,cpuacct:/docker/x\n1:name=systemd:/\n0::/\n";
 	assert_int_equal(limit(self), 0);
-	put("/memory", "memory.limit_in_bytes", "9223372036854771712\n");
-	put("/memory/docker", "memory.limit_in_bytes", "9223372036854771712\n");
-	put("/cpu,cpuacct", "memory.limit_in_bytes", "4096\n"); /* not of this hierarchy */
+	group_put("/memory", "memory.limit_in_bytes", "9223372036854771712\n");
+	group_put("/memory/docker", "memory.limit_in_bytes", "9223372036854771712\n");
+	group_put("/cpu,cpuacct", "memory.limit_in_bytes", "4096\n"); /* not of this hierarchy */
 	assert_int_equal(limit(self), 0);
 	for (size_t i = 0; i < COUNT_OF(examples); i++) {
-		put("/memory/docker/x", "memory.limit_in_bytes", examples[i].text);
+		group_put("/memory/docker/x", "memory.limit_in_bytes", examples[i].text);
 		assert_int_equal(limit(self), examples[i].octets);
 	}
-	put("/memory/docker/x", "memory.limit_in_bytes", "5000000\n");
-	put("/memory/docker/x", "memory.max", "4096\n"); /* of the other version */
+	group_put("/memory/docker/x", "memory.limit_in_bytes", "5000000\n");
+	group_put("/memory/docker/x", "memory.max", "4096\n"); /* of the other version */
 	assert_int_equal(limit(self), 5000000);
-	put("/memory/docker", "memory.limit_in_bytes", "4000000\n");
+	group_put("/memory/docker", "memory.limit_in_bytes", "4000000\n");
 	assert_int_equal(limit(self), 4000000);
 	assert_int_equal(limit("12:memory:/docker/y\n"), 4000000);
 	assert_int_equal(limit("12:memory:/\n"), 0);
 	assert_int_equal(limit("12:memory2,hugetlb:/docker/x\n"), 0);
-	put("/hugetlb,memory", "memory.limit_in_bytes", "6000000\n");
+	group_put("/hugetlb,memory", "memory.limit_in_bytes", "6000000\n");
 	assert_int_equal(limit("12:hugetlb,memory:/docker/x\n"), 6000000);
 }
 
@@ -145,10 +117,10 @@ static void version_1(void **state)
 static void both_versions(void **state)
 {
 	(void)state;
-	put("/memory", "memory.limit_in_bytes", "5000000\n");
-	put("/service", "memory.max", "6000000\n");
+	group_put("/memory", "memory.limit_in_bytes", "5000000\n");
+	group_put("/service", "memory.max", "6000000\n");
 	assert_int_equal(limit("4:memory:/service\n0::/service\n"), 5000000);
-	put("/service", "memory.max", "4000000\n");
+	group_put("/service", "memory.max", "4000000\n");
 	assert_int_equal(limit("4:memory:/service\n0::/service\n"), 4000000);
 }
 
@@ -163,16 +135,16 @@ static void that_of_this_process(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(version_2, tear_down),
-		cmocka_unit_test_teardown(high, tear_down),
-		cmocka_unit_test_teardown(groups_above, tear_down),
-		cmocka_unit_test_teardown(version_1, tear_down),
-		cmocka_unit_test_teardown(both_versions, tear_down),
+		cmocka_unit_test_teardown(version_2, group_folder_empty),
+		cmocka_unit_test_teardown(high, group_folder_empty),
+		cmocka_unit_test_teardown(groups_above, group_folder_empty),
+		cmocka_unit_test_teardown(version_1, group_folder_empty),
+		cmocka_unit_test_teardown(both_versions, group_folder_empty),
 		cmocka_unit_test(that_of_this_process),
 	};
-	if (!mkdtemp(groups))
+	if (!mkdtemp(group_folder))
 		return 1;
 	int result = cmocka_run_group_tests(tests, NULL, NULL);
-	rmdir(groups);
+	rmdir(group_folder);
 	return result;
 }
