@@ -378,9 +378,12 @@ def test_serve_by_root_of_a_folder_that_nobody_else_may_read(folder):
 
 
 def test_from_start_to_the_first_answer(folder):
-    """DESIGN §1 and the first milestone's aim of 20 ms; here with room for a busy machine, the best of five."""
-    spans = []
+    """DESIGN §1: it is at once. Nothing is waited for; what it takes is some runs of the program, three or four."""
+    spans, runs = [], []
     for _ in range(5):
+        begun = time.monotonic()
+        assert command("--version").returncode == 0
+        runs.append(time.monotonic() - begun)
         port = free_port()
         begun = time.monotonic()
         process = subprocess.Popen([WEIR, "serve", folder / "www", "-l", f"127.0.0.1:{port}"], start_new_session=True,
@@ -395,4 +398,4 @@ def test_from_start_to_the_first_answer(folder):
         spans.append(time.monotonic() - begun)
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0
-    assert min(spans) < 0.2, spans
+    assert min(spans) < 10 * min(runs), (spans, runs)

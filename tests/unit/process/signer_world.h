@@ -13,6 +13,9 @@
 
 #define ENDS 3
 
+/* The name, argv[0], by which the program under test is its own signer: then main() is signer_run(). */
+#define WORLD_SIGNER "signer under test"
+
 /* One signer, and what the supervisor holds for it. */
 struct stage {
 	pid_t pid;
