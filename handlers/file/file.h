@@ -20,6 +20,8 @@ struct file_copy;
 #define FILE_SMALL_MAX  (32u << 10) /* bodies up to this are kept in memory */
 #define FILE_DIGEST_MAX (4u << 20)  /* files up to this get their entity tag from their content */
 #define FILE_ETAG_MAX   56
+#define FILE_WATCHED_MS                                                                            \
+	60000 /* so long is believed what events tell of: writes through mappings raise none */
 
 enum symlinks { SYMLINKS_INSIDE, SYMLINKS_OFF, SYMLINKS_ANYWHERE };
 
@@ -167,6 +169,26 @@ void file_look_done(struct file_look *look);
 /* Opens a path beneath a root (by its descriptor), reading only and never waiting: what it names may be anything.
  * `real`: its path without links, or "". A descriptor, or -1 with errno: EXDEV and ELOOP where `symlinks` forbids it. */
 int file_open(int root_fd, const struct file_root *root, const char *path, const char *real);
+/* As open of the root itself (O_PATH) and as file_open, without a wait for a disk: EAGAIN where that would be needed, also with openat2's other
+ * reasons. What is itself a link, or is reached by an absolute one, is not followed. */
+int file_open_root_cached(const struct file_root *root);
+int file_open_cached(int root_fd, const struct file_root *root, const char *path);
+
+/* --- What a look and a glance have in common. --- */
+
+/* Nothing was found yet. */
+void file_look_begin(struct file_look *look);
+/* By its stamp, is the version that was found the one at hand? Where that is young its content may be another (file_content_same). */
+bool file_is_known(const struct file_look *look, enum variant variant);
+/* What is kept of the version at hand stands: what was opened is closed. */
+void file_keep(struct file_version *version);
+/* Why what is open beside the file itself, which was found, may not answer for it; NULL: it may. */
+const char *file_no_variant(
+	const struct file_look *look, const struct file_version *version, mode_t mode);
+/* Do the variants that were found make the same fields decide as those at hand? Heads say which these are. */
+bool file_same_fields(const struct file_look *look);
+/* The sets (watch_set) of the names that are tried in a directory. */
+uint64_t file_index_sets(const struct file_root *root);
 
 /* --- What was opened is read: file_read.c. --- */
 
@@ -186,6 +208,9 @@ enum file_read {
  * ones is kept, and the descriptor closed where no loop will ask it. `last_try`: it changes all the time, or is young and there are no
  * events of its own to go by. */
 enum file_read file_read(struct file_look *look, enum variant variant, bool last_try);
+/* The same of what is in memory, without a wait: true, it is kept whole and closed. false: it is not in memory, or large, was changed just now, or
+ * may be at any moment; it is still open. */
+bool file_read_cached(struct file_look *look, enum variant variant);
 /* Does the version at hand have the content of the open one, by its tag? Then `young` of the stamp that was found is known, too. Of one whose
  * tag does not come from the content it is not known. */
 bool file_content_same(struct file_look *look, enum variant variant);

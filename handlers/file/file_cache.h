@@ -7,6 +7,7 @@
 #include "base/list.h"
 #include "base/table.h"
 #include "handlers/file/file_copy.h"
+#include "handlers/file/folder.h"
 #include "http/exchange.h"
 #include "http/ready.h"
 #include "io/loop.h"
@@ -74,6 +75,7 @@ struct file_cache {
 	file_ready_fn *make_ready;
 	struct file_shelf_state shelves[SHELF_COUNT];
 	struct file_copies *copies;
+	struct folders *folders;
 	struct link jobs;  /* looks under way */
 	unsigned listings; /* looks under way that make pages of directories */
 	uint64_t late_ms;  /* how long requests wait for a look */
@@ -106,8 +108,11 @@ static inline bool file_entry_fresh(const struct file_cache *cache, const struct
  * system call, no allocation. */
 struct file_entry *file_cache_find(
 	struct file_cache *cache, const struct scope *scope, struct slice key);
-/* Is it known that a directory on the way of a question's path is not there? Then nothing is, of which no look need be told. */
+/* Is it known that what a question's path names is not there, or a directory on its way? Then no look need tell that. No system call. */
 bool file_cache_lacks(struct file_cache *cache, const struct scope *scope, struct slice decoded);
+/* The entry of a question that can be answered without waiting for anything (file_glance.h); NULL: ask by file_cache_look. */
+struct file_entry *file_cache_glance(
+	struct file_cache *cache, const struct scope *scope, const struct file_question *question);
 /* Takes the request (exchange_hold) and looks on an I/O thread; several requests with one question share a look. `found` is called
  * later, never from inside. */
 void file_cache_look(struct file_cache *cache, struct request *request,

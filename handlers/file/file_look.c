@@ -29,6 +29,13 @@ static void close_all(struct file_look *look)
 	look->variants = 0;
 }
 
+void file_keep(struct file_version *v)
+{
+	close(v->fd);
+	v->fd = -1;
+	v->unchanged = true;
+}
+
 static void fail(struct file_look *look, enum file_kind kind, int error)
 {
 	close_all(look);
@@ -36,21 +43,23 @@ static void fail(struct file_look *look, enum file_kind kind, int error)
 	look->error = error;
 }
 
-/* Is the version that is open the one at hand? Then what is kept of it stands; it need not even be read, unless it is young. */
-static bool is_known(struct file_look *look, enum variant variant)
+bool file_is_known(const struct file_look *look, enum variant variant)
 {
-	const struct file_known *known = &look->known[variant];
-	const struct file_stamp *stamp = &known->stamp;
+	const struct file_stamp *stamp = &look->known[variant].stamp;
 	return stamp->inode && !stamp->racy && !stamp->restless &&
-	       file_stamp_equal(stamp, &look->found[variant].stamp) &&
-	       (!stamp->young || file_content_same(look, variant));
+	       file_stamp_equal(stamp, &look->found[variant].stamp);
 }
 
-/* Heads say by which fields their file is negotiated, and those of variants the type of the file itself. */
-static bool heads_stand(struct file_look *look)
+/* Is the version that is open the one at hand? One that is young is read, to know. */
+static bool is_known(struct file_look *look, enum variant variant)
 {
-	return is_known(look, VARIANT_SELF) &&
-	       slice_equal(variant_vary(look->known_variants), variant_vary(look->variants));
+	return file_is_known(look, variant) &&
+	       (!look->known[variant].stamp.young || file_content_same(look, variant));
+}
+
+bool file_same_fields(const struct file_look *look)
+{
+	return slice_equal(variant_vary(look->known_variants), variant_vary(look->variants));
 }
 
 /* Takes one open version in. A variant that cannot be read is as good as none; of the file itself that is a failure. */
@@ -73,16 +82,14 @@ static enum file_read take_version(struct file_look *look, enum variant variant,
 /* Reads what is new of the file and its variants. false: something changed meanwhile. */
 static bool take_all(struct file_look *look, struct slice type, bool last_try)
 {
-	bool stand = heads_stand(look);
+	bool stand = is_known(look, VARIANT_SELF) && file_same_fields(look);
 	look->kind = FILE_REGULAR;
 	for (unsigned v = VARIANT_COUNT; v-- > VARIANT_SELF;) {
 		struct file_version *version = &look->found[v];
 		if (v != VARIANT_SELF && !(look->variants & 1u << v))
 			continue;
 		if (stand && !look->known[v].again && (v == VARIANT_SELF || is_known(look, v))) {
-			close(version->fd);
-			version->fd = -1;
-			version->unchanged = true;
+			file_keep(version);
 			continue;
 		}
 		enum file_read result = take_version(look, v, last_try);
@@ -269,8 +276,7 @@ static bool is_stale(const struct file_stamp *variant, const struct file_stamp *
 	return variant->modified.tv_nsec && variant->modified.tv_nsec < self->modified.tv_nsec;
 }
 
-/* Why what is open beside the file may not answer for it; NULL: it may. */
-static const char *no_variant(
+const char *file_no_variant(
 	const struct file_look *look, const struct file_version *version, mode_t mode)
 {
 	if (mode != S_IFREG)
@@ -313,7 +319,8 @@ static void open_variants(
 		int error = place_in(look, root_fd, base, s, real, &beside);
 		if (!error)
 			error = open_name(look, version, root_fd, beside.path, beside.real, &mode);
-		const char *fault = error ? why_not(look, error) : no_variant(look, version, mode);
+		const char *fault =
+			error ? why_not(look, error) : file_no_variant(look, version, mode);
 		tell_variant(look, v, fault ? fault : "usable");
 		if (error)
 			continue;
@@ -426,12 +433,11 @@ static bool open_path(struct file_look *look, int root_fd, struct place *place)
 	return false;
 }
 
-/* Which names decide where the path leads to a directory. */
-static uint64_t inside(const struct file_look *look)
+uint64_t file_index_sets(const struct file_root *root)
 {
-	uint64_t names = look->list ? WATCH_ALL : 0;
-	for (size_t i = 0; i < look->root->index.count; i++) {
-		struct slice name = look->root->index.items[i];
+	uint64_t names = 0;
+	for (size_t i = 0; i < root->index.count; i++) {
+		struct slice name = root->index.items[i];
 		names |= watch_set(name.ptr, name.len);
 	}
 	return names;
@@ -444,7 +450,7 @@ static bool look_once(struct file_look *look, bool last_try)
 	bool taken = true;
 	look->depend = (struct depend){0};
 	look->lacks = depend_add(&look->depend, look->watch, look->root->path.ptr, look->path,
-		inside(look), place.real);
+		look->list ? WATCH_ALL : file_index_sets(look->root), place.real);
 	look->index = (struct slice){NULL, 0};
 	int root_fd = open(look->root->path.ptr, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root_fd < 0) {
@@ -479,7 +485,7 @@ static struct file_stamp youngest(const struct file_look *look)
 	return young;
 }
 
-void file_look(struct file_look *look)
+void file_look_begin(struct file_look *look)
 {
 	look->root_closed = false;
 	look->error = 0;
@@ -487,6 +493,11 @@ void file_look(struct file_look *look)
 	look->variants = 0;
 	for (unsigned v = 0; v < VARIANT_COUNT; v++)
 		look->found[v] = (struct file_version){.fd = -1};
+}
+
+void file_look(struct file_look *look)
+{
+	file_look_begin(look);
 	for (int try = 1; !look_once(look, try >= TRIES); try++) {
 		/* the first time it may be chance; then it is waited for */
 		struct file_stamp young = youngest(look);

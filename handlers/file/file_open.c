@@ -9,16 +9,31 @@
 
 #include "handlers/file/file.h"
 
-#define TRIES 8 /* EAGAIN: something was renamed while the kernel looked */
+#define TRIES   8 /* EAGAIN: something was renamed while the kernel looked */
+#define READING (O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
 
 static int open_how(int root_fd, const char *path, uint64_t flags, uint64_t resolve)
 {
 	struct open_how how = {.flags = flags, .resolve = resolve | RESOLVE_NO_MAGICLINKS};
 	for (int try = 0;; try++) {
 		long fd = syscall(SYS_openat2, root_fd, path, &how, sizeof how);
-		if (fd >= 0 || try == TRIES || (errno != EAGAIN && errno != EINTR))
+		bool again = errno == EINTR || (errno == EAGAIN && !(resolve & RESOLVE_CACHED));
+		if (fd >= 0 || try == TRIES || !again)
 			return (int)fd;
 	}
+}
+
+int file_open_root_cached(const struct file_root *root)
+{
+	return open_how(AT_FDCWD, root->path.ptr, O_PATH | O_DIRECTORY | O_CLOEXEC, RESOLVE_CACHED);
+}
+
+int file_open_cached(int root_fd, const struct file_root *root, const char *path)
+{
+	uint64_t resolve = root->symlinks == SYMLINKS_OFF ? RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS
+			   : root->symlinks == SYMLINKS_INSIDE ? RESOLVE_BENEATH
+							       : 0;
+	return open_how(root_fd, path, READING | O_NOFOLLOW, resolve | RESOLVE_CACHED);
 }
 
 /* A link that names its target absolutely may still lead to a place inside of the root. */
@@ -41,7 +56,7 @@ static int open_real(int root_fd, const struct file_root *root, const char *real
 
 int file_open(int root_fd, const struct file_root *root, const char *path, const char *real)
 {
-	uint64_t flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+	uint64_t flags = READING;
 	switch (root->symlinks) {
 	case SYMLINKS_OFF:
 		return open_how(root_fd, path, flags, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);

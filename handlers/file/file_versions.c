@@ -30,10 +30,9 @@ static bool descriptors_are_short(const struct file_cache *cache)
 	return shelf->count >= shelf->count_max / 2;
 }
 
-static struct file *file_take(struct file_cache *cache, struct file_look_job *job,
+static struct file *file_take(struct file_cache *cache, struct file_look *look,
 	enum variant variant, const struct file_about *about, uint64_t copied_ms)
 {
-	struct file_look *look = &job->look;
 	struct file_version *v = &look->found[variant];
 	size_t type_length = variant == VARIANT_SELF ? about->type.len : 0;
 	struct file *file = must_zalloc(sizeof *file + type_length + 1);
@@ -54,7 +53,7 @@ static struct file *file_take(struct file_cache *cache, struct file_look_job *jo
 	file->utf8 = v->utf8;
 	file->text = v->text;
 	if (v->warm)
-		file->warm_until_ms = cache->thread->clock->monotonic_ms + TTL_WATCHED_MS;
+		file->warm_until_ms = cache->thread->clock->monotonic_ms + FILE_WATCHED_MS;
 	file->etag_length = v->etag_length;
 	memcpy(file->etag, v->etag, v->etag_length);
 	if (type_length)
@@ -66,10 +65,11 @@ static struct file *file_take(struct file_cache *cache, struct file_look_job *jo
 }
 
 /* Replaces a version by what a look found, unless it is still the one. */
-static void version_take(struct file_cache *cache, struct file_look_job *job, enum variant variant,
-	struct file_about *about, const struct file *self, struct file **at)
+static void version_take(struct file_cache *cache, const struct scope *scope,
+	struct file_look *look, enum variant variant, struct file_about *about,
+	const struct file *self, struct file **at)
 {
-	struct file_version *v = &job->look.found[variant];
+	struct file_version *v = &look->found[variant];
 	if (v->unchanged) {
 		(*at)->stamp.young = v->stamp.young;
 		return;
@@ -77,10 +77,10 @@ static void version_take(struct file_cache *cache, struct file_look_job *job, en
 	uint64_t copied_ms = *at ? (*at)->copied_ms : 0;
 	if (*at)
 		ref_put(&(*at)->ref);
-	*at = file_take(cache, job, variant, about, copied_ms);
+	*at = file_take(cache, look, variant, about, copied_ms);
 	about->variant = variant;
 	(*at)->utf8 = self ? self->utf8 : v->utf8; /* the charset is that of what is encoded */
-	(*at)->ready = cache->make_ready(cache->thread, job->scope, *at, about, v->content);
+	(*at)->ready = cache->make_ready(cache->thread, scope, *at, about, v->content);
 }
 
 static void variants_free(struct file_variants **variants)
@@ -94,13 +94,13 @@ static void variants_free(struct file_variants **variants)
 	*variants = NULL;
 }
 
-void versions_take(struct file_cache *cache, struct file_entry *entry, struct file_look_job *job)
+void versions_take(struct file_cache *cache, struct file_entry *entry, const struct scope *scope,
+	struct file_look *look)
 {
-	struct file_look *look = &job->look;
 	char name[PATH_MAX + NAME_MAX];
-	size_t length = strlen(job->path), index = look->index.len;
+	size_t length = strlen(look->path), index = look->index.len;
 	check(length + index <= sizeof name);
-	memcpy(name, job->path, length);
+	memcpy(name, look->path, length);
 	if (index)
 		memcpy(name + length, look->index.ptr, index);
 	struct file_about about = {
@@ -109,7 +109,7 @@ void versions_take(struct file_cache *cache, struct file_entry *entry, struct fi
 		.vary = variant_vary(look->variants),
 		.generated = look->list != NULL,
 	};
-	version_take(cache, job, VARIANT_SELF, &about, NULL, &entry->file);
+	version_take(cache, scope, look, VARIANT_SELF, &about, NULL, &entry->file);
 	about.type = slice_of(entry->file->type);
 	if (!look->variants) {
 		variants_free(&entry->variants);
@@ -121,7 +121,7 @@ void versions_take(struct file_cache *cache, struct file_entry *entry, struct fi
 	for (unsigned v = VARIANT_SELF + 1; v < VARIANT_COUNT; v++) {
 		struct file **at = &entry->variants->file[v];
 		if (look->variants & 1u << v) {
-			version_take(cache, job, v, &about, entry->file, at);
+			version_take(cache, scope, look, v, &about, entry->file, at);
 		} else if (*at) {
 			ref_put(&(*at)->ref);
 			*at = NULL;
@@ -155,7 +155,7 @@ static bool file_deleted(const struct file *file, bool unasked)
 
 bool versions_deleted(const struct file_cache *cache, const struct file_entry *entry)
 {
-	bool unasked = cache->thread->clock->monotonic_ms - entry->checked_ms > TTL_WATCHED_MS;
+	bool unasked = cache->thread->clock->monotonic_ms - entry->checked_ms > FILE_WATCHED_MS;
 	for (unsigned v = VARIANT_SELF; v < VARIANT_COUNT; v++)
 		if (file_deleted(version_at(entry, v), unasked))
 			return true;
@@ -206,12 +206,12 @@ static uint32_t ttl_ms_of(const struct file *file)
 	if (stamp->linked && file->fd >= 0 && (stamp->racy || file->guarded))
 		return 0;
 	bool briefly = stamp->racy || (stamp->linked && (stamp->young || file->fd < 0));
-	return briefly ? TTL_BY_TIME_MS : TTL_WATCHED_MS;
+	return briefly ? TTL_BY_TIME_MS : FILE_WATCHED_MS;
 }
 
 uint32_t versions_depend(struct file_entry *entry)
 {
-	uint32_t ttl_ms = TTL_WATCHED_MS;
+	uint32_t ttl_ms = FILE_WATCHED_MS;
 	entry->linked = false;
 	for (unsigned v = VARIANT_SELF; v < VARIANT_COUNT; v++) {
 		struct file *file = version_at(entry, v);

@@ -333,7 +333,8 @@ static const char *names_nothing(struct slice path, bool hidden_files)
 	return NULL;
 }
 
-/* Asks the thread's cache, or the disk, for a path in the form that the request has it in; `key` tells it from others. */
+/* Asks the thread's cache, or the disk, for a path in the form that the request has it in; `key` tells it from others. With a list it is the page
+ * of a directory that is asked for. */
 static enum verdict look(
 	struct request *request, struct slice key, file_list_fn *list, file_found_fn *found)
 {
@@ -361,6 +362,9 @@ static enum verdict look(
 	question.decoded = slice_from(decoded, 1);
 	if (!request->explanation && file_cache_lacks(cache, request->scope, question.decoded))
 		return PASS;
+	struct file_entry *entry = file_cache_glance(cache, request->scope, &question);
+	if (entry)
+		return serve(request, entry);
 	if (list)
 		question.query = listing_query(request);
 	file_cache_look(cache, request, &question, found);

@@ -525,9 +525,25 @@ static void free_object(struct private *w, struct object *object)
 	}
 }
 
+/* Is it nobody's, and never freed? */
+static bool is_shared(const struct watched *watched)
+{
+	return !watched || watched == &unwatched || watched == &vanished;
+}
+
+void watch_hold(struct watch *watch, struct watched *watched)
+{
+	if (!watch || is_shared(watched))
+		return;
+	struct private *w = private_of(watch);
+	pthread_mutex_lock(&w->lock);
+	container_of(watched, struct object, watched)->holds++;
+	pthread_mutex_unlock(&w->lock);
+}
+
 void watch_release(struct watch *watch, struct watched *watched)
 {
-	if (!watch || !watched || watched == &unwatched || watched == &vanished)
+	if (!watch || is_shared(watched))
 		return;
 	struct private *w = private_of(watch);
 	struct object *object = container_of(watched, struct object, watched);

@@ -60,6 +60,8 @@ struct watched *watch_directory(struct watch *watch, struct watched *parent, con
 struct watched *watch_names(struct watch *watch, struct watched *parent, const char *path);
 /* Of one whose generation is 0: could it not be watched at all? Else it was, but is not any more what its path leads to. */
 bool watch_cannot(const struct watched *watched);
+/* One more hold of what the caller holds already. From any thread; takes the lock. */
+void watch_hold(struct watch *watch, struct watched *watched);
 /* Gives one hold back; may free it. From any thread; takes the lock. */
 void watch_release(struct watch *watch, struct watched *watched);
 

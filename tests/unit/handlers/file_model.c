@@ -11,11 +11,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define STEPS 1500
+#define STEPS      1500
+#define REST_STEPS 50
 
 static const char *const folders[] = {
 	"www", "www/a", "www/b", "www/a/c", "www/b/c", "next", "next/c"};
-static const char *const names[] = {"a", "b", "c", "f", "g", "index.html"};
+static const char *const names[] = {"a", "b", "c", "f", "g", "h.txt", "index.html"};
 static unsigned seed;
 
 static unsigned pick(unsigned below)
@@ -60,7 +61,7 @@ static void write_any(const char *place, unsigned step)
 static void link_any(const char *place)
 {
 	static const char *const targets[] = {"a", "b", "c", "f", "../a", "../b/c", "../f",
-		"../../next", "a/c", "c/../f", ".", "a/c/f", "../b/a/c"};
+		"../../next", "a/c", "c/../f", ".", "a/c/f", "../b/a/c", "h.txt", "../h.txt"};
 	char absolute[PATH_MAX];
 	const char *target = targets[pick(sizeof targets / sizeof *targets)];
 	if (pick(4) == 0) {
@@ -148,7 +149,7 @@ static struct expected expect(const char *target)
 
 static const char *const targets[] = {"/", "/f", "/index.html", "/a", "/a/", "/a/f",
 	"/a/index.html", "/b/", "/b/g", "/a/c/f", "/a/c/", "/a/c", "/b/c/f", "/c/f", "/g",
-	"/a/b/c/f", "/b/a/f"};
+	"/a/b/c/f", "/b/a/f", "/h.txt", "/a/h.txt", "/b/c/h.txt", "/c/h.txt", "/b/a/h.txt"};
 
 /* A link that leads out through its own folder or into nothing is refused by the kernel sooner than it is found missing. */
 static bool fits(const struct expected *e, const struct exchange_seen *seen)
@@ -170,6 +171,9 @@ static void run(unsigned first_seed)
 	site_start("root: www", true);
 	for (unsigned step = 0; step < STEPS; step++) {
 		change(step);
+		if (step % REST_STEPS ==
+			0) /* only what was left alone for a moment is looked at without a wait */
+			site_sleep(60);
 		for (int i = 0; i < 4; i++) {
 			const char *target = targets[pick(sizeof targets / sizeof *targets)];
 			struct expected e = expect(target);

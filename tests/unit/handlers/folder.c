@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What is known of directories: names that are not there, and files that are there and in memory, are told at once (DESIGN 4: on an I/O
+ * thread is done what may block), and what changes is seen by the next request (DESIGN 3). */
+#include "site.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "handlers/file/folder.h"
+
+/* Files that were not changed just now, and looks at missing names until the directory's names are known. */
+static void write_aged(const char *const *paths, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		site_write(paths[i], "one", 3);
+	site_sleep(60);
+}
+
+/* Misses in a directory ("" or with a final stroke) until they cost nothing. */
+static bool learn(const char *directory, unsigned looks)
+{
+	char target[64];
+	for (unsigned i = 0; i < looks; i++) {
+		snprintf(target, sizeof target, "/%slearn-%u", directory, i);
+		if (site_at_once(target))
+			return true;
+		site_get(target, 404, NULL);
+		site_sleep(5);
+	}
+	return false;
+}
+
+/* --- Names. --- */
+
+static void what_is_not_there(void **state)
+{
+	(void)state;
+	static const char *const paths[] = {"www/page.html", "www/a/page.html"};
+	site_folder("www/a");
+	write_aged(paths, COUNT_OF(paths));
+	site_start("root: www", true);
+	assert_true(learn("", 10));
+	assert_true(site_at_once("/other"));
+	assert_true(site_at_once("/nothing/beneath/that"));
+	site_get("/other", 404, NULL);
+	site_write("www/other", "new", 3);
+	site_get("/other", 200, "new");
+	site_remove("www/other");
+	site_get("/other", 404, NULL);
+	site_folder("www/nothing");
+	site_folder("www/nothing/beneath");
+	site_write("www/nothing/beneath/that", "deep", 4);
+	site_get("/nothing/beneath/that", 200, "deep");
+	assert_true(learn("a/", 10));
+	site_rename("www/a", "www/b");
+	site_get("/b/page.html", 200, "one");
+	site_get("/a/page.html", 404, NULL);
+	site_write("www/b/learn-0", "x", 1);
+	site_get("/b/learn-0", 200, "x");
+}
+
+/* Where one file system holds two spellings for one name what is not in the list may be there. Names of one file look like that from outside. */
+static void where_spellings_are_one(void **state)
+{
+	(void)state;
+	site_write("www/page.html", "one", 3);
+	assert_int_equal(link(site_path("www/page.html"), site_path("www/Page.html")), 0);
+	site_start("root: www", true);
+	assert_false(learn("", 8));
+}
+
+static void where_no_name_has_a_letter(void **state)
+{
+	(void)state;
+	site_write("www/123", "one", 3);
+	site_start("root: www", true);
+	assert_false(learn("", 8));
+}
+
+/* What is not ASCII may be spelled in two ways, and what begins with a dot need not be listed. */
+static void names_that_are_always_looked_for(void **state)
+{
+	(void)state;
+	static const char *const paths[] = {"www/page.html"};
+	write_aged(paths, 1);
+	site_start("root: www\n    hidden_files: true", true);
+	assert_true(learn("", 10));
+	assert_false(site_at_once("/gr%C3%BCn"));
+	assert_false(site_at_once("/.hidden"));
+	assert_true(site_at_once("/green"));
+}
+
+/* A large directory is read when enough looks were made in it, a larger one never. */
+static void many_names(void **state)
+{
+	(void)state;
+	char path[64];
+	for (unsigned i = 0; i < 3000; i++) {
+		snprintf(path, sizeof path, "www/file-%u", i);
+		site_write(path, "", 0);
+	}
+	site_start("root: www", true);
+	assert_false(learn("", 2));
+	assert_true(learn("", 20));
+	for (unsigned i = 0; i < 3000; i += 300) {
+		snprintf(path, sizeof path, "/file-%u", i);
+		assert_false(site_at_once(path));
+		site_get(path, 200, "");
+	}
+	size_t bytes = folders_bytes(site_cache()->folders);
+	assert_in_range(bytes, 3000 * 4, 3000 * 4 * 4 + 256);
+}
+
+/* Who asks for ever new places beneath the root makes no more known than there is room for. */
+static void bounds_hold(void **state)
+{
+	(void)state;
+	char path[64];
+	site_start("root: www", true);
+	for (unsigned i = 0; i < FOLDER_COUNT_MAX + 50; i++) {
+		snprintf(path, sizeof path, "www/d%u", i);
+		site_folder(path);
+		snprintf(path, sizeof path, "/d%u/missing", i);
+		site_get(path, 404, NULL);
+	}
+	assert_int_equal(folders_count(site_cache()->folders), FOLDER_COUNT_MAX);
+}
+
+/* What no event tells of, as in the layers of an overlay, is believed for a time only. */
+static void what_is_known_ends(void **state)
+{
+	(void)state;
+	static const char *const paths[] = {"www/page.html"};
+	write_aged(paths, 1);
+	site_start("root: www", true);
+	assert_true(learn("", 10));
+	struct file_cache *cache = site_cache();
+	struct link *misses = &cache->shelves[SHELF_MISSES].entries;
+	uint32_t scope = container_of(misses->next, struct file_entry, link)->scope;
+	assert_non_null(folders_find(cache->folders, scope, SLICE(""), 0));
+	site.loopback->loop.clock.monotonic_ms += FILE_WATCHED_MS;
+	assert_null(folders_find(cache->folders, scope, SLICE(""), 0));
+}
+
+static void without_events(void **state)
+{
+	(void)state;
+	static const char *const paths[] = {"www/page.html"};
+	write_aged(paths, 1);
+	site_start("root: www", false);
+	assert_false(learn("", 8));
+	assert_int_equal(folders_count(site_cache()->folders), 0);
+}
+
+/* --- Glances. --- */
+
+static void a_small_file(void **state)
+{
+	(void)state;
+	static const char *const paths[] = {"www/a/page.html", "www/a/index.html",
+		"www/a/empty.css", "www/a/noextension", "www/a/twin.html"};
+	site_folder("www/a");
+	write_aged(paths, COUNT_OF(paths));
+	site_write("www/a/empty.css", "", 0);
+	site_fill("www/a/large.html", FILE_SMALL_MAX + 1, 'x');
+	site_rename("www/a/twin.html", "www/twin");
+	assert_int_equal(link(site_path("www/twin"), site_path("www/a/twin.html")), 0);
+	site_link("www/a/link.html", "page.html");
+	site_sleep(60);
+	site_start("root: www", true);
+	assert_true(learn("a/", 10));
+	assert_true(site_at_once("/a/page.html"));
+	assert_true(site_at_once("/a/"));
+	assert_true(site_at_once("/a/empty.css"));
+	site_get("/a/page.html", 200, "one");
+	site_get("/a/", 200, "one");
+	site_get("/a/empty.css", 200, "");
+	/* its content tells the type, it is sent from the disk, it leads elsewhere, it may be written by another name */
+	assert_false(site_at_once("/a/noextension"));
+	assert_false(site_at_once("/a/large.html"));
+	assert_false(site_at_once("/a/link.html"));
+	assert_false(site_at_once("/a/twin.html"));
+	site_get("/a/link.html", 200, "one");
+	/* from the place where it is, nowhere else */
+	site_write("www/a/page.html", "two", 3);
+	site_get("/a/page.html", 200, "two");
+	site_rename("www/a", "www/b");
+	site_folder("www/a");
+	site_write("www/a/page.html", "three", 5);
+	site_get("/a/page.html", 200, "three");
+	site_get("/b/page.html", 200, "two");
+}
+
+static void a_file_with_variants(void **state)
+{
+	(void)state;
+	static const char *const paths[] = {
+		"www/a.css", "www/a.css.gz", "www/b.css", "www/b.css.br", "www/c.css"};
+	site_write("www/c.css.gz", "old", 3);
+	site_date("www/c.css.gz", 1000);
+	write_aged(paths, COUNT_OF(paths));
+	site_start("root: www", true);
+	assert_true(learn("", 10));
+	assert_true(site_at_once("/a.css"));
+	site_assert_field(
+		site_ask("GET", "/a.css", "Accept-Encoding: gzip\n"), "Content-Encoding", "gzip");
+	assert_true(site_at_once("/b.css"));
+	struct exchange_seen *seen = site_ask("GET", "/b.css", "Accept-Encoding: gzip, br\n");
+	site_assert_field(seen, "Content-Encoding", "br");
+	site_assert_field(seen, "Vary", "Accept-Encoding");
+	assert_true(site_at_once("/c.css")); /* whose variant is older than itself */
+	site_assert_field(
+		site_ask("GET", "/c.css", "Accept-Encoding: gzip\n"), "Content-Encoding", NULL);
+	site_write("www/b.css.gz", "gzip", 4);
+	site_remove("www/b.css.br");
+	site_assert_field(site_ask("GET", "/b.css", "Accept-Encoding: gzip, br\n"),
+		"Content-Encoding", "gzip");
+}
+
+/* What was not changed is not read again: also a large file, when something happened to a name that is taken for its own. */
+static void what_is_known_stands(void **state)
+{
+	(void)state;
+	site_fill("www/page.large.html", FILE_SMALL_MAX + 1, 'x');
+	site_sleep(60);
+	site_start("root: www", true);
+	struct file *file = site_file("page.large.html");
+	ref_get(&file->ref);
+	assert_true(learn("", 10));
+	struct link *entries = &site_cache()->shelves[SHELF_OPEN].entries;
+	container_of(entries->next, struct file_entry, link)->checked_ms -= FILE_WATCHED_MS;
+	file->stamp.young = false; /* as of one that was changed a minute ago */
+	assert_true(site_at_once("/page.large.html"));
+	assert_ptr_equal(site_file("page.large.html"), file);
+	ref_put(&file->ref);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		SITE_TEST(what_is_not_there),
+		SITE_TEST(where_spellings_are_one),
+		SITE_TEST(where_no_name_has_a_letter),
+		SITE_TEST(names_that_are_always_looked_for),
+		SITE_TEST(many_names),
+		SITE_TEST(bounds_hold),
+		SITE_TEST(what_is_known_ends),
+		SITE_TEST(without_events),
+		SITE_TEST(a_small_file),
+		SITE_TEST(a_file_with_variants),
+		SITE_TEST(what_is_known_stands),
+	};
+	return cmocka_run_group_tests_name("handlers/folder", tests, NULL, NULL);
+}
