@@ -170,8 +170,9 @@ void file_look_done(struct file_look *look);
  * `real`: its path without links, or "". A descriptor, or -1 with errno: EXDEV and ELOOP where `symlinks` forbids it. */
 int file_open(int root_fd, const struct file_root *root, const char *path, const char *real);
 /* As open of the root itself (O_PATH) and as file_open, without a wait for a disk: EAGAIN where that would be needed, also with openat2's other
- * reasons. What is itself a link, or is reached by an absolute one, is not followed. */
+ * reasons. (Whoever watches over each open, by fanotify, can still hold it up.) */
 int file_open_root_cached(const struct file_root *root);
+/* What is itself a link is not followed, nor, where links must stay inside, an absolute one on the way. */
 int file_open_cached(int root_fd, const struct file_root *root, const char *path);
 
 /* --- What a look and a glance have in common. --- */

@@ -12,8 +12,6 @@
 #define SCAN_MAX        32     /* entries that one eviction may spare because they were used */
 #define IDLE_MS         600000 /* a copy of what nobody has looked for in so long is given back */
 #define DESCRIPTORS_MAX 4096   /* that a thread keeps open */
-#define LACK_DEPTH                                                                                 \
-	8 /* directories of a path that are asked about: a long path must not cost more than a look */
 
 /* --- Shelves. --- */
 
@@ -153,10 +151,10 @@ struct file_entry *file_cache_find(
 
 bool file_cache_lacks(struct file_cache *cache, const struct scope *scope, struct slice decoded)
 {
-	unsigned depth = 0;
 	if (folders_lack(cache->folders, scope->id, decoded))
 		return true;
-	for (size_t i = 1; i < decoded.len && depth < LACK_DEPTH; i++) {
+	unsigned depth = 0;
+	for (size_t i = 1; i < decoded.len && depth < FOLDER_DEPTH_MAX; i++) {
 		if (decoded.ptr[i] != '/')
 			continue;
 		if (file_cache_find(cache, scope, (struct slice){decoded.ptr, i}))

@@ -35,7 +35,7 @@ static bool place(struct glance *g, struct folders *folders, uint32_t scope)
 	uint64_t sets =
 		g->name.len ? watch_set(g->name.ptr, g->name.len) : file_index_sets(look->root);
 	g->folder = folders_find(folders, scope, g->directory, sets);
-	if (!g->folder)
+	if (!g->folder || !folder_is_quick(g->folder))
 		return false;
 	if (g->name.len == 0)
 		g->name = look->index = find_index(look->root, g->folder);
@@ -88,22 +88,35 @@ static bool open_variants(struct glance *g, struct slice type)
 	return true;
 }
 
-/* Is it known, so that it need not be read? One that is young would have to be, to know. */
-static bool stands(const struct file_look *look, enum variant variant)
+/* Takes in what is open. `stand`: heads that were made stand, if what they are of does. What is known and was not changed for a while need not be read;
+ * of one that is young the content tells. */
+static bool take_version(struct file_look *look, enum variant variant, bool stand)
 {
-	return file_is_known(look, variant) && !look->known[variant].stamp.young;
+	struct file_version *version = &look->found[variant];
+	const struct file_known *known = &look->known[variant];
+	bool same = stand && !known->again && file_is_known(look, variant);
+	if (same && !known->stamp.young) {
+		file_keep(version);
+		return true;
+	}
+	if (!file_read_cached(look, variant))
+		return false;
+	version->unchanged = same && version->etag_length == known->etag_length &&
+			     memcmp(version->etag, known->etag, known->etag_length) == 0;
+	if (version->unchanged)
+		file_unread(version);
+	return true;
 }
 
 static bool take_versions(struct file_look *look)
 {
-	bool stand = stands(look, VARIANT_SELF) && file_same_fields(look);
+	bool stand = file_same_fields(look);
 	for (unsigned v = VARIANT_SELF; v < VARIANT_COUNT; v++) {
 		if (v != VARIANT_SELF && !(look->variants & 1u << v))
 			continue;
-		if (stand && stands(look, v) && !look->known[v].again)
-			file_keep(&look->found[v]);
-		else if (!file_read_cached(look, v))
+		if (!take_version(look, v, stand))
 			return false;
+		stand = stand && look->found[VARIANT_SELF].unchanged;
 	}
 	return true;
 }
@@ -115,11 +128,16 @@ static bool glance(struct glance *g)
 	struct slice type = look->root->mime ? mime_find(look->root->mime, g->name) : SLICE("");
 	if (type.len == 0) /* its content would have to tell */
 		return false;
-	return open_version(g, VARIANT_SELF, &mode) && mode == S_IFREG && open_variants(g, type) &&
-	       take_versions(look);
+	if (!open_version(g, VARIANT_SELF, &mode) || mode != S_IFREG)
+		return false;
+	if (look->found[VARIANT_SELF].stamp.size > (off_t)FILE_SMALL_MAX &&
+		!file_is_known(look, VARIANT_SELF))
+		return false;
+	return open_variants(g, type) && take_versions(look);
 }
 
-bool file_glance(struct file_look *look, struct folders *folders, uint32_t scope)
+bool file_glance(
+	struct file_look *look, struct folders *folders, uint32_t scope, uint64_t *since_ms)
 {
 	struct glance g = {.look = look};
 	file_look_begin(look);
@@ -130,6 +148,7 @@ bool file_glance(struct file_look *look, struct folders *folders, uint32_t scope
 	check(!look->list && !look->explanation);
 	if (!place(&g, folders, scope))
 		return false;
+	*since_ms = folder_read_ms(g.folder);
 	g.root_fd = file_open_root_cached(look->root);
 	bool found = g.root_fd >= 0 && glance(&g);
 	if (g.root_fd >= 0)

@@ -2,13 +2,18 @@
 /* Looks, which fill the file cache: requests wait for one that is made on an I/O thread. */
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "handlers/file/file_cache_priv.h"
 #include "handlers/file/file_glance.h"
 #include "http/respond.h"
 
-#define LISTINGS_MAX 8 /* pages of directories that a thread has made at a time: they cost much */
+#define LISTINGS_MAX   8 /* pages of directories that a thread has made at a time: they cost much */
+#define GLANCE_OCTETS  4096u        /* opening a file costs as much as reading so many */
+#define GLANCES_TURN   (384u << 10) /* of both, in a turn of the loop: less than a millisecond */
+#define GLANCE_SLOW_US 10000        /* one that took so long was held up: */
+#define GLANCE_REST_MS 60000        /* for so long there are none */
 
 /* A request that waits for a look; in its arena. */
 struct waiter {
@@ -196,7 +201,9 @@ static void look_done(struct disk_job *disk_job)
 			job->look.root->path.ptr, strerror(job->look.error));
 	take_outcome(cache, entry, job->scope, &job->look, job->begun_ms);
 	take_lack(cache, entry, job);
-	if (!job->look.list && !entry->depend->depend.by_time)
+	bool placed = entry->kind == FILE_REGULAR || entry->kind == FILE_DIRECTORY ||
+		      job->look.lacks; /* its directory was found */
+	if (placed && !job->look.list && !entry->depend->depend.by_time)
 		folders_note(cache->folders, job->scope->id, job->look.root, slice_of(job->path),
 			job->look.lacks);
 	const struct scope *scope = job->scope;
@@ -337,28 +344,63 @@ void file_cache_look(struct file_cache *cache, struct request *request,
 	respond_status(request, 503);
 }
 
+/* --- Glances. --- */
+
+/* May there be one in this turn of the loop, on which others wait as well? */
+static bool may_glance(struct file_cache *cache)
+{
+	const struct clock *clock = cache->thread->clock;
+	if (cache->glances_us != clock->monotonic_us) {
+		cache->glances_us = clock->monotonic_us;
+		cache->glances = 0;
+	}
+	return cache->glances < GLANCES_TURN && clock->monotonic_ms >= cache->slow_ms;
+}
+
+/* Books what one has cost. One that was held up, by who watches over each open of a file or by a busy machine, is the last for a while. */
+static void count_glance(
+	struct file_cache *cache, const struct file_look *look, bool found, uint64_t us)
+{
+	cache->glances += GLANCE_OCTETS;
+	for (unsigned v = VARIANT_SELF; found && v < VARIANT_COUNT; v++)
+		if (look->found[v].content)
+			cache->glances += GLANCE_OCTETS + (size_t)look->found[v].stamp.size;
+	if (us > GLANCE_SLOW_US)
+		cache->slow_ms = cache->thread->clock->monotonic_ms + GLANCE_REST_MS;
+}
+
+static uint64_t now_us(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 struct file_entry *file_cache_glance(
 	struct file_cache *cache, const struct scope *scope, const struct file_question *question)
 {
-	struct file_look look = {.root = question->root, .watch = cache->thread->watch};
 	struct slice key = question->key, decoded = question->decoded;
-	uint64_t hash = table_hash(key.ptr, key.len, scope->id);
+	uint64_t hash = table_hash(key.ptr, key.len, scope->id), since_ms;
 	struct file_entry *entry = file_entry_find(cache, scope->id, key, hash);
 	char path[PATH_MAX];
 	if (question->list || question->explanation || decoded.len >= sizeof path ||
-		(entry && (entry->job || entry->pins)))
+		(entry && (entry->job || entry->pins)) || !may_glance(cache))
 		return NULL;
 	memcpy(path, decoded.ptr, decoded.len);
 	path[decoded.len] = '\0';
-	look.path = path;
+	struct file_look look = {
+		.root = question->root, .path = path, .watch = cache->thread->watch};
 	if (entry)
 		tell_all_known(cache, entry, &look);
-	if (!file_glance(&look, cache->folders, scope->id))
+	uint64_t begun_us = now_us();
+	bool found = file_glance(&look, cache->folders, scope->id, &since_ms);
+	count_glance(cache, &look, found, now_us() - begun_us);
+	if (!found)
 		return NULL;
 	if (!entry)
 		entry = file_entry_new(cache, scope->id, key, hash);
 	entry->pins++;
-	take_outcome(cache, entry, scope, &look, cache->thread->clock->monotonic_ms);
+	take_outcome(cache, entry, scope, &look, since_ms);
 	file_look_done(&look);
 	shelf_evict(cache, entry->shelf);
 	entry->pins--;

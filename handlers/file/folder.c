@@ -6,7 +6,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdlib.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -18,8 +20,7 @@
 
 #define LOOKS_FIRST 2   /* so many looks in a directory are worth reading its names, */
 #define LOOK_NAMES  512 /* and each of them is worth reading so many */
-#define NEVER       64  /* looks until one is tried again that could not be read, at least */
-#define LACK_DEPTH  8   /* directories of a path that are asked about */
+#define LOOKS_RETRY 128 /* until one is tried again that could not be read */
 
 /* --- Names. --- */
 
@@ -97,6 +98,7 @@ struct folder_job {
 	enum outcome outcome;
 	struct depend depend;
 	struct names names;
+	bool quick;
 	dev_t device;
 	char path[]; /* "" or with a final stroke */
 };
@@ -114,35 +116,53 @@ static char *letter_of(char *name)
 	return letter;
 }
 
-/* Some file systems hold other spellings for the same name; where capitals are as good as small letters, what is not in the list may well be
- * there. `name` is in the directory, and is changed. */
+/* File systems that list whatever they open, by the octets of its name; an overlay does as its layers do, if these do. *quick: of which a file that is
+ * in memory can be read without a wait. */
+static bool lists_all(int fd, bool *quick)
+{
+	static const unsigned long disks[] = {
+		EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, F2FS_SUPER_MAGIC};
+	struct statfs info;
+	if (fstatfs(fd, &info))
+		return false;
+	*quick = false;
+	for (size_t i = 0; i < COUNT_OF(disks); i++)
+		*quick = *quick || (uint32_t)info.f_type == (uint32_t)disks[i];
+	return *quick || (uint32_t)info.f_type == (uint32_t)TMPFS_MAGIC ||
+	       (uint32_t)info.f_type == (uint32_t)OVERLAYFS_SUPER_MAGIC;
+}
+
+/* Directories may be told to take capitals for small letters: then what is not in the list may well be there. `name` is a file's in the
+ * directory, and is changed. */
 static bool tells_spellings_apart(int fd, char *name)
 {
 	struct stat s, other;
 	char *letter = letter_of(name);
-	if (!letter || fstatat(fd, name, &s, AT_SYMLINK_NOFOLLOW))
-		return false;
 	*letter ^= 0x20;
-	if (fstatat(fd, name, &other, AT_SYMLINK_NOFOLLOW))
-		return errno == ENOENT;
-	return s.st_ino != other.st_ino || s.st_dev != other.st_dev;
+	int result = fstatat(fd, name, &other, AT_SYMLINK_NOFOLLOW);
+	int error = errno;
+	*letter ^= 0x20; /* now, for it may have gone meanwhile */
+	if (fstatat(fd, name, &s, AT_SYMLINK_NOFOLLOW))
+		return false;
+	return result ? error == ENOENT : s.st_ino != other.st_ino || s.st_dev != other.st_dev;
 }
 
-/* Of a directory in which no name has a letter it is not known how it takes names. */
+/* Of a directory in which no file's name has a letter it is not known how it takes names. (Others than files are not asked about: there a file system
+ * may be mounted that hangs.) */
 static enum outcome read_names(struct folder_job *job, DIR *directory)
 {
 	bool apart = false;
-	for (;;) {
+	for (size_t seen = 0;; seen++) {
 		errno = 0;
 		struct dirent *entry = readdir(directory);
 		if (!entry)
 			return errno || !apart ? FOLDER_UNREADABLE : FOLDER_READ;
+		if (seen == job->most)
+			return FOLDER_TOO_MANY;
 		if (entry->d_name[0] == '.')
 			continue;
-		if (job->names.count == job->most)
-			return FOLDER_TOO_MANY;
 		names_add(&job->names, entry->d_name);
-		if (!apart && letter_of(entry->d_name)) {
+		if (!apart && entry->d_type == DT_REG && letter_of(entry->d_name)) {
 			apart = tells_spellings_apart(dirfd(directory), entry->d_name);
 			if (!apart)
 				return FOLDER_UNREADABLE;
@@ -162,7 +182,8 @@ static enum outcome read_folder(struct folder_job *job)
 		return FOLDER_UNREADABLE;
 	int fd = file_open(root_fd, job->root, job->path[0] ? job->path : ".", real);
 	close(root_fd);
-	DIR *directory = fd >= 0 && fstat(fd, &s) == 0 ? fdopendir(fd) : NULL;
+	DIR *directory =
+		fd >= 0 && fstat(fd, &s) == 0 && lists_all(fd, &job->quick) ? fdopendir(fd) : NULL;
 	if (!directory) {
 		if (fd >= 0)
 			close(fd);
@@ -187,7 +208,8 @@ struct folder {
 	struct link link; /* who was used longest ago comes first */
 	struct folder_job *job;
 	bool read;      /* else looks are counted only */
-	unsigned looks; /* since it was read, or tried, that names would have spared */
+	bool quick;     /* see folder_is_quick */
+	unsigned looks; /* that names would have spared */
 	unsigned next;  /* so many are wanted for the next try */
 	struct depend depend;
 	struct names names;
@@ -205,6 +227,11 @@ struct folders {
 	size_t bytes;
 };
 
+static size_t folder_bytes(const struct folder *folder)
+{
+	return sizeof(*folder) + folder->path_length;
+}
+
 static void forget_names(struct folders *folders, struct folder *folder)
 {
 	folders->bytes -= names_bytes(&folder->names);
@@ -220,6 +247,7 @@ static void folder_free(struct folders *folders, struct folder *folder)
 	forget_names(folders, folder);
 	table_remove(&folders->table, &folder->hashed);
 	list_remove(&folder->link);
+	folders->bytes -= folder_bytes(folder);
 	free(folder);
 }
 
@@ -254,6 +282,7 @@ static struct folder *find_or_add(struct folders *folders, uint32_t scope, struc
 		folder->next = LOOKS_FIRST;
 		memcpy(folder->path, path.ptr, path.len);
 		table_add(&folders->table, &folder->hashed, hash);
+		folders->bytes += folder_bytes(folder);
 	}
 	list_append(&folders->all, &folder->link);
 	keep_bounds(folders);
@@ -271,6 +300,7 @@ static void folder_done(struct disk_job *disk_job)
 	if (folder && job->outcome == FOLDER_READ) {
 		folder->depend = job->depend;
 		folder->names = job->names;
+		folder->quick = job->quick;
 		folder->device = job->device;
 		folder->read_ms = job->begun_ms;
 		folder->read = true;
@@ -280,10 +310,11 @@ static void folder_done(struct disk_job *disk_job)
 		job->names = (struct names){0};
 		job->folders->bytes += names_bytes(&folder->names);
 		keep_bounds(job->folders);
-	} else if (folder) {
+	} else if (folder && job->outcome == FOLDER_TOO_MANY && job->most < FOLDER_NAMES_MAX) {
 		folder->next = folder->looks * 2;
-		if (job->outcome == FOLDER_UNREADABLE || job->most == FOLDER_NAMES_MAX)
-			folder->next = folder->looks * 2 + NEVER;
+	} else if (folder) {
+		folder->looks = 0;
+		folder->next = LOOKS_RETRY;
 	}
 	names_free(&job->names);
 	depend_release(&job->depend, job->watch);
@@ -303,7 +334,8 @@ static void read_soon(struct folders *folders, struct folder *folder, const stru
 	job->most = most < FOLDER_NAMES_MAX ? most : FOLDER_NAMES_MAX;
 	job->job.work = folder_work;
 	job->job.done = folder_done;
-	job->job.lane = root->lane;
+	job->job.lane =
+		~root->lane; /* as for pages of directories: what takes long to read holds up no files */
 	if (disk_submit(folders->thread->disk, folders->thread->loop, &job->job))
 		folder->job = job;
 	else
@@ -359,7 +391,7 @@ bool folder_may_have(const struct folder *folder, struct slice name)
 bool folders_lack(struct folders *folders, uint32_t scope, struct slice path)
 {
 	size_t begin = 0;
-	for (unsigned depth = 0; depth < LACK_DEPTH && begin < path.len; depth++) {
+	for (unsigned depth = 0; depth < FOLDER_DEPTH_MAX && begin < path.len; depth++) {
 		const char *stroke = memchr(path.ptr + begin, '/', path.len - begin);
 		size_t end = stroke ? (size_t)(stroke - path.ptr) : path.len;
 		struct slice name = {path.ptr + begin, end - begin};
@@ -378,14 +410,24 @@ void folders_note(struct folders *folders, uint32_t scope, const struct file_roo
 	if (lacks)
 		path.len = lacks;
 	struct slice directory = folder_of(path), name = slice_from(path, directory.len);
-	if (!folders->thread->watch ||
+	/* the last looks of a thread end when there is no I/O any more */
+	if (!folders->thread->watch || !folders->thread->disk ||
 		folders_find(folders, scope, directory, watch_set(name.ptr, name.len)))
 		return;
 	struct folder *folder = find_or_add(folders, scope, directory);
-	if (folder->looks < UINT16_MAX)
-		folder->looks++;
+	folder->looks++;
 	if (!folder->job && folder->looks >= folder->next)
 		read_soon(folders, folder, root);
+}
+
+bool folder_is_quick(const struct folder *folder)
+{
+	return folder->quick;
+}
+
+uint64_t folder_read_ms(const struct folder *folder)
+{
+	return folder->read_ms;
 }
 
 dev_t folder_device(const struct folder *folder)

@@ -14,7 +14,8 @@ uint64_t watch_set(const char *name, size_t length)
 			return 1;
 		hash = (hash ^ ((unsigned char)name[i] | 0x20)) * 1099511628211u;
 	}
-	return UINT64_C(1) << (hash >> 32) % WATCH_SETS;
+	/* the highest bits of this product depend on all of the name, also on its last letter */
+	return UINT64_C(1) << (hash * 0x9e3779b97f4a7c15u >> 58) % WATCH_SETS;
 }
 
 bool watch_unchanged_for(

@@ -150,6 +150,29 @@ def is_gone(pid):
 
 # --- It hangs ---
 
+def test_mounted_beneath_a_healthy_root():
+    """Nobody asks for what is on it: then weir does not either, also as it finds out which names are in the root."""
+    folder = new_folder()
+    root = folder / "root"
+    root.mkdir()
+    (root / "0").write_text("healthy\n")
+    disk = SlowDisk(root)
+    (root / "disk.log").unlink()  # of what has a letter nothing is left but the mount
+    try:
+        with Server('user: root\nsites: [ { listen: "http://127.0.0.1:$port", root: root } ]', folder=folder) as weir, connect(weir.port, "h1") as connection:
+            disk.hold(["*"])
+            mounted = time.monotonic()
+            wait_for(lambda: time.monotonic() - mounted > 1.5, what="the kernel to forget what it knows of the mount's top")
+            for number in range(20):
+                assert connection.get(f"/none-{number}").status == 404
+            assert connection.get("/0").body == b"healthy\n"
+            assert disk.held() == []
+            disk.heal()
+    finally:
+        disk.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def test_hung_looks_are_answered_in_time(stage):
     """DESIGN §4: what blocks is done by I/O threads, "at most half of them for one root; a stuck one is replaced". An open and a
     read that hang, and ten times more requests than there are threads: each gets 503 when a look's time is over, none a backend's

@@ -3,6 +3,7 @@
 import os
 import re
 import statistics
+import subprocess
 import time
 
 import pytest
@@ -77,6 +78,32 @@ def test_a_middling_file(weir):
             between = traced.calls("/middling.bin?1")
     assert names(between)[:6] == ["recvfrom", "sendto", "sendfile"] * 2
     assert "MSG_MORE" in between[1][1]
+
+
+def test_many_new_files_in_one_read(weir):
+    """What the loop itself opens and reads in a turn has a limit: others wait meanwhile. The rest is done by I/O threads."""
+    kind = subprocess.run(["stat", "-f", "-c", "%T", weir.root], stdout=subprocess.PIPE, text=True).stdout.strip()
+    if kind not in ("ext2/ext3", "xfs", "btrfs", "f2fs"):
+        pytest.skip("the loop opens no files on this file system")
+    folder = weir.root / "many"
+    folder.mkdir()
+    for number in range(200):
+        (folder / f"{number}.txt").write_bytes(b"x" * 32768)
+    with connect(weir.port, "h1") as connection:
+        changed = (folder / "199.txt").stat().st_ctime
+        wait_for(lambda: time.time() - changed > 0.2, what="files that have not changed just now")
+        for number in range(20):  # until their names are known
+            assert connection.get(f"/many/none-{number}").status == 404
+        with Traced(weir) as traced:
+            connection.socket.sendall(b"GET /small.txt?many HTTP/1.1\r\nHost: a\r\n\r\n" + b"".join(
+                b"HEAD /many/%d.txt HTTP/1.1\r\nHost: a\r\n\r\n" % number for number in range(200)))
+            assert connection.read().status == 200
+            for _ in range(200):
+                assert connection.read(method="HEAD").status == 200
+            wait_for(lambda: traced.count("many/199.txt") >= 1, what="the last file in the log")
+            turns = re.split(r"^epoll_wait\(", traced.after("/small.txt?many"), flags=re.MULTILINE)
+    opened = [turn.count("RESOLVE_CACHED}") // 2 for turn in turns]
+    assert 5 < max(opened) < 16, opened
 
 
 def test_a_large_file(controlled):

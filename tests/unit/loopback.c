@@ -233,6 +233,7 @@ struct exchange_seen *loopback_begin(
 	seen->loopback = l;
 	seen->room = 1 << 20;
 	seen->quantum = l->quantum;
+	watch_drain(l->thread.watch); /* as the loop does before it reads a request */
 	clock_update(&l->loop.clock);
 	arena_init(&request->arena, NULL, 0);
 	request->carrier = &carrier;

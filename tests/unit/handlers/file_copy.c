@@ -97,7 +97,9 @@ static void young_and_the_same(void **state)
 	struct file *file = site_file("file.bin");
 	assert_ptr_equal(file->copy, copy);
 	assert_true(file->stamp.young);
-	assert_false(site_at_once("/small.txt"));
+	assert_false(file_entry_fresh(site_cache(), small));
+	site_get("/small.txt", 200, NULL);
+	assert_true(file_entry_fresh(site_cache(), small));
 	assert_ptr_equal(small->file, before);
 	ref_put(&before->ref);
 }

@@ -3,9 +3,11 @@
  * thread is done what may block), and what changes is seen by the next request (DESIGN 3). */
 #include "site.h"
 
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "handlers/file/folder.h"
@@ -21,9 +23,10 @@ static void write_aged(const char *const *paths, size_t count)
 /* Misses in a directory ("" or with a final stroke) until they cost nothing. */
 static bool learn(const char *directory, unsigned looks)
 {
+	static unsigned number; /* each is asked for once: a miss is known as well */
 	char target[64];
 	for (unsigned i = 0; i < looks; i++) {
-		snprintf(target, sizeof target, "/%slearn-%u", directory, i);
+		snprintf(target, sizeof target, "/%slearn-%u", directory, number++);
 		if (site_at_once(target))
 			return true;
 		site_get(target, 404, NULL);
@@ -57,8 +60,8 @@ static void what_is_not_there(void **state)
 	site_rename("www/a", "www/b");
 	site_get("/b/page.html", 200, "one");
 	site_get("/a/page.html", 404, NULL);
-	site_write("www/b/learn-0", "x", 1);
-	site_get("/b/learn-0", 200, "x");
+	site_write("www/b/other", "x", 1);
+	site_get("/b/other", 200, "x");
 }
 
 /* Where one file system holds two spellings for one name what is not in the list may be there. Names of one file look like that from outside. */
@@ -113,6 +116,36 @@ static void many_names(void **state)
 	assert_in_range(bytes, 3000 * 4, 3000 * 4 * 4 + 256);
 }
 
+/* Hidden names are read as well. */
+static void many_hidden_names(void **state)
+{
+	(void)state;
+	char path[64];
+	site_write("www/page.html", "one", 3);
+	for (unsigned i = 0; i < 1200; i++) {
+		snprintf(path, sizeof path, "www/.file-%u", i);
+		site_write(path, "", 0);
+	}
+	site_start("root: www", true);
+	assert_false(learn("", 2));
+	assert_true(learn("", 20));
+}
+
+/* Where a directory cannot be nothing is kept. */
+static void places_that_cannot_be(void **state)
+{
+	(void)state;
+	char path[64];
+	site_write("www/page.html", "one", 3);
+	site_link("www/link", "page.html");
+	site_start("root: www", true);
+	for (unsigned i = 0; i < 50; i++) {
+		snprintf(path, sizeof path, "/%s/%u/x", i % 2 ? "page.html" : "link", i);
+		site_get(path, 404, NULL);
+	}
+	assert_in_range(folders_count(site_cache()->folders), 0, 2);
+}
+
 /* Who asks for ever new places beneath the root makes no more known than there is room for. */
 static void bounds_hold(void **state)
 {
@@ -154,7 +187,34 @@ static void without_events(void **state)
 	assert_int_equal(folders_count(site_cache()->folders), 0);
 }
 
+/* What is found when no I/O is begun any more is the end of that. */
+static void as_a_thread_ends(void **state)
+{
+	(void)state;
+	static const char *const paths[] = {"www/page.html"};
+	write_aged(paths, 1);
+	site_start("root: www", true);
+	site_get("/first", 404, NULL);
+	struct exchange_seen *seen = loopback_begin(site.loopback, "GET", "/second", NULL);
+	struct disk *disk = site.loopback->thread.disk;
+	assert_false(seen->ended);
+	site.loopback->thread.disk = NULL;
+	loopback_await(seen);
+	site.loopback->thread.disk = disk;
+	assert_int_equal(seen->request.response.status, 404);
+	loopback_free(seen);
+}
+
 /* --- Glances. --- */
+
+/* Skips the test where files are on a file system of which it is not known that calls do not wait (folder_is_quick). */
+static void need_quick(void)
+{
+	struct statfs info;
+	assert_int_equal(statfs(site.path, &info), 0);
+	if (info.f_type == OVERLAYFS_SUPER_MAGIC || info.f_type == TMPFS_MAGIC)
+		skip();
+}
 
 static void a_small_file(void **state)
 {
@@ -164,6 +224,7 @@ static void a_small_file(void **state)
 	site_folder("www/a");
 	write_aged(paths, COUNT_OF(paths));
 	site_write("www/a/empty.css", "", 0);
+	need_quick();
 	site_fill("www/a/large.html", FILE_SMALL_MAX + 1, 'x');
 	site_rename("www/a/twin.html", "www/twin");
 	assert_int_equal(link(site_path("www/twin"), site_path("www/a/twin.html")), 0);
@@ -198,6 +259,7 @@ static void a_file_with_variants(void **state)
 	(void)state;
 	static const char *const paths[] = {
 		"www/a.css", "www/a.css.gz", "www/b.css", "www/b.css.br", "www/c.css"};
+	need_quick();
 	site_write("www/c.css.gz", "old", 3);
 	site_date("www/c.css.gz", 1000);
 	write_aged(paths, COUNT_OF(paths));
@@ -223,6 +285,7 @@ static void a_file_with_variants(void **state)
 static void what_is_known_stands(void **state)
 {
 	(void)state;
+	need_quick();
 	site_fill("www/page.large.html", FILE_SMALL_MAX + 1, 'x');
 	site_sleep(60);
 	site_start("root: www", true);
@@ -237,6 +300,21 @@ static void what_is_known_stands(void **state)
 	ref_put(&file->ref);
 }
 
+/* Who watches over each open may hold one up: then there are none for a while. */
+static void one_that_was_held_up(void **state)
+{
+	(void)state;
+	static const char *const paths[] = {"www/a.css", "www/b.css"};
+	need_quick();
+	write_aged(paths, COUNT_OF(paths));
+	site_start("root: www", true);
+	assert_true(learn("", 10));
+	site_cache()->slow_ms = UINT64_MAX;
+	assert_false(site_at_once("/a.css"));
+	site_cache()->slow_ms = 0;
+	assert_true(site_at_once("/b.css"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -245,12 +323,16 @@ int main(void)
 		SITE_TEST(where_no_name_has_a_letter),
 		SITE_TEST(names_that_are_always_looked_for),
 		SITE_TEST(many_names),
+		SITE_TEST(many_hidden_names),
+		SITE_TEST(places_that_cannot_be),
 		SITE_TEST(bounds_hold),
 		SITE_TEST(what_is_known_ends),
 		SITE_TEST(without_events),
+		SITE_TEST(as_a_thread_ends),
 		SITE_TEST(a_small_file),
 		SITE_TEST(a_file_with_variants),
 		SITE_TEST(what_is_known_stands),
+		SITE_TEST(one_that_was_held_up),
 	};
 	return cmocka_run_group_tests_name("handlers/folder", tests, NULL, NULL);
 }

@@ -130,8 +130,6 @@ struct exchange_seen *site_ask(const char *method, const char *target, const cha
 {
 	if (last)
 		loopback_free(last);
-	if (site.loopback->thread.watch) /* as the loop does before it reads a request */
-		watch_drain(site.loopback->thread.watch);
 	last = loopback_ask(site.loopback, method, target, fields);
 	return last;
 }
@@ -197,7 +195,6 @@ unsigned site_known(enum file_shelf shelf)
 
 bool site_at_once(const char *target)
 {
-	watch_drain(site.loopback->thread.watch);
 	struct exchange_seen *seen = loopback_begin(site.loopback, "GET", target, NULL);
 	bool ended = seen->ended;
 	loopback_free(seen);

@@ -152,6 +152,19 @@ static void names_alone(void **state)
 	assert_int_equal(watch_count(watch), 0);
 }
 
+/* Also names that differ in their last letters alone, as those of pictures do. */
+static void numbered_names_are_in_many_sets(void **state)
+{
+	(void)state;
+	uint64_t sets = 0;
+	for (unsigned i = 0; i < 1000; i++) {
+		char name[32];
+		int length = snprintf(name, sizeof(name), "picture-%03u.jpg", i);
+		sets |= watch_set(name, (size_t)length);
+	}
+	assert_in_range(__builtin_popcountll(sets), WATCH_SETS - 4, WATCH_SETS);
+}
+
 /* Who came for some names hears of these, of rights, and of the end. */
 static void names_are_told_apart(void **state)
 {
@@ -422,6 +435,7 @@ int main(void)
 		EACH(other_names_do_not_matter),
 		EACH(names_alone),
 		EACH(names_are_told_apart),
+		EACH(numbered_names_are_in_many_sets),
 		EACH(names_that_rose_long_ago),
 		EACH(rights_of_ancestors_matter),
 		EACH(moved_directories_end),
