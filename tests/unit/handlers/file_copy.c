@@ -294,9 +294,11 @@ static void large_and_not_in_memory(void **state)
 	assert_int_equal(posix_fadvise(fd, LARGE / 2, 0, POSIX_FADV_DONTNEED), 0);
 	bool cold = preadv2(fd, &iov, 1, LARGE - 1, RWF_NOWAIT) < 0 && errno == EAGAIN;
 	struct file *file = site_file("file.bin");
-	assert_int_equal(file->copy == NULL, cold);
+	/* who asks for what is not in memory without a wait has it read ahead: then it may be there, after all */
+	bool none = file->copy == NULL;
+	assert_true(cold || !none);
 	assert_true(file->copyable);
-	assert_int_equal(memory_files_size(site_cache()->copies->memory) == 0, cold);
+	assert_int_equal(memory_files_size(site_cache()->copies->memory) == 0, none);
 	site_assert_all(site_get("/file.bin", 200, NULL), LARGE, 'a');
 	site_write("www/file.neighbour", "x", 1);
 	assert_non_null(site_file("file.bin")->copy);
