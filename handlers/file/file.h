@@ -172,7 +172,8 @@ int file_open(int root_fd, const struct file_root *root, const char *path, const
 /* As open of the root itself (O_PATH) and as file_open, without a wait for a disk: EAGAIN where that would be needed, also with openat2's other
  * reasons. (Whoever watches over each open, by fanotify, can still hold it up.) */
 int file_open_root_cached(const struct file_root *root);
-/* What is itself a link is not followed, nor, where links must stay inside, an absolute one on the way. */
+/* What is itself a link is not followed, nor, where links must stay inside, an absolute one on the way. What is mounted beneath the root is not
+ * entered: it may be slow. */
 int file_open_cached(int root_fd, const struct file_root *root, const char *path);
 
 /* --- What a look and a glance have in common. --- */

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 
 #define LATE_MS         10000 /* a look that takes longer: its waiters get 503 */
+#define GLANCE_SLOW_US  4000  /* a glance that takes longer waited for something */
 #define SWEEP_S         10 /* after so many seconds a file that was deleted is closed, at the latest */
 #define SCAN_MAX        32     /* entries that one eviction may spare because they were used */
 #define IDLE_MS         600000 /* a copy of what nobody has looked for in so long is given back */
@@ -205,6 +206,7 @@ struct file_cache *file_cache_new(struct exchange_thread *thread, file_ready_fn 
 	cache->thread = thread;
 	cache->make_ready = make_ready;
 	cache->late_ms = LATE_MS;
+	cache->glance_slow_us = GLANCE_SLOW_US;
 	cache->sweep_s = SWEEP_S;
 	cache->idle_ms = IDLE_MS;
 	ev_timer_init(&cache->sweep, sweep, 0., 0.);

@@ -76,15 +76,17 @@ struct file_cache {
 	struct file_shelf_state shelves[SHELF_COUNT];
 	struct file_copies *copies;
 	struct folders *folders;
-	uint64_t glances_us; /* the turn of the loop (struct clock, monotonic_us) in which */
-	size_t glances;      /* glances cost so many octets; */
-	uint64_t slow_ms;    /* until then there are none: one was held up */
-	struct link jobs;    /* looks under way */
-	unsigned listings;   /* looks under way that make pages of directories */
-	uint64_t late_ms;    /* how long requests wait for a look */
-	ev_timer sweep;      /* while there are open files: looks for what is kept in vain */
-	double sweep_s;      /* how often */
-	uint64_t idle_ms;    /* copies of what nobody has looked for in this time are given back */
+	uint64_t turn_us;        /* the turn of the loop (struct clock, monotonic_us) in which */
+	uint64_t glances_us;     /* glances took so long */
+	uint64_t glance_slow_us; /* one that takes longer was held up: */
+	uint64_t slow_ms;        /* until then (monotonic_ms) there are none, */
+	uint64_t rest_ms;        /* which is so long */
+	struct link jobs;        /* looks under way */
+	unsigned listings;       /* looks under way that make pages of directories */
+	uint64_t late_ms;        /* how long requests wait for a look */
+	ev_timer sweep;          /* while there are open files: looks for what is kept in vain */
+	double sweep_s;          /* how often */
+	uint64_t idle_ms; /* copies of what nobody has looked for in this time are given back */
 };
 
 struct file_cache *file_cache_new(struct exchange_thread *thread, file_ready_fn *make_ready);

@@ -9,11 +9,10 @@
 #include "handlers/file/file_glance.h"
 #include "http/respond.h"
 
-#define LISTINGS_MAX   8 /* pages of directories that a thread has made at a time: they cost much */
-#define GLANCE_OCTETS  4096u        /* opening a file costs as much as reading so many */
-#define GLANCES_TURN   (384u << 10) /* of both, in a turn of the loop: less than a millisecond */
-#define GLANCE_SLOW_US 10000        /* one that took so long was held up: */
-#define GLANCE_REST_MS 60000        /* for so long there are none */
+#define LISTINGS_MAX       8 /* pages of directories that a thread has made at a time: they cost much */
+#define GLANCES_TURN_US    1000  /* of a turn of the loop are for glances */
+#define GLANCE_REST_MS     1000  /* there are none for so long, */
+#define GLANCE_REST_MAX_MS 60000 /* and at most so long, when one was held up */
 
 /* A request that waits for a look; in its arena. */
 struct waiter {
@@ -350,23 +349,26 @@ void file_cache_look(struct file_cache *cache, struct request *request,
 static bool may_glance(struct file_cache *cache)
 {
 	const struct clock *clock = cache->thread->clock;
-	if (cache->glances_us != clock->monotonic_us) {
-		cache->glances_us = clock->monotonic_us;
-		cache->glances = 0;
+	if (cache->turn_us != clock->monotonic_us) {
+		cache->turn_us = clock->monotonic_us;
+		cache->glances_us = 0;
 	}
-	return cache->glances < GLANCES_TURN && clock->monotonic_ms >= cache->slow_ms;
+	return cache->glances_us < GLANCES_TURN_US && clock->monotonic_ms >= cache->slow_ms;
 }
 
-/* Books what one has cost. One that was held up, by who watches over each open of a file or by a busy machine, is the last for a while. */
-static void count_glance(
-	struct file_cache *cache, const struct file_look *look, bool found, uint64_t us)
+/* Books what one has cost. Who watches over each open of a file (fanotify) may hold it up, and so may a busy machine: then there are none for a
+ * while, which is longer each time that it soon happens again. */
+static void count_glance(struct file_cache *cache, uint64_t us)
 {
-	cache->glances += GLANCE_OCTETS;
-	for (unsigned v = VARIANT_SELF; found && v < VARIANT_COUNT; v++)
-		if (look->found[v].content)
-			cache->glances += GLANCE_OCTETS + (size_t)look->found[v].stamp.size;
-	if (us > GLANCE_SLOW_US)
-		cache->slow_ms = cache->thread->clock->monotonic_ms + GLANCE_REST_MS;
+	uint64_t now_ms = cache->thread->clock->monotonic_ms;
+	cache->glances_us += us;
+	if (us <= cache->glance_slow_us)
+		return;
+	bool again = cache->slow_ms && now_ms - cache->slow_ms < GLANCE_REST_MAX_MS;
+	cache->rest_ms = again ? cache->rest_ms * 2 : GLANCE_REST_MS;
+	if (cache->rest_ms > GLANCE_REST_MAX_MS)
+		cache->rest_ms = GLANCE_REST_MAX_MS;
+	cache->slow_ms = now_ms + cache->rest_ms;
 }
 
 static uint64_t now_us(void)
@@ -394,7 +396,7 @@ struct file_entry *file_cache_glance(
 		tell_all_known(cache, entry, &look);
 	uint64_t begun_us = now_us();
 	bool found = file_glance(&look, cache->folders, scope->id, &since_ms);
-	count_glance(cache, &look, found, now_us() - begun_us);
+	count_glance(cache, now_us() - begun_us);
 	if (!found)
 		return NULL;
 	if (!entry)

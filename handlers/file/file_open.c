@@ -30,10 +30,12 @@ int file_open_root_cached(const struct file_root *root)
 
 int file_open_cached(int root_fd, const struct file_root *root, const char *path)
 {
-	uint64_t resolve = root->symlinks == SYMLINKS_OFF ? RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS
-			   : root->symlinks == SYMLINKS_INSIDE ? RESOLVE_BENEATH
-							       : 0;
-	return open_how(root_fd, path, READING | O_NOFOLLOW, resolve | RESOLVE_CACHED);
+	uint64_t resolve = RESOLVE_CACHED | RESOLVE_NO_XDEV;
+	if (root->symlinks != SYMLINKS_ANYWHERE)
+		resolve |= RESOLVE_BENEATH;
+	if (root->symlinks == SYMLINKS_OFF)
+		resolve |= RESOLVE_NO_SYMLINKS;
+	return open_how(root_fd, path, READING | O_NOFOLLOW, resolve);
 }
 
 /* A link that names its target absolutely may still lead to a place inside of the root. */

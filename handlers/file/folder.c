@@ -18,9 +18,10 @@
 #include "http/exchange.h"
 #include "io/disk.h"
 
-#define LOOKS_FIRST 2   /* so many looks in a directory are worth reading its names, */
-#define LOOK_NAMES  512 /* and each of them is worth reading so many */
-#define LOOKS_RETRY 128 /* until one is tried again that could not be read */
+#define LOOKS_FIRST 2     /* so many looks in a directory are worth reading its names, */
+#define LOOK_NAMES  512   /* and each of them is worth reading so many */
+#define LOOKS_RETRY 128   /* until one is tried again that could not be read, then twice as many, */
+#define LOOKS_MAX   65536 /* and so on */
 
 /* --- Names. --- */
 
@@ -98,8 +99,8 @@ struct folder_job {
 	enum outcome outcome;
 	struct depend depend;
 	struct names names;
+	size_t seen; /* hidden names as well */
 	bool quick;
-	dev_t device;
 	char path[]; /* "" or with a final stroke */
 };
 
@@ -116,8 +117,8 @@ static char *letter_of(char *name)
 	return letter;
 }
 
-/* File systems that list whatever they open, by the octets of its name; an overlay does as its layers do, if these do. *quick: of which a file that is
- * in memory can be read without a wait. */
+/* Is it on a file system that lists whatever it opens? An overlay does, if its layers do. *quick: of its files those that are in memory can be read
+ * without a wait. */
 static bool lists_all(int fd, bool *quick)
 {
 	static const unsigned long disks[] = {
@@ -132,32 +133,39 @@ static bool lists_all(int fd, bool *quick)
 	       (uint32_t)info.f_type == (uint32_t)OVERLAYFS_SUPER_MAGIC;
 }
 
-/* Directories may be told to take capitals for small letters: then what is not in the list may well be there. `name` is a file's in the
- * directory, and is changed. */
-static bool tells_spellings_apart(int fd, char *name)
+/* The number of what a name stands for; 0: nothing, or errno says why it is not known. Nobody else is asked about it, should it be a mount point. */
+static uint64_t number_of(int fd, const char *name)
 {
-	struct stat s, other;
-	char *letter = letter_of(name);
-	*letter ^= 0x20;
-	int result = fstatat(fd, name, &other, AT_SYMLINK_NOFOLLOW);
-	int error = errno;
-	*letter ^= 0x20; /* now, for it may have gone meanwhile */
-	if (fstatat(fd, name, &s, AT_SYMLINK_NOFOLLOW))
-		return false;
-	return result ? error == ENOENT : s.st_ino != other.st_ino || s.st_dev != other.st_dev;
+	struct statx s;
+	errno = 0;
+	return statx(fd, name, AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC, STATX_INO, &s) ? 0
+											: s.stx_ino;
 }
 
-/* Of a directory in which no file's name has a letter it is not known how it takes names. (Others than files are not asked about: there a file system
- * may be mounted that hangs.) */
+/* Directories may be told to take capitals for small letters: then what is not in the list may well be there. `name` is a file's in the
+ * directory. */
+static bool tells_spellings_apart(int fd, char *name)
+{
+	char *letter = letter_of(name);
+	*letter ^= 0x20;
+	uint64_t other = number_of(fd, name);
+	bool known = other || errno == ENOENT;
+	*letter ^= 0x20; /* now, for it may have gone meanwhile */
+	uint64_t number = number_of(fd, name);
+	return known && number && number != other;
+}
+
+/* Of a directory in which no file's name has a letter it is not known how it takes names. (Others are not asked about: where directories are file
+ * systems may be mounted that hang.) */
 static enum outcome read_names(struct folder_job *job, DIR *directory)
 {
 	bool apart = false;
-	for (size_t seen = 0;; seen++) {
+	for (;; job->seen++) {
 		errno = 0;
 		struct dirent *entry = readdir(directory);
 		if (!entry)
 			return errno || !apart ? FOLDER_UNREADABLE : FOLDER_READ;
-		if (seen == job->most)
+		if (job->seen == job->most)
 			return FOLDER_TOO_MANY;
 		if (entry->d_name[0] == '.')
 			continue;
@@ -172,7 +180,6 @@ static enum outcome read_names(struct folder_job *job, DIR *directory)
 
 static enum outcome read_folder(struct folder_job *job)
 {
-	struct stat s;
 	char real[PATH_MAX];
 	depend_add(&job->depend, job->watch, job->root->path.ptr, job->path, 0, real);
 	if (job->depend.by_time || job->depend.disturbed)
@@ -182,14 +189,12 @@ static enum outcome read_folder(struct folder_job *job)
 		return FOLDER_UNREADABLE;
 	int fd = file_open(root_fd, job->root, job->path[0] ? job->path : ".", real);
 	close(root_fd);
-	DIR *directory =
-		fd >= 0 && fstat(fd, &s) == 0 && lists_all(fd, &job->quick) ? fdopendir(fd) : NULL;
+	DIR *directory = fd >= 0 && lists_all(fd, &job->quick) ? fdopendir(fd) : NULL;
 	if (!directory) {
 		if (fd >= 0)
 			close(fd);
 		return FOLDER_UNREADABLE;
 	}
-	job->device = s.st_dev;
 	enum outcome outcome = read_names(job, directory);
 	closedir(directory);
 	return outcome;
@@ -213,7 +218,6 @@ struct folder {
 	unsigned next;  /* so many are wanted for the next try */
 	struct depend depend;
 	struct names names;
-	dev_t device;
 	uint64_t read_ms; /* when that began */
 	uint32_t scope;
 	uint32_t path_length;
@@ -301,11 +305,10 @@ static void folder_done(struct disk_job *disk_job)
 		folder->depend = job->depend;
 		folder->names = job->names;
 		folder->quick = job->quick;
-		folder->device = job->device;
 		folder->read_ms = job->begun_ms;
 		folder->read = true;
 		folder->looks = 0;
-		folder->next = 1 + (unsigned)(job->names.count / LOOK_NAMES);
+		folder->next = 1 + (unsigned)(job->seen / LOOK_NAMES);
 		job->depend = (struct depend){0};
 		job->names = (struct names){0};
 		job->folders->bytes += names_bytes(&folder->names);
@@ -314,7 +317,9 @@ static void folder_done(struct disk_job *disk_job)
 		folder->next = folder->looks * 2;
 	} else if (folder) {
 		folder->looks = 0;
-		folder->next = LOOKS_RETRY;
+		folder->next = folder->next < LOOKS_RETRY ? LOOKS_RETRY : folder->next * 2;
+		if (folder->next > LOOKS_MAX)
+			folder->next = LOOKS_MAX;
 	}
 	names_free(&job->names);
 	depend_release(&job->depend, job->watch);
@@ -428,11 +433,6 @@ bool folder_is_quick(const struct folder *folder)
 uint64_t folder_read_ms(const struct folder *folder)
 {
 	return folder->read_ms;
-}
-
-dev_t folder_device(const struct folder *folder)
-{
-	return folder->device;
 }
 
 void folder_depend(

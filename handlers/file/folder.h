@@ -39,8 +39,6 @@ bool folder_may_have(const struct folder *folder, struct slice name);
 /* May a file in it be opened on a loop? Where another program or machine may answer for the call, or it cannot be read without a wait, it is
  * not to be. */
 bool folder_is_quick(const struct folder *folder);
-/* The device that the directory lies on. */
-dev_t folder_device(const struct folder *folder);
 /* When its names were read: what no event tells of is known since then (struct clock, monotonic_ms). */
 uint64_t folder_read_ms(const struct folder *folder);
 /* What a name of these sets in the directory depends on. As after depend_add; to be called before the file is opened. *to is all zero. */

@@ -268,7 +268,7 @@ def push(connection):
 # --- Events. ---
 
 def test_events_beside_a_long_body(stage):
-    """Twenty streams of events, while a long body passes on the same thread: each event comes before the next one is due, by itself."""
+    """Twenty streams of events, while a long body passes on the same thread: events are not held up until there are several."""
     stop, reads = threading.Event(), []
 
     def events(peer, head):

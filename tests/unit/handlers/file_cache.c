@@ -402,9 +402,9 @@ static void deleted_files_are_closed(void **state)
 	site_get("/removed.css", 200, NULL);
 	site_get("/replaced.css", 200, NULL);
 	site_get("/variant.css", 200, NULL);
+	await_descriptors(before + 4 + 1); /* that of their copies */
 	site_remove("www/removed.css");
 	site_rename("www/variant.css.gz", "www/replaced.css");
-	await_descriptors(before + 4 + 1); /* that of their copies */
 	while (site_known(SHELF_OPEN) > 2) /* the variant has another name now */
 		loopback_turn(site.loopback);
 	site_remove("www/replaced.css");
