@@ -10,7 +10,7 @@
 #include "http/respond.h"
 
 #define LISTINGS_MAX       8 /* pages of directories that a thread has made at a time: they cost much */
-#define GLANCES_TURN_US    1000  /* of a turn of the loop are for glances */
+#define GLANCES_TURN_US    500   /* of a turn of the loop are for glances */
 #define GLANCE_REST_MS     1000  /* there are none for so long, */
 #define GLANCE_REST_MAX_MS 60000 /* and at most so long, when one was held up */
 
