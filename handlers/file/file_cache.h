@@ -78,7 +78,8 @@ struct file_cache {
 	struct folders *folders;
 	uint64_t turn_us;        /* the turn of the loop (struct clock, monotonic_us) in which */
 	uint64_t glances_us;     /* glances took so long */
-	uint64_t glance_slow_us; /* one that takes longer was held up: */
+	long waits;              /* of the thread, before these */
+	uint64_t glance_slow_us; /* one that takes longer, and waited, was held up: */
 	uint64_t slow_ms;        /* until then (monotonic_ms) there are none, */
 	uint64_t rest_ms;        /* which is so long */
 	struct link jobs;        /* looks under way */

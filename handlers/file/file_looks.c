@@ -2,6 +2,7 @@
 /* Looks, which fill the file cache: requests wait for one that is made on an I/O thread. */
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -345,6 +346,13 @@ void file_cache_look(struct file_cache *cache, struct request *request,
 
 /* --- Glances. --- */
 
+/* How often this thread has waited for something. */
+static long waits(void)
+{
+	struct rusage usage;
+	return getrusage(RUSAGE_THREAD, &usage) ? 0 : usage.ru_nvcsw;
+}
+
 /* May there be one in this turn of the loop, on which others wait as well? */
 static bool may_glance(struct file_cache *cache)
 {
@@ -352,17 +360,18 @@ static bool may_glance(struct file_cache *cache)
 	if (cache->turn_us != clock->monotonic_us) {
 		cache->turn_us = clock->monotonic_us;
 		cache->glances_us = 0;
+		cache->waits = waits();
 	}
 	return cache->glances_us < GLANCES_TURN_US && clock->monotonic_ms >= cache->slow_ms;
 }
 
-/* Books what one has cost. Who watches over each open of a file (fanotify) may hold it up, and so may a busy machine: then there are none for a
- * while, which is longer each time that it soon happens again. */
+/* Books what one has cost. Who watches over each open of a file (fanotify) may hold it up: then there are none for a while, which is longer each time
+ * that it soon happens again. (That it took long by itself says nothing: the machine may be busy.) */
 static void count_glance(struct file_cache *cache, uint64_t us)
 {
 	uint64_t now_ms = cache->thread->clock->monotonic_ms;
 	cache->glances_us += us;
-	if (us <= cache->glance_slow_us)
+	if (us <= cache->glance_slow_us || waits() == cache->waits)
 		return;
 	bool again = cache->slow_ms && now_ms - cache->slow_ms < GLANCE_REST_MAX_MS;
 	cache->rest_ms = again ? cache->rest_ms * 2 : GLANCE_REST_MS;
