@@ -32,8 +32,7 @@ static bool place(struct glance *g, struct folders *folders, uint32_t scope)
 	struct slice path = slice_of(look->path);
 	g->directory = folder_of(path);
 	g->name = slice_from(path, g->directory.len);
-	uint64_t sets =
-		g->name.len ? watch_set(g->name.ptr, g->name.len) : file_index_sets(look->root);
+	uint64_t sets = folder_sets(look->root, g->name);
 	g->folder = folders_find(folders, scope, g->directory, sets);
 	if (!g->folder || !folder_is_quick(g->folder))
 		return false;

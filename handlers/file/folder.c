@@ -356,6 +356,11 @@ struct slice folder_of(struct slice path)
 	return path;
 }
 
+uint64_t folder_sets(const struct file_root *root, struct slice name)
+{
+	return name.len ? watch_set(name.ptr, name.len) : file_index_sets(root);
+}
+
 /* Has nothing happened to these names since the directory was read? All on the way counts as well. */
 static bool holds(const struct folders *folders, const struct folder *folder, uint64_t sets)
 {
@@ -417,7 +422,7 @@ void folders_note(struct folders *folders, uint32_t scope, const struct file_roo
 	struct slice directory = folder_of(path), name = slice_from(path, directory.len);
 	/* the last looks of a thread end when there is no I/O any more */
 	if (!folders->thread->watch || !folders->thread->disk ||
-		folders_find(folders, scope, directory, watch_set(name.ptr, name.len)))
+		folders_find(folders, scope, directory, folder_sets(root, name)))
 		return;
 	struct folder *folder = find_or_add(folders, scope, directory);
 	folder->looks++;

@@ -23,6 +23,8 @@ void folders_free(struct folders *folders);
 /* The directory of a path as in struct file_question: up to its last stroke, with it; "" is the root itself. */
 struct slice folder_of(struct slice path);
 
+/* The sets (watch_set) of the name that is asked for in a directory, or of those that are tried there, where it is empty. */
+uint64_t folder_sets(const struct file_root *root, struct slice name);
 /* What is known of a directory, and has not changed for names of these sets (watch_set) since; NULL: nothing. Valid until folders_note or the next
  * turn of the loop. No system call. */
 struct folder *folders_find(

@@ -17,7 +17,7 @@
 
 #include "handlers/file/folder.h"
 
-/* Files that were not changed just now, and looks at missing names until the directory's names are known. */
+/* Files that were not changed just now. */
 static void write_aged(const char *const *paths, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
